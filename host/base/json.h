@@ -1,0 +1,90 @@
+/* JSON text as Python's json module writes and reads it (spec PROTOCOL.md 2.4):
+ * validation, a cursor into validated text, and writers.
+ *
+ * Accepted beyond RFC 8259: the tokens NaN, Infinity, -Infinity. Integers may have any
+ * number of digits. Input must be UTF-8 (no surrogates, no overlong forms); \uXXXX
+ * escapes may name lone surrogates, as Python writes them. Nothing here allocates but
+ * the functions that append to a tf_buf. Parsing is iterative or bounded by max_depth.
+ */
+#ifndef TF_BASE_JSON_H
+#define TF_BASE_JSON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#define TF_JSON_MAX_DEPTH 128 /* default nesting limit of containers */
+
+enum tf_json_type {
+	TF_JSON_NULL,
+	TF_JSON_TRUE,
+	TF_JSON_FALSE,
+	TF_JSON_INTEGER, /* no fraction, no exponent */
+	TF_JSON_REAL, /* fraction or exponent, or NaN, Infinity, -Infinity */
+	TF_JSON_STRING,
+	TF_JSON_ARRAY,
+	TF_JSON_OBJECT,
+};
+
+/* One value inside validated text, without surrounding white space. Borrowed. */
+struct tf_json {
+	const char *text;
+	size_t len;
+};
+
+/* Check that text[0..len) is exactly one JSON value (white space around it allowed).
+ * On success *root (unless NULL) is that value. Errors (TF_EFORMAT, TF_ELIMIT) name the
+ * byte offset and what was expected. max_depth 0 means TF_JSON_MAX_DEPTH. */
+int tf_json_validate(const char *text, size_t len, unsigned max_depth, struct tf_json *root,
+	struct tf_err *err);
+
+/* Everything below requires validated text. */
+enum tf_json_type tf_json_type(struct tf_json v);
+const char *tf_json_type_name(enum tf_json_type t); /* "null", "boolean", "integer", ... */
+
+/* Walk the members of an array or an object:
+ *   struct tf_json_iter it = tf_json_iter(v);
+ *   while (tf_json_next(&it, &key, &val)) ...
+ * key is the raw string token (with quotes), .text NULL for arrays. Linear in total. */
+struct tf_json_iter {
+	const char *at, *end;
+	bool object;
+};
+struct tf_json_iter tf_json_iter(struct tf_json container);
+bool tf_json_next(struct tf_json_iter *it, struct tf_json *key, struct tf_json *val);
+
+/* Member of an object by (unescaped) name; the last of duplicates wins, as in Python.
+ * False if absent or not an object. *val may be NULL. */
+bool tf_json_get(struct tf_json object, const char *name, struct tf_json *val);
+/* Element of an array, 0-based. False if out of range or not an array. */
+bool tf_json_at(struct tf_json array, size_t index, struct tf_json *val);
+size_t tf_json_count(struct tf_json container); /* members; 0 for scalars */
+
+/* String token -> UTF-8 bytes appended to out. A lone surrogate cannot be written as
+ * UTF-8: TF_EFORMAT. The bytes may contain NUL. */
+int tf_json_unescape(struct tf_json string, struct tf_buf *out, struct tf_err *err);
+/* Whether the token, unescaped, equals the bytes of `s`. */
+bool tf_json_string_is(struct tf_json string, const char *s);
+/* New NUL-terminated copy (free()), or NULL with err: not a string, embedded NUL, lone surrogate. */
+char *tf_json_strdup(struct tf_json string, struct tf_err *err);
+/* Integer token to int64. False if it is no integer or does not fit. */
+bool tf_json_int64(struct tf_json v, int64_t *out);
+/* Number token (integer or real) to double. False for other types. */
+bool tf_json_double(struct tf_json v, double *out);
+
+/* Structural equality: key order and spelling of escapes do not matter; 1 and 1.0 differ;
+ * reals are compared as doubles, integers by digits. */
+bool tf_json_equal(struct tf_json a, struct tf_json b);
+
+/* Writers, in Python's spelling: ", " and ": " are the caller's business.
+ * String: quotes, every non-ASCII character as \uXXXX. Requires valid UTF-8. */
+void tf_json_write_string(struct tf_buf *out, const char *s, size_t len);
+/* Shortest text that reads back equal, always with a '.', an exponent, or NaN/Infinity: a real. */
+void tf_json_write_real(struct tf_buf *out, double d);
+/* First byte that is not part of valid UTF-8 in s[0..len), or len. */
+size_t tf_utf8_valid_len(const char *s, size_t len);
+
+#endif

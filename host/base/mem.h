@@ -1,0 +1,20 @@
+/* Allocation that cannot fail: out of memory ends the process with a message.
+ *
+ * Every size that a peer can choose is bounded by a limit before it gets here, and
+ * delivery is at least once, so a process that dies loses nothing. Free with free(). */
+#ifndef TF_BASE_MEM_H
+#define TF_BASE_MEM_H
+
+#include <stddef.h>
+#include <stdlib.h>
+
+void *tf_malloc(size_t n);
+void *tf_calloc(size_t count, size_t n); /* zeroed; aborts on overflow */
+void *tf_realloc(void *p, size_t n);
+char *tf_strdup(const char *s); /* NULL gives NULL */
+char *tf_strndup(const char *s, size_t n); /* copies n bytes, adds NUL */
+char *tf_asprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+#define TF_NEW(type) ((type *)tf_calloc(1, sizeof(type)))
+
+#endif

@@ -1,0 +1,12 @@
+/* Random (version 4) UUIDs as 36-character lower-case text (RFC 4122). */
+#ifndef TF_BASE_UUID_H
+#define TF_BASE_UUID_H
+
+#define TF_UUID_LEN 36
+
+/* Writes 36 characters and NUL. Random bytes from the kernel, buffered; safe after fork. */
+void tf_uuid(char out[TF_UUID_LEN + 1]);
+/* Reseeds the small generator below from the kernel; call after fork. */
+unsigned tf_random(unsigned bound); /* uniform in [0, bound), bound > 0; for jitter and choice */
+
+#endif

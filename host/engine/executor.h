@@ -1,0 +1,63 @@
+/* Where an atom's action runs. The engine does not know: serial (in its own Lua state), parallel
+ * (slots) and worker-based (a transport) are implementations of this interface.
+ *
+ * A completion never fires inside submit: the executor reports it at a later turn, or hands it to
+ * `done` from its own poll step (see `step`).
+ */
+#ifndef TF_ENGINE_EXECUTOR_H
+#define TF_ENGINE_EXECUTOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/value.h"
+#include "protocol/message.h"
+
+/* One action of one atom. Borrowed during submit: the executor refs or copies what it keeps. */
+struct tf_work {
+	unsigned atom; /* index in the graph; with `round`, the key of the completion */
+	int64_t round; /* raised with each retry or reset */
+	const char *uuid; /* of the atom detail: correlation id */
+	const char *name;
+	const char *task_cls; /* class name on the wire */
+	struct tf_value *task_version; /* array of integers */
+	enum tf_action action;
+	struct tf_value *arguments; /* object: parameter -> value */
+	bool result_failed; /* revert: what execute gave */
+	struct tf_value *result; /* revert: value or failure dict; NULL on execute */
+	struct tf_value *failures; /* revert: object; NULL on execute */
+};
+
+struct tf_completion {
+	unsigned atom;
+	int64_t round;
+	enum tf_action action;
+	bool failed;
+	struct tf_value *result; /* value or failure dict; borrowed during the callback */
+};
+
+struct tf_executor_events {
+	void (*done)(void *arg, const struct tf_completion *c);
+	/* A task notified: "update_progress" or any other type, details an object; borrowed. */
+	void (*event)(void *arg, unsigned atom, int64_t round, const char *type, struct tf_value *details);
+};
+
+struct tf_executor;
+struct tf_executor_ops {
+	const char *name; /* "serial", "parallel", "worker-based" */
+	/* Called once before the first submit of a run. */
+	int (*start)(struct tf_executor *x, struct tf_err *err);
+	/* 0: accepted, `done` will follow exactly once. Negative: not accepted, no `done`. */
+	int (*submit)(struct tf_executor *x, const struct tf_work *w, struct tf_err *err);
+	/* Give up everything in flight (each gets a `done` with a failure) and release connections. */
+	void (*stop)(struct tf_executor *x);
+	void (*destroy)(struct tf_executor *x);
+};
+struct tf_executor { /* an implementation embeds it as its first member */
+	const struct tf_executor_ops *ops;
+	struct tf_executor_events events; /* set by the engine before start */
+	void *arg;
+};
+
+#endif

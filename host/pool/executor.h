@@ -1,0 +1,14 @@
+/* The parallel engine's executor: engine/executor.h over a pool in fork mode. */
+#ifndef TF_POOL_EXECUTOR_H
+#define TF_POOL_EXECUTOR_H
+
+#include "engine/executor.h"
+#include "loop/loop.h"
+#include "pool/runner.h"
+
+/* `runner` is borrowed and must outlive the executor; its `run` finds a task by task_name.
+ * Work beyond max_workers waits in order of submission. */
+int tf_executor_parallel_new(struct tf_loop *loop, const struct tf_runner *runner, unsigned max_workers,
+	struct tf_executor **out, struct tf_err *err);
+
+#endif

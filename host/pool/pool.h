@@ -1,0 +1,65 @@
+/* Supervisor side of the slots: starts the loader, has it fork slots, hands each at most one
+ * request at a time, reports how each ended (ARCHITECTURE 1).
+ *
+ * Slots are reaped here (the loader clones them with CLONE_PARENT). A slot that dies while it runs a
+ * job gives that job a WorkerLost failure that names signal or exit code, pid and resource usage,
+ * and is replaced. All callbacks run on the loop, never inside a call of this interface.
+ */
+#ifndef TF_POOL_POOL_H
+#define TF_POOL_POOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "base/value.h"
+#include "loop/loop.h"
+#include "pool/runner.h"
+#include "protocol/message.h"
+
+struct tf_pool;
+
+struct tf_pool_config {
+	unsigned slots; /* at least 1 */
+	/* Exec mode (worker): argv of the loader, NULL-terminated; argv[0] is this executable. The
+	 * loader finds its end of the control socket at descriptor TF_LOADER_FD and calls
+	 * tf_loader_main. */
+	char *const *loader_argv;
+	/* Fork mode (parallel engine): the loader is a fork of this process that runs `runner`,
+	 * so that closures of the engine's scripts exist in the slots. Used when loader_argv is NULL. */
+	const struct tf_runner *runner;
+	size_t max_frame; /* bytes of one request or result; 0: TF_MAX_FRAME */
+};
+#define TF_LOADER_FD 3
+#define TF_MAX_FRAME (64u << 20)
+
+struct tf_pool_events {
+	/* The loader has loaded (names: class names served, borrowed) or could not (err). */
+	void (*ready)(void *arg, char *const *names, size_t count, const struct tf_err *err);
+	void (*started)(void *arg, uint64_t job); /* the task was built and runs */
+	void (*event)(void *arg, uint64_t job, const char *type, struct tf_value *details);
+	void (*done)(void *arg, uint64_t job, bool failed, struct tf_value *result);
+	/* A slot became free after all were busy. */
+	void (*slot_free)(void *arg);
+	/* The loader died by itself and cannot be brought back: the pool serves no more. */
+	void (*lost)(void *arg, const struct tf_err *err);
+};
+
+int tf_pool_new(struct tf_loop *loop, const struct tf_pool_config *config, const struct tf_pool_events *events,
+	void *arg, struct tf_pool **out, struct tf_err *err);
+/* Hand a request to a free slot; `job` is the caller's key. TF_EAGAIN: no slot is free. */
+int tf_pool_submit(struct tf_pool *p, uint64_t job, const struct tf_request *r, struct tf_err *err);
+unsigned tf_pool_free_slots(const struct tf_pool *p);
+unsigned tf_pool_busy_slots(const struct tf_pool *p);
+/* Pid of the slot that runs `job`, 0 if none. */
+pid_t tf_pool_job_pid(const struct tf_pool *p, uint64_t job);
+/* Kill what still runs (SIGKILL), end the loader, reap all, free. Blocks for milliseconds. */
+void tf_pool_delete(struct tf_pool *p);
+
+/* The loader process: serves the control socket on `fd` until it closes, forking slots that run
+ * `runner`. Returns the exit code of the process. */
+int tf_loader_main(int fd, const struct tf_runner *runner);
+
+#endif

@@ -1,0 +1,33 @@
+/* What runs inside loader and slot: loads scripts and performs actions. Implemented by
+ * host/script/task_runner; the pool does not know that scripts exist. */
+#ifndef TF_POOL_RUNNER_H
+#define TF_POOL_RUNNER_H
+
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "base/value.h"
+#include "protocol/message.h"
+
+/* How a running task speaks while it runs; given to tf_runner.run. */
+struct tf_runner_sink {
+	/* The task was built: its action starts now (RUNNING on the wire). At most once, before events. */
+	void (*started)(void *arg);
+	void (*event)(void *arg, const char *type, struct tf_value *details);
+	void *arg;
+};
+
+struct tf_runner {
+	void *arg;
+	/* In the loader, once: load the scripts and give the class names served, as on the wire.
+	 * *names is a NULL-terminated array, strings and array freed by the caller. */
+	int (*load)(void *arg, char ***names, struct tf_err *err);
+	/* In a freshly forked slot, once (reseed random numbers, setup hooks). */
+	int (*slot_start)(void *arg, struct tf_err *err);
+	/* Perform the action. Returns a new reference: the value returned, or with *failed a failure
+	 * dict; never NULL. */
+	struct tf_value *(*run)(void *arg, const struct tf_request *r, const struct tf_runner_sink *sink,
+		bool *failed);
+};
+
+#endif
