@@ -1,0 +1,28 @@
+/* A raised Lua value becomes a failure dict (PROTOCOL.md 4).
+ *
+ * A string: tfhost.LuaError, RuntimeError, Exception, with the text as raised (file:line as Lua gives it).
+ * A table with `exc_type_names` (a Failure of taskflow.failure, an exception of taskflow.exceptions): keeps
+ * exc_type_names, its text (`exception_str`, else `message`), its arguments (`exc_args`, else
+ * `exception_args`, else `args`), `traceback_str` if not empty, and `causes`; members that no failure dict
+ * may hold are replaced, never sent. Anything else: LuaError with its tostring text.
+ */
+#ifndef TF_SCRIPT_FAILURE_LUA_H
+#define TF_SCRIPT_FAILURE_LUA_H
+
+#include "base/buf.h"
+#include "base/value.h"
+
+struct lua_State;
+
+/* What is at `index` as a failure dict; `traceback` (frames as below) is used unless the value has its own,
+ * may be NULL. New reference, never NULL; does not raise. */
+struct tf_value *tf_failure_lua(struct lua_State *L, int index, const char *traceback);
+
+/* Appends the stack of `L` from `level`, outermost call first, innermost last, in Python's shape:
+ * `  File "F", line N, in f\n    source line\n`. Frames of C functions have no file and are left out. */
+void tf_failure_lua_traceback(struct lua_State *L, int level, struct tf_buf *out);
+
+/* Push the Failure object (taskflow.failure's from_dict) of a failure dict; TF_ELUA with nothing pushed. */
+int tf_failure_lua_push(struct lua_State *L, struct tf_json dict, struct tf_err *err);
+
+#endif

@@ -1,0 +1,15 @@
+/* The C modules that scripts can require; tf_state_new puts them into package.preload.
+ * One line a module, opened by lua's usual `int open(lua_State *L)`. */
+#ifndef TF_SCRIPT_MODULES_H
+#define TF_SCRIPT_MODULES_H
+
+struct lua_State;
+
+/* X(module name, open function) */
+#define TF_SCRIPT_MODULES(X) X("taskflow.values", tf_bind_values_open)
+
+#define X(name, open) int open(struct lua_State *L);
+TF_SCRIPT_MODULES(X)
+#undef X
+
+#endif

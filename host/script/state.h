@@ -1,0 +1,36 @@
+/* A lua_State as every process of the host wants it: standard libraries, the embedded Lua library, the
+ * C modules of modules.h, paths for user scripts, and an allocator with a limit.
+ *
+ * Search order of `require`: package.preload (C modules) · the library source tree (option, or environment
+ * TFHOST_LUA_DIR) · user scripts: each directory given to tf_state_add_dir, newest first, then the
+ * working directory, as ?.lua and ?/init.lua · LUA_PATH as Lua sees it · the embedded library ·
+ * C modules by package.cpath. A user's module may not shadow `taskflow` and `taskflow.*`.
+ */
+#ifndef TF_SCRIPT_STATE_H
+#define TF_SCRIPT_STATE_H
+
+#include "base/err.h"
+
+struct lua_State;
+
+struct tf_state_options {
+	const char *lua_dir; /* source tree of the Lua library, put before the embedded one; NULL: none */
+};
+
+/* `options` may be NULL. TF_ELUA with the story when a library cannot be opened. */
+int tf_state_new(const struct tf_state_options *options, struct lua_State **out, struct tf_err *err);
+void tf_state_delete(struct lua_State *L); /* NULL allowed */
+
+/* Look for user modules in `dir` first. */
+void tf_state_add_dir(struct lua_State *L, const char *dir);
+
+/* Loads what a script reference names and leaves it on the stack (PROTOCOL.md 6):
+ *   "dir/file.lua"       runs the file (its directory is added, module name: base name without .lua)
+ *   "module"             require
+ *   "file.lua:Name", "module:Name"   the field Name of that (TF_ENOTFOUND if absent)
+ * A file is registered in package.loaded under its module name, so that require gives the same table.
+ * *module (unless NULL) is the module name, *name the part after the colon or NULL; caller frees both.
+ * Nothing is pushed on error; errors in the script keep Lua's file:line. */
+int tf_state_load(struct lua_State *L, const char *reference, char **module, char **name, struct tf_err *err);
+
+#endif
