@@ -1,19 +1,21 @@
 # tfhost: build, checks and tests. `make help` lists the targets.
 #
 # B is the build directory; the sanitized builds are the same rules with another B and CFLAGS.
+# Packages are named in .ci/setup, and nowhere else.
 
 B ?= build
-CC ?= gcc
+CC = gcc
 PREFIX ?= /usr/local
-PKGS = luajit librabbitmq json-c libuv sqlite3
-# Packages that only tests need are asked for by the test rules, not here.
+OPT ?= -O2 -g
 WARN = -Wall -Wextra -Wpedantic -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wpointer-arith -Wwrite-strings -Wvla
-OPT ?= -O2 -g
-CPPFLAGS += -D_GNU_SOURCE -Ihost -I$(B)/gen $(shell pkg-config --cflags luajit librabbitmq libuv)
+# Asked for once, and only by a recipe: on a fresh machine pkg-config arrives with the first one.
+PKG_CFLAGS = $(eval PKG_CFLAGS := $(shell pkg-config --cflags luajit librabbitmq libuv))$(PKG_CFLAGS)
+PKG_LIBS = $(eval PKG_LIBS := $(shell pkg-config --libs luajit librabbitmq libuv))$(PKG_LIBS)
+CPPFLAGS += -D_GNU_SOURCE -Ihost -I$(B)/gen
 ALL_CFLAGS = -std=c11 $(WARN) $(OPT) -MMD -MP $(CFLAGS)
+LDLIBS = $(PKG_LIBS) -lpthread -lm -ldl
 # Scripts load C modules (cjson) that look for Lua's symbols in the program: -rdynamic.
-LDLIBS = $(shell pkg-config --libs luajit librabbitmq libuv) -lpthread -lm -ldl
 ALL_LDFLAGS = -rdynamic $(LDFLAGS)
 
 LAYERS = base loop transport protocol persistence engine pool wbe script cmd
@@ -21,9 +23,11 @@ SRC = $(wildcard $(LAYERS:%=host/%/*.c))
 OBJ = $(SRC:host/%.c=$(B)/obj/%.o)
 LUA_LIB = $(shell find lua -name '*.lua' | LC_ALL=C sort)
 TESTS = $(patsubst host/test/%.c,%,$(wildcard host/test/test_*.c))
+FORMATTED = $(wildcard host/*.[ch] host/*/*.[ch])
+TIDIED = $(SRC) host/main.c
 
 .PHONY: all
-all: $(B)/tfhost
+all: $(B)/tfhost ## build/tfhost, optimised, warnings as errors (CC=clang works too)
 
 $(B)/tfhost: $(B)/obj/main.o $(B)/libtfhost.a
 	$(CC) $(OPT) $(CFLAGS) $(ALL_LDFLAGS) -o $@ $(B)/obj/main.o -Wl,--whole-archive $(B)/libtfhost.a -Wl,--no-whole-archive $(LDLIBS)
@@ -32,19 +36,32 @@ $(B)/libtfhost.a: $(OBJ) $(B)/obj/gen/lua_embed.o
 	rm -f $@
 	ar rcs $@ $^
 
-$(B)/obj/%.o: host/%.c
+$(B)/obj/%.o: host/%.c $(B)/.toolchain | $(B)/.packages
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
+	$(CC) $(CPPFLAGS) $(PKG_CFLAGS) $(ALL_CFLAGS) -c -o $@ $<
 
-$(B)/obj/gen/%.o: $(B)/gen/%.c
+$(B)/obj/gen/%.o: $(B)/gen/%.c $(B)/.toolchain | $(B)/.packages
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
+	$(CC) $(CPPFLAGS) $(PKG_CFLAGS) $(ALL_CFLAGS) -c -o $@ $<
 
 # The Lua library, as bytecode that keeps parameter names.
-$(B)/gen/lua_embed.c: host/script/embed.lua $(LUA_LIB)
+$(B)/gen/lua_embed.c: host/script/embed.lua $(LUA_LIB) | $(B)/.packages
 	@mkdir -p $(@D)
 	luajit host/script/embed.lua lua $(LUA_LIB) > $@.tmp
 	mv $@.tmp $@
+
+# The build packages are there: checked once a build directory.
+$(B)/.packages: .ci/setup
+	@mkdir -p $(@D)
+	@.ci/setup build
+	@touch $@
+
+# Another compiler or other flags rebuild everything.
+$(B)/.toolchain: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(OPT) $(CFLAGS) $(LDFLAGS)' | cmp -s - $@ || echo '$(CC) $(OPT) $(CFLAGS) $(LDFLAGS)' > $@
+.PHONY: FORCE
+FORCE:
 
 # C unit tests: one program a file, host/test/test_<module>.c. Shared helpers: the other .c files there.
 TEST_HELP = $(patsubst host/test/%.c,$(B)/obj/test/%.o,$(filter-out host/test/test_%.c,$(wildcard host/test/*.c)))
@@ -52,13 +69,117 @@ $(B)/test/%: $(B)/obj/test/%.o $(TEST_HELP) $(B)/libtfhost.a
 	@mkdir -p $(@D)
 	$(CC) $(OPT) $(CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(TEST_HELP) $(B)/libtfhost.a $(LDLIBS) -lcmocka -ljson-c
 
+.PHONY: tests-c
+tests-c: $(TESTS:%=$(B)/test/%)
+
+.PHONY: setup
+setup: ## check the Debian packages of build and tests, install what is missing when run as root
+	@.ci/setup build test
+
+# ---- checks -----------------------------------------------------------------------------------
+
+.PHONY: test
+test: ## everything: build, checks, C tests, short fuzzing, Lua specs, interop; own RabbitMQ node
+	@.ci/setup build test
+	@.ci/test B=$(B) build deps lint fuzz sanitized-c c lua e2e
+
+.PHONY: test-sanitized
+test-sanitized: ## the whole suite under ASan and UBSan, and the C tests under Valgrind
+	@.ci/setup build test
+	@.ci/test B=build/san build c lua e2e valgrind
+
 .PHONY: check-c
-check-c: $(TESTS:%=$(B)/test/%)
-	@set -e; for t in $^; do echo "== $$t"; $$t; done
+check-c: ## C unit tests
+	@.ci/test B=$(B) c
+
+.PHONY: check-lua
+check-lua: ## Lua specs, inside the host
+	@.ci/test B=$(B) build lua
+
+.PHONY: check-e2e
+check-e2e: ## specs that start real processes: interop with Python TaskFlow, faults, bad input
+	@.ci/test B=$(B) build e2e
+
+.PHONY: deps
+deps: ## prove the include rules of the layers
+	@.ci/deps
+
+.PHONY: lint
+lint: lint-lua lint-format lint-tidy ## luacheck, clang-format, clang-tidy
+
+.PHONY: lint-lua
+lint-lua:
+	luacheck -q $(wildcard lua flows tasks spec doc .ci/deps host/script/embed.lua)
+
+.PHONY: lint-format
+lint-format:
+	clang-format --dry-run -Werror $(FORMATTED)
+
+# One stamp a file, so that only what changed is looked at again.
+.PHONY: lint-tidy
+lint-tidy: $(TIDIED:host/%.c=$(B)/tidy/%.ok)
+$(B)/tidy/%.ok: host/%.c .clang-tidy $(wildcard host/*/*.h)
+	@mkdir -p $(@D)
+	clang-tidy --quiet --warnings-as-errors='*' $< -- -std=c11 -Wall -Wextra $(CPPFLAGS) $(PKG_CFLAGS)
+	@touch $@
+
+# A finding aborts the program that has it: it can not be missed.
+ASAN = -fsanitize=address -fno-omit-frame-pointer
+UBSAN = -fsanitize=undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+SANITIZED = $(MAKE) --no-print-directory OPT='-O1 -g'
+
+.PHONY: asan
+asan: ## C unit tests under AddressSanitizer (build/asan)
+	@.ci/test B=build/asan build c
+
+.PHONY: ubsan
+ubsan: ## C unit tests under UndefinedBehaviorSanitizer (build/ubsan)
+	@.ci/test B=build/ubsan build c
+
+# What .ci/test builds with: B picks the flags.
+.PHONY: in-asan in-ubsan in-san
+in-asan:
+	@$(SANITIZED) B=build/asan CFLAGS='$(ASAN)' $(GOALS)
+in-ubsan:
+	@$(SANITIZED) B=build/ubsan CFLAGS='$(UBSAN)' $(GOALS)
+in-san:
+	@$(SANITIZED) B=build/san CFLAGS='$(ASAN) $(UBSAN)' $(GOALS)
+
+.PHONY: valgrind
+valgrind: ## C unit tests under Valgrind
+	@.ci/test B=$(B) valgrind
+
+# ---- use --------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: all ## a worker and a flow over a directory: what the main job looks like
+	@doc/demo/run $(B)/tfhost
+
+.PHONY: bench
+bench: all $(B)/bench/raw_amqp ## tasks a second beside Python TaskFlow and bare rabbitmq-c
+	@.ci/setup build test
+	@spec/support/rabbitmq run host/bench/run $(B)
+
+$(B)/bench/%: $(B)/obj/bench/%.o $(B)/libtfhost.a
+	@mkdir -p $(@D)
+	$(CC) $(OPT) $(CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(B)/libtfhost.a $(LDLIBS)
+
+.PHONY: install
+install: all ## install the one binary below PREFIX (and DESTDIR)
+	install -D -m 755 $(B)/tfhost $(DESTDIR)$(PREFIX)/bin/tfhost
+
+.PHONY: uninstall
+uninstall: ## remove what install put there
+	rm -f $(DESTDIR)$(PREFIX)/bin/tfhost
 
 .PHONY: clean
-clean:
+clean: ## remove the build directory
 	rm -rf build
+
+.PHONY: help
+help: ## this list
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | column -t -s '|'
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 .SECONDARY:
+.DELETE_ON_ERROR:
