@@ -63,7 +63,8 @@ int tf_err_set_at(struct tf_err *err, int code, const char *file, int line, cons
 int tf_err_sys_at(struct tf_err *err, const char *file, int line, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 
-/* Put "prefix: " before the story already in `err`; returns its code. */
+/* Put "prefix: " before the story already in `err`; returns its code (TF_EINVAL if `err` is NULL:
+ * whoever passes the code on keeps it beside the call). */
 int tf_err_prefix(struct tf_err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Our own bug: print expression and place to stderr, then abort, in every build. */

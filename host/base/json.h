@@ -3,8 +3,9 @@
  *
  * Accepted beyond RFC 8259: the tokens NaN, Infinity, -Infinity. Integers may have any
  * number of digits. Input must be UTF-8 (no surrogates, no overlong forms); \uXXXX
- * escapes may name lone surrogates, as Python writes them. Nothing here allocates but
- * the functions that append to a tf_buf. Parsing is iterative or bounded by max_depth.
+ * escapes may name lone surrogates, as Python writes them. Validation is iterative and
+ * allocates nothing; finding the end of a value is linear in its length. The locale of the
+ * process does not matter.
  */
 #ifndef TF_BASE_JSON_H
 #define TF_BASE_JSON_H
@@ -17,6 +18,7 @@
 #include "base/err.h"
 
 #define TF_JSON_MAX_DEPTH 128 /* default nesting limit of containers */
+#define TF_JSON_DEPTH_CAP 4096 /* the highest limit a caller can ask for */
 
 enum tf_json_type {
 	TF_JSON_NULL,
@@ -37,7 +39,8 @@ struct tf_json {
 
 /* Check that text[0..len) is exactly one JSON value (white space around it allowed).
  * On success *root (unless NULL) is that value. Errors (TF_EFORMAT, TF_ELIMIT) name the
- * byte offset and what was expected. max_depth 0 means TF_JSON_MAX_DEPTH. */
+ * byte offset and what was expected. max_depth 0 means TF_JSON_MAX_DEPTH; above
+ * TF_JSON_DEPTH_CAP it is the cap. */
 int tf_json_validate(const char *text, size_t len, unsigned max_depth, struct tf_json *root,
 	struct tf_err *err);
 
@@ -68,19 +71,23 @@ size_t tf_json_count(struct tf_json container); /* members; 0 for scalars */
 int tf_json_unescape(struct tf_json string, struct tf_buf *out, struct tf_err *err);
 /* Whether the token, unescaped, equals the bytes of `s`. */
 bool tf_json_string_is(struct tf_json string, const char *s);
+/* Order of two string tokens by their unescaped bytes: <0, 0, >0. Spelling does not matter. */
+int tf_json_string_compare(struct tf_json a, struct tf_json b);
 /* New NUL-terminated copy (free()), or NULL with err: not a string, embedded NUL, lone surrogate. */
 char *tf_json_strdup(struct tf_json string, struct tf_err *err);
 /* Integer token to int64. False if it is no integer or does not fit. */
 bool tf_json_int64(struct tf_json v, int64_t *out);
-/* Number token (integer or real) to double. False for other types. */
+/* Number token (integer or real) to double, infinite if too large. False for other types. */
 bool tf_json_double(struct tf_json v, double *out);
 
 /* Structural equality: key order and spelling of escapes do not matter; 1 and 1.0 differ;
- * reals are compared as doubles, integers by digits. */
+ * reals are compared as doubles (NaN equals NaN), integers by digits (-0 is 0). Of duplicate
+ * members the last counts. */
 bool tf_json_equal(struct tf_json a, struct tf_json b);
 
 /* Writers, in Python's spelling: ", " and ": " are the caller's business.
- * String: quotes, every non-ASCII character as \uXXXX. Requires valid UTF-8. */
+ * String: quotes, every non-ASCII character as \uXXXX. Wants valid UTF-8: check foreign text with
+ * tf_utf8_valid_len first, since a byte that is not becomes U+FFFD here. */
 void tf_json_write_string(struct tf_buf *out, const char *s, size_t len);
 /* Shortest text that reads back equal, always with a '.', an exponent, or NaN/Infinity: a real. */
 void tf_json_write_real(struct tf_buf *out, double d);

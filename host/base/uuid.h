@@ -6,7 +6,7 @@
 
 /* Writes 36 characters and NUL. Random bytes from the kernel, buffered; safe after fork. */
 void tf_uuid(char out[TF_UUID_LEN + 1]);
-/* Reseeds the small generator below from the kernel; call after fork. */
+/* From the same bytes. Both may be called on any thread. */
 unsigned tf_random(unsigned bound); /* uniform in [0, bound), bound > 0; for jitter and choice */
 
 #endif
