@@ -1,0 +1,34 @@
+"""usage: peer_worker.py CONFIG.json
+
+A worker of Python TaskFlow. Tasks are all of peer_tasks but Absent, unless "tasks" says otherwise.
+"""
+import inspect
+import logging
+import signal
+import sys
+
+from taskflow import task
+from taskflow.engines.worker_based import worker
+
+import peer
+import peer_tasks
+
+
+def served():
+    for name, member in sorted(vars(peer_tasks).items()):
+        if inspect.isclass(member) and issubclass(member, task.Task) and name != "Absent":
+            yield "peer_tasks:" + name
+
+
+def main():
+    logging.basicConfig(level=logging.WARNING)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    config = peer.config(sys.argv[1])
+    if config.pop("patched", False):
+        peer.patch_filesystem_publisher()
+    config.setdefault("tasks", list(served()))
+    worker.Worker(**config).run()
+
+
+if __name__ == "__main__":
+    main()
