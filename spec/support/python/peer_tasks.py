@@ -77,6 +77,10 @@ def what(outcome):
     return describe(outcome)
 
 
+def texts(failures):
+    return sorted("%s=%s" % (name, f.exception_str) for name, f in failures.items())
+
+
 class Give(_task.Task):
     """Makes the value of that name."""
 
@@ -114,8 +118,13 @@ class Undo(_task.Task):
         return value * 2
 
     def revert(self, value, result, flow_failures):
-        failures = sorted("%s=%s" % (name, f.exception_str) for name, f in flow_failures.items())
-        journal(task=self.name, did="revert", value=describe(value), result=what(result), failures=failures)
+        journal(
+            task=self.name,
+            did="revert",
+            value=describe(value),
+            result=what(result),
+            failures=texts(flow_failures),
+        )
         return "undone"
 
 
@@ -125,7 +134,7 @@ class Boom(_task.Task):
         raise RuntimeError("Woot!")
 
     def revert(self, result, flow_failures):
-        journal(task=self.name, did="revert", result=what(result), failures=sorted(flow_failures))
+        journal(task=self.name, did="revert", result=what(result), failures=texts(flow_failures))
 
 
 class RevertBoom(_task.Task):
