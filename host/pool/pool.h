@@ -47,8 +47,8 @@ struct tf_pool_events {
 	void (*lost)(void *arg, const struct tf_err *err);
 };
 
-int tf_pool_new(struct tf_loop *loop, const struct tf_pool_config *config, const struct tf_pool_events *events,
-	void *arg, struct tf_pool **out, struct tf_err *err);
+int tf_pool_new(struct tf_loop *loop, const struct tf_pool_config *config,
+	const struct tf_pool_events *events, void *arg, struct tf_pool **out, struct tf_err *err);
 /* Hand a request to a free slot; `job` is the caller's key. TF_EAGAIN: no slot is free. */
 int tf_pool_submit(struct tf_pool *p, uint64_t job, const struct tf_request *r, struct tf_err *err);
 unsigned tf_pool_free_slots(const struct tf_pool *p);

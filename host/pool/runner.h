@@ -26,8 +26,10 @@ struct tf_runner {
 	int (*slot_start)(void *arg, struct tf_err *err);
 	/* Perform the action. Returns a new reference: the value returned, or with *failed a failure
 	 * dict; never NULL. */
-	struct tf_value *(*run)(void *arg, const struct tf_request *r, const struct tf_runner_sink *sink,
-		bool *failed);
+	struct tf_value *(*run)(
+		void *arg, const struct tf_request *r, const struct tf_runner_sink *sink, bool *failed);
+	/* After a run's outcome was sent: collect garbage while nobody waits. May be NULL. */
+	void (*idle)(void *arg);
 };
 
 #endif

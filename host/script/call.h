@@ -19,8 +19,9 @@ struct lua_State;
 int tf_call(struct lua_State *L, int nargs, int nresults, struct tf_err *err);
 
 /* The same, but on TF_ELUA the failure dict (failure_lua.h) of what was raised, traceback included, is a
- * new reference in *failure, which is NULL on success. */
-int tf_call_catch(struct lua_State *L, int nargs, int nresults, struct tf_value **failure);
+ * new reference in *failure, which is NULL on success. `entry` names the called function in the
+ * traceback ("execute"), since a caller in C gives it no name. */
+int tf_call_catch(struct lua_State *L, int nargs, int nresults, const char *entry, struct tf_value **failure);
 
 /* Run a C function under protection: fn(L) with `arg` as its only argument, a light userdata. */
 int tf_call_protected(struct lua_State *L, int (*fn)(struct lua_State *L), void *arg, struct tf_err *err);

@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 struct tf_embed {
-	const char *name; /* "taskflow.task" */
+	const char *name;          /* "taskflow.task" */
 	const unsigned char *code; /* LuaJIT bytecode, with debug information */
 	size_t len;
 };

@@ -19,8 +19,9 @@ struct lua_State;
 struct tf_value *tf_failure_lua(struct lua_State *L, int index, const char *traceback);
 
 /* Appends the stack of `L` from `level`, outermost call first, innermost last, in Python's shape:
- * `  File "F", line N, in f\n    source line\n`. Frames of C functions have no file and are left out. */
-void tf_failure_lua_traceback(struct lua_State *L, int level, struct tf_buf *out);
+ * `  File "F", line N, in f\n    source line\n`. Frames of C functions have no file and are left out.
+ * `entry` names the outermost Lua function, which C called. Long stacks lose their middle. */
+void tf_failure_lua_traceback(struct lua_State *L, int level, const char *entry, struct tf_buf *out);
 
 /* Push the Failure object (taskflow.failure's from_dict) of a failure dict; TF_ELUA with nothing pushed. */
 int tf_failure_lua_push(struct lua_State *L, struct tf_json dict, struct tf_err *err);

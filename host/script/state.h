@@ -1,10 +1,10 @@
 /* A lua_State as every process of the host wants it: standard libraries, the embedded Lua library, the
- * C modules of modules.h, paths for user scripts, and an allocator with a limit.
+ * C modules of modules.h, and the paths where user scripts are found.
  *
- * Search order of `require`: package.preload (C modules) · the library source tree (option, or environment
- * TFHOST_LUA_DIR) · user scripts: each directory given to tf_state_add_dir, newest first, then the
- * working directory, as ?.lua and ?/init.lua · LUA_PATH as Lua sees it · the embedded library ·
- * C modules by package.cpath. A user's module may not shadow `taskflow` and `taskflow.*`.
+ * Search order of `require`: package.preload (the C modules) · the library: source tree (option), else the one
+ * embedded, so that no file beside a script can shadow `taskflow` · user scripts: each directory given to
+ * tf_state_add_dir, newest first, then the working directory, as ?.lua and ?/init.lua · LUA_PATH as Lua sees
+ * it · C modules by package.cpath, without its relative entries.
  */
 #ifndef TF_SCRIPT_STATE_H
 #define TF_SCRIPT_STATE_H
@@ -14,7 +14,9 @@
 struct lua_State;
 
 struct tf_state_options {
-	const char *lua_dir; /* source tree of the Lua library, put before the embedded one; NULL: none */
+	const char *
+		lua_dir; /* source tree of the Lua library, put before the embedded one; NULL: that of the environment
+			      * variable TFHOST_LUA_DIR, which a loader process inherits, or none */
 };
 
 /* `options` may be NULL. TF_ELUA with the story when a library cannot be opened. */

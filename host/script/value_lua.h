@@ -34,7 +34,7 @@ int tf_value_lua_push(struct lua_State *L, struct tf_json v, const char *what, s
  * path. TF_ELIMIT beyond TF_VALUE_LUA_MAX bytes. */
 int tf_value_lua_write(
 	struct lua_State *L, int index, const char *what, struct tf_buf *out, struct tf_err *err);
-#define TF_VALUE_LUA_MAX (256u << 20)
+#define TF_VALUE_LUA_MAX (64u << 20)
 
 /* The same as a value; NULL on error. */
 struct tf_value *tf_value_lua_get(struct lua_State *L, int index, const char *what, struct tf_err *err);

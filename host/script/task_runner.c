@@ -1,0 +1,680 @@
+#include "script/task_runner.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "protocol/failure.h"
+#include "script/call.h"
+#include "script/failure_lua.h"
+#include "script/state.h"
+#include "script/value_lua.h"
+
+enum { RUNNER_GC_STEP = 64 }; /* kilobytes of collection between two tasks */
+
+struct tf_task_runner {
+	struct tf_runner runner;
+	lua_State *L;            /* borrowed */
+	char *const *references; /* borrowed; NULL: tasks of this state */
+	size_t count;
+	int table; /* registry reference: wire name -> class, or atom name -> instance */
+};
+
+/* ---- one action ---- */
+
+struct perform {
+	const struct tf_request *request;
+	const struct tf_runner_sink *sink;
+	struct tf_value *failure; /* set by what goes wrong without a Lua error; owned */
+};
+
+/* Python's list of quoted names: 'a', 'b', and 'c'. Appends name i of n. */
+static void perform_add_name(struct tf_buf *out, const char *name, size_t i, size_t n)
+{
+	if (i > 0)
+		tf_buf_puts(out, n == 2 ? " and " : i + 1 == n ? ", and " : ", ");
+	tf_buf_printf(out, "'%s'", name);
+}
+
+/* "TestTask1.execute()", as Python names the function in a TypeError. */
+static void perform_function_name(const struct tf_request *r, char *out, size_t size)
+{
+	const char *dot = r->task_cls ? strrchr(r->task_cls, '.') : NULL;
+	snprintf(out, size, "%.100s.%s()",
+		dot           ? dot + 1
+		: r->task_cls ? r->task_cls
+			      : "Task",
+		tf_action_name(r->action));
+}
+
+TF_RAISES static void perform_push_value(lua_State *L, struct tf_json v, const char *what)
+{
+	struct tf_err err;
+	if (tf_value_lua_push(L, v, what, &err) < 0)
+		luaL_error(L, "%s", err.message);
+}
+
+/* Set the member `name` of the table at the top of the stack to the Failure of `dict`. */
+TF_RAISES static void perform_set_failure(lua_State *L, struct tf_json dict)
+{
+	struct tf_err err;
+	if (tf_failure_lua_push(L, dict, &err) < 0)
+		luaL_error(L, "%s", err.message);
+}
+
+/* Stack: arguments at the top. Adds what a revert gets besides (PROTOCOL.md 8). */
+TF_RAISES static void perform_add_revert(lua_State *L, const struct tf_request *r)
+{
+	if (!r->has_result)
+		lua_pushlightuserdata(L, NULL);
+	else if (r->result_failed)
+		perform_set_failure(L, tf_value_json(r->result));
+	else
+		perform_push_value(L, tf_value_json(r->result), "result");
+	lua_setfield(L, -2, "result");
+	lua_newtable(L); /* arguments, failures */
+	if (r->failures) {
+		struct tf_json_iter it = tf_json_iter(tf_value_json(r->failures));
+		struct tf_json key, dict;
+		while (tf_json_next(&it, &key, &dict)) {
+			perform_push_value(L, key, "failures");
+			perform_set_failure(L, dict);
+			lua_rawset(L, -3);
+		}
+	}
+	lua_setfield(L, -2, "flow_failures");
+}
+
+/* Whether the task lets parameter `name` be missing. Stack: task at index 1. */
+TF_RAISES static bool perform_is_optional(lua_State *L, const char *name)
+{
+	lua_getfield(L, 1, "optional_parameters");
+	bool yes = false;
+	if (lua_istable(L, -1)) {
+		lua_getfield(L, -1, name);
+		yes = lua_toboolean(L, -1);
+		lua_pop(L, 1);
+	}
+	lua_pop(L, 1);
+	return yes;
+}
+
+/* What perform_arguments works on: indices into the stack. */
+struct perform_frame {
+	int function, arguments, first; /* `first`: where values of parameters begin, self included */
+	int kwargs;                     /* index of the value for the catch-all parameter, 0: none */
+	bool takes_kwargs;
+};
+
+/* Name of parameter n of the function, or NULL. Lua functions alone have names. */
+static const char *perform_parameter(lua_State *L, int function, int n)
+{
+	if (lua_iscfunction(L, function))
+		return NULL;
+	lua_pushvalue(L, function);
+	const char *name = lua_getlocal(L, NULL, n); /* reads the function, leaves it */
+	lua_pop(L, 1);
+	return name;
+}
+
+/* Push a value for each parameter after self and take it out of the arguments. Appends the quoted names of those
+ * that miss; *missing counts them. */
+TF_RAISES static void perform_push_parameters(
+	lua_State *L, struct perform_frame *f, const char **missing, size_t *missing_count, size_t max)
+{
+	const char *name;
+	for (int n = 2; (name = perform_parameter(L, f->function, n)); n++) {
+		luaL_checkstack(L, 8, "too many parameters");
+		if (f->takes_kwargs && !strcmp(name, "kwargs")) {
+			lua_pushvalue(L, f->arguments); /* what is left of it at the end */
+			f->kwargs = lua_gettop(L);
+			continue;
+		}
+		lua_getfield(L, f->arguments, name); /* ..., value */
+		if (lua_isnil(L, -1)) {
+			if (!perform_is_optional(L, name) && *missing_count < max)
+				missing[(*missing_count)++] = name;
+			continue;
+		}
+		lua_pushnil(L);
+		lua_setfield(L, f->arguments, name);
+	}
+}
+
+/* A revert need not take what it has no use for. */
+TF_RAISES static void perform_drop_unused(lua_State *L, int arguments)
+{
+	static const char *const names[] = {"result", "flow_failures"};
+	for (size_t i = 0; i < 2; i++) {
+		lua_pushnil(L);
+		lua_setfield(L, arguments, names[i]);
+	}
+}
+
+/* The failure for arguments that do not fit the parameters, or NULL. */
+TF_RAISES static struct tf_value *perform_mismatch(lua_State *L, const struct tf_request *r,
+	const struct perform_frame *f, const char *const *missing, size_t missing_count)
+{
+	char function[160];
+	perform_function_name(r, function, sizeof(function));
+	const char *unexpected = NULL;
+	if (!f->kwargs) {
+		lua_pushnil(L);
+		while (lua_next(L, f->arguments)) {
+			lua_pop(L, 1);
+			const char *key = lua_tostring(L, -1);
+			if (!unexpected || strcmp(key, unexpected) < 0)
+				unexpected = key; /* alive: the table holds it */
+		}
+	}
+	if (unexpected)
+		return tf_failure_format(tf_types_type_error, "%s got an unexpected keyword argument '%s'",
+			function, unexpected);
+	if (missing_count == 0)
+		return NULL;
+	struct tf_buf names = TF_BUF_INIT;
+	for (size_t i = 0; i < missing_count; i++)
+		perform_add_name(&names, missing[i], i, missing_count);
+	struct tf_value *v =
+		tf_failure_format(tf_types_type_error, "%s missing %zu required positional argument%s: %s",
+			function, missing_count, missing_count == 1 ? "" : "s", names.data);
+	tf_buf_free(&names);
+	return v;
+}
+
+/* (task, perform) -> function, self, values in the order of its parameters; nothing if the task has no such
+ * function, or with p->failure set. */
+TF_RAISES static int perform_arguments(lua_State *L)
+{
+	struct perform *p = lua_touserdata(L, 2);
+	const struct tf_request *r = p->request;
+	const char *missing[64];
+	size_t missing_count = 0;
+	lua_getfield(L, 1, tf_action_name(r->action)); /* task, perform, function */
+	if (lua_isnil(L, -1))
+		return 0;
+	struct perform_frame f = {.function = lua_gettop(L)};
+	lua_getfield(L, 1, "kwargs");
+	f.takes_kwargs = lua_toboolean(L, -1);
+	lua_pop(L, 1);
+	perform_push_value(L, tf_value_json(r->arguments), "arguments"); /* ..., function, arguments */
+	f.arguments = lua_gettop(L);
+	if (r->action == TF_REVERT) {
+		perform_add_revert(L, r);
+	} else if (r->has_result || r->failures) {
+		char function[160];
+		perform_function_name(r, function, sizeof(function));
+		p->failure =
+			tf_failure_format(tf_types_type_error, "%s got an unexpected keyword argument '%s'",
+				function, r->has_result ? "result" : "failures");
+		return 0;
+	}
+	lua_pushvalue(L, f.function);
+	f.first = lua_gettop(L) + 1;
+	lua_pushvalue(L, 1); /* ..., arguments, function, task */
+	perform_push_parameters(L, &f, missing, &missing_count, sizeof(missing) / sizeof(missing[0]));
+	if (r->action == TF_REVERT && !f.kwargs)
+		perform_drop_unused(L, f.arguments);
+	p->failure = perform_mismatch(L, r, &f, missing, missing_count);
+	if (p->failure)
+		return 0;
+	return lua_gettop(L) - f.first + 2;
+}
+
+/* The function that a task's `notify` calls: (type, details). Upvalue 1: userdata that points to the perform
+ * while it lasts, for a task may keep the function. */
+TF_RAISES static int perform_sink(lua_State *L)
+{
+	struct perform **box = lua_touserdata(L, lua_upvalueindex(1));
+	const char *type = luaL_checkstring(L, 1);
+	struct tf_err err;
+	if (!*box)
+		return luaL_error(L, "the action of this task has ended: it cannot notify any more");
+	const struct tf_runner_sink *sink = (*box)->sink;
+	if (!lua_isnoneornil(L, 2) && (!lua_istable(L, 2) || tf_value_lua_is_list(L, 2)))
+		return luaL_error(L, "the details of event '%s' must be a table with string keys", type);
+	struct tf_value *details =
+		lua_isnoneornil(L, 2) ? tf_value_empty_object() : tf_value_lua_get(L, 2, "details", &err);
+	if (!details)
+		return luaL_error(L, "event '%s': %s", type, err.message);
+	bool is_object = tf_json_type(tf_value_json(details)) == TF_JSON_OBJECT;
+	if (is_object && sink->event)
+		sink->event(sink->arg, type, details);
+	tf_value_unref(details);
+	if (!is_object)
+		return luaL_error(L, "the details of event '%s' must be a table with string keys", type);
+	return 0;
+}
+
+/* (task, perform) -> box; the task can notify from here on. */
+TF_RAISES static int perform_open_sink(lua_State *L)
+{
+	struct perform **box = lua_newuserdata(L, sizeof(*box)); /* task, perform, box */
+	*box = lua_touserdata(L, 2);
+	lua_pushliteral(L, "_sink");
+	lua_pushvalue(L, 3);
+	lua_pushcclosure(L, perform_sink, 1); /* task, perform, box, "_sink", function */
+	lua_rawset(L, 1);
+	return 1;
+}
+
+/* (task, box) */
+TF_RAISES static int perform_close_sink(lua_State *L)
+{
+	struct perform **box = lua_touserdata(L, 2);
+	*box = NULL;
+	lua_pushliteral(L, "_sink");
+	lua_pushnil(L);
+	lua_rawset(L, 1);
+	return 0;
+}
+
+/* (task, name) -> the task's function of that name, task; nothing if it has none */
+TF_RAISES static int perform_hook(lua_State *L)
+{
+	lua_pushvalue(L, 2);
+	lua_gettable(L, 1);
+	if (lua_isnil(L, -1))
+		return 0;
+	lua_pushvalue(L, 1);
+	return 2;
+}
+
+/* Call task:NAME() if it exists; the failure of that, or NULL. */
+static struct tf_value *perform_call_hook(lua_State *L, int task, const char *name)
+{
+	struct tf_value *failure;
+	int top = lua_gettop(L);
+	lua_pushcfunction(L, perform_hook);
+	lua_pushvalue(L, task);
+	lua_pushstring(L, name);
+	if (tf_call_catch(L, 2, LUA_MULTRET, name, &failure) == 0 && lua_gettop(L) > top)
+		tf_call_catch(L, 1, 0, name, &failure);
+	lua_settop(L, top);
+	return failure;
+}
+
+/* The action itself: the failure, or NULL with the returned value in *result. */
+static struct tf_value *perform_call_action(
+	lua_State *L, int task, struct perform *p, struct tf_value **result)
+{
+	struct tf_value *failure;
+	const char *name = tf_action_name(p->request->action);
+	int top = lua_gettop(L);
+	lua_pushcfunction(L, perform_arguments);
+	lua_pushvalue(L, task);
+	lua_pushlightuserdata(L, p);
+	if (tf_call_catch(L, 2, LUA_MULTRET, name, &failure) < 0)
+		return failure;
+	if (p->failure) {
+		failure = p->failure;
+		p->failure = NULL;
+		return failure;
+	}
+	if (lua_gettop(L) == top) {
+		*result = tf_value_null();
+		return NULL;
+	}
+	if (tf_call_catch(L, lua_gettop(L) - top - 1, 1, name, &failure) < 0)
+		return failure;
+	struct tf_err err;
+	*result = tf_value_lua_get(L, -1, "result", &err);
+	lua_settop(L, top);
+	return *result ? NULL : tf_failure_format(tf_types_type_error, "%s", err.message);
+}
+
+/* `later` was raised while `earlier` was handled: it wins, with the other among its causes, as in Python. */
+static struct tf_value *perform_chain(struct tf_value *later, struct tf_value *earlier)
+{
+	static const char *const keys[] = {
+		"exception_str", "traceback_str", "exc_type_names", "version", "exc_args"};
+	struct tf_json v, causes;
+	struct tf_buf b = TF_BUF_INIT;
+	tf_buf_putc(&b, '{');
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		if (!tf_json_get(tf_value_json(later), keys[i], &v))
+			continue;
+		tf_buf_printf(&b, "\"%s\": ", keys[i]);
+		tf_buf_append(&b, v.text, v.len);
+		tf_buf_puts(&b, ", ");
+	}
+	tf_buf_puts(&b, "\"causes\": [");
+	tf_buf_puts(&b, tf_value_text(earlier));
+	if (tf_json_get(tf_value_json(earlier), "causes", &causes)) {
+		struct tf_json_iter it = tf_json_iter(causes);
+		while (tf_json_next(&it, NULL, &v)) {
+			tf_buf_puts(&b, ", ");
+			tf_buf_append(&b, v.text, v.len);
+		}
+	}
+	tf_buf_puts(&b, "]}");
+	tf_value_unref(later);
+	tf_value_unref(earlier);
+	return tf_value_take(&b);
+}
+
+/* pre, action, and post in any case (ENGINE.md 2.4). */
+static struct tf_value *perform_phases(lua_State *L, int task, struct perform *p, bool *failed)
+{
+	bool execute = p->request->action == TF_EXECUTE;
+	struct tf_value *result = NULL;
+	struct tf_value *failure = perform_call_hook(L, task, execute ? "pre_execute" : "pre_revert");
+	if (!failure)
+		failure = perform_call_action(L, task, p, &result);
+	struct tf_value *post = perform_call_hook(L, task, execute ? "post_execute" : "post_revert");
+	if (post) {
+		tf_value_unref(result);
+		failure = failure ? perform_chain(post, failure) : post;
+	}
+	*failed = failure != NULL;
+	return failure ? failure : result;
+}
+
+/* Failure dicts that cannot be rebuilt fail the request before it starts (PROTOCOL.md 7, step 2). */
+static struct tf_value *perform_check_failures(const struct tf_request *r)
+{
+	struct tf_err err;
+	int rc = 0;
+	if (r->has_result && r->result_failed)
+		rc = tf_failure_check_reconstruct(tf_value_json(r->result), &err);
+	if (rc == 0 && r->failures) {
+		struct tf_json_iter it = tf_json_iter(tf_value_json(r->failures));
+		struct tf_json key, dict;
+		while (rc == 0 && tf_json_next(&it, &key, &dict))
+			rc = tf_failure_check_reconstruct(dict, &err);
+	}
+	return rc < 0 ? tf_failure_format(tf_types_value_error, "%s", err.message) : NULL;
+}
+
+struct tf_value *tf_task_runner_perform(struct lua_State *L, int index, const struct tf_request *r,
+	const struct tf_runner_sink *sink, bool *failed)
+{
+	struct perform p = {.request = r, .sink = sink};
+	int top = lua_gettop(L);
+	*failed = true;
+	if (!lua_checkstack(L, 16))
+		return tf_failure_format(tf_types_lua_error, "stack overflow");
+	struct tf_value *failure = perform_check_failures(r);
+	if (failure)
+		return failure;
+	lua_pushvalue(L, index); /* task */
+	int task = lua_gettop(L);
+	if (sink->started)
+		sink->started(sink->arg);
+	lua_pushcfunction(L, perform_open_sink);
+	lua_pushvalue(L, task);
+	lua_pushlightuserdata(L, &p);
+	struct tf_value *result;
+	if (tf_call_catch(L, 2, 1, "notify", &result) == 0) { /* task, box */
+		result = perform_phases(L, task, &p, failed);
+		lua_settop(L, task + 1);
+		struct tf_value *ignored;
+		lua_pushcfunction(L, perform_close_sink);
+		lua_insert(L, task);
+		tf_call_catch(L, 2, 0, "notify", &ignored);
+		tf_value_unref(ignored);
+	}
+	lua_settop(L, top);
+	return result;
+}
+
+/* ---- the runner ---- */
+
+struct runner_load {
+	struct tf_task_runner *runner;
+	const char *module, *name; /* of the reference; name NULL: every class of the module */
+	const char *reference;
+	size_t found;
+};
+
+/* (is_class, value) -> boolean at the top replaced */
+TF_RAISES static bool runner_is_class(lua_State *L, int is_class, int value)
+{
+	lua_pushvalue(L, is_class);
+	lua_pushvalue(L, value);
+	lua_call(L, 1, 1);
+	bool yes = lua_toboolean(L, -1);
+	lua_pop(L, 1);
+	return yes;
+}
+
+/* (what the reference names, load): adds its classes to the runner's table. */
+TF_RAISES static int runner_add(lua_State *L)
+{
+	struct runner_load *load = lua_touserdata(L, 2);
+	lua_getglobal(L, "require");
+	lua_pushliteral(L, "taskflow.task");
+	lua_call(L, 1, 1);
+	lua_getfield(L, -1, "is_class");
+	int is_class = lua_gettop(L);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, load->runner->table);
+	int table = lua_gettop(L);
+	if (load->name) {
+		if (!runner_is_class(L, is_class, 1))
+			return luaL_error(
+				L, "%s is not a Task class but a %s", load->reference, luaL_typename(L, 1));
+		lua_pushfstring(L, "%s.%s", load->module, load->name);
+		lua_pushvalue(L, 1);
+		lua_settable(L, table);
+		load->found++;
+		return 0;
+	}
+	if (!lua_istable(L, 1))
+		return luaL_error(L, "%s returns a %s, not a table of Task classes", load->reference,
+			luaL_typename(L, 1));
+	lua_pushnil(L);
+	while (lua_next(L, 1)) { /* key, value */
+		int value = lua_gettop(L);
+		if (lua_type(L, -2) == LUA_TSTRING && *lua_tostring(L, -2) != '_' &&
+			runner_is_class(L, is_class, value)) {
+			lua_pushfstring(L, "%s.%s", load->module, lua_tostring(L, -2));
+			lua_pushvalue(L, value);
+			lua_settable(L, table);
+			load->found++;
+		}
+		lua_settop(L, value - 1);
+	}
+	return 0;
+}
+
+static int runner_load_reference(struct tf_task_runner *r, const char *reference, struct tf_err *err)
+{
+	char *module = NULL, *name = NULL;
+	struct runner_load load = {.runner = r, .reference = reference};
+	int rc = tf_state_load(r->L, reference, &module, &name, err);
+	if (rc < 0)
+		return rc;
+	load.module = module;
+	load.name = name;
+	lua_pushcfunction(r->L, runner_add);
+	lua_insert(r->L, -2);
+	lua_pushlightuserdata(r->L, &load);
+	rc = tf_call(r->L, 2, 0, err);
+	if (rc == 0 && load.found == 0)
+		rc = tf_err_set(err, TF_ENOTFOUND,
+			"%s has no Task class: return a table of task.Task{...} from the script", reference);
+	free(module);
+	free(name);
+	return rc;
+}
+
+static int runner_name_cmp(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Names of the runner's table, sorted. */
+static char **runner_names(struct tf_task_runner *r)
+{
+	size_t n = 0, cap = 0;
+	char **names = NULL;
+	lua_rawgeti(r->L, LUA_REGISTRYINDEX, r->table);
+	lua_pushnil(r->L);
+	while (lua_next(r->L, -2)) {
+		if (n + 1 >= cap) {
+			cap = cap ? 2 * cap : 16;
+			names = tf_realloc(names, cap * sizeof(*names));
+		}
+		lua_pop(r->L, 1);
+		if (lua_type(r->L, -1) == LUA_TSTRING)
+			names[n++] = tf_strdup(lua_tostring(r->L, -1));
+	}
+	lua_pop(r->L, 1);
+	if (!names)
+		names = tf_malloc(sizeof(*names));
+	names[n] = NULL;
+	qsort(names, n, sizeof(*names), runner_name_cmp);
+	return names;
+}
+
+static int runner_load(void *arg, char ***names, struct tf_err *err)
+{
+	struct tf_task_runner *r = arg;
+	for (size_t i = 0; i < r->count; i++) {
+		int rc = runner_load_reference(r, r->references[i], err);
+		if (rc < 0)
+			return rc;
+	}
+	*names = runner_names(r);
+	return 0;
+}
+
+/* Slots are forks of one state: without this all would draw the same random numbers. */
+TF_RAISES static int runner_reseed(lua_State *L)
+{
+	uint64_t seed;
+	while (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
+		;
+	lua_getglobal(L, "math");
+	lua_getfield(L, -1, "randomseed");
+	lua_pushnumber(L, (double)(seed >> 11));
+	lua_call(L, 1, 0);
+	return 0;
+}
+
+static int runner_slot_start(void *arg, struct tf_err *err)
+{
+	struct tf_task_runner *r = arg;
+	setvbuf(stdout, NULL, _IOLBF, 0); /* a killed slot would take what it printed with it */
+	return tf_call_protected(r->L, runner_reseed, NULL, err);
+}
+
+/* (table, key) -> table[key] */
+TF_RAISES static int runner_find(lua_State *L)
+{
+	lua_settop(L, 2);
+	lua_rawget(L, 1);
+	return 1;
+}
+
+/* Push the task that the request names, built anew in a worker; or its failure. */
+static struct tf_value *runner_push_task(struct tf_task_runner *r, const struct tf_request *request)
+{
+	lua_State *L = r->L;
+	struct tf_value *failure;
+	const char *key = r->references ? request->task_cls : request->task_name;
+	lua_pushcfunction(L, runner_find);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, r->table);
+	lua_pushstring(L, key);
+	if (tf_call_catch(L, 2, 1, "find", &failure) < 0)
+		return failure;
+	if (lua_isnil(L, -1)) {
+		struct tf_buf args = TF_BUF_INIT;
+		tf_buf_putc(&args, '[');
+		tf_json_write_string(&args, key, strlen(key));
+		tf_buf_putc(&args, ']');
+		char *text = tf_asprintf("'%s'", key);
+		struct tf_failure f = {.exception_str = text, .exc_type_names = tf_types_key_error};
+		f.exc_args = tf_value_take(&args);
+		failure = tf_failure_value(&f);
+		tf_value_unref(f.exc_args);
+		free(text);
+		return failure;
+	}
+	if (!r->references)
+		return NULL;
+	lua_newtable(L); /* class, options */
+	lua_pushstring(L, request->task_name);
+	lua_setfield(L, -2, "name");
+	tf_call_catch(L, 1, 1, "new", &failure);
+	return failure;
+}
+
+static struct tf_value *runner_run(
+	void *arg, const struct tf_request *request, const struct tf_runner_sink *sink, bool *failed)
+{
+	struct tf_task_runner *r = arg;
+	int top = lua_gettop(r->L);
+	*failed = true;
+	struct tf_value *v = runner_push_task(r, request);
+	if (!v)
+		v = tf_task_runner_perform(r->L, -1, request, sink, failed);
+	lua_settop(r->L, top);
+	fflush(stdout);
+	return v;
+}
+
+TF_RAISES static int runner_collect(lua_State *L)
+{
+	lua_gc(L, LUA_GCSTEP, RUNNER_GC_STEP); /* runs finalizers of scripts */
+	return 0;
+}
+
+static void runner_idle(void *arg)
+{
+	struct tf_task_runner *r = arg;
+	struct tf_err err;
+	if (tf_call_protected(r->L, runner_collect, NULL, &err) < 0)
+		tf_warn("script", "collecting garbage: %s", err.message);
+}
+
+static struct tf_task_runner *runner_new(lua_State *L)
+{
+	struct tf_task_runner *r = TF_NEW(struct tf_task_runner);
+	r->L = L;
+	r->runner = (struct tf_runner){.arg = r,
+		.load = runner_load,
+		.slot_start = runner_slot_start,
+		.run = runner_run,
+		.idle = runner_idle};
+	return r;
+}
+
+struct tf_task_runner *tf_task_runner_new(struct lua_State *L, char *const *references, size_t count)
+{
+	struct tf_task_runner *r = runner_new(L);
+	r->references = references;
+	r->count = count;
+	lua_newtable(L);
+	r->table = luaL_ref(L, LUA_REGISTRYINDEX);
+	return r;
+}
+
+struct tf_task_runner *tf_task_runner_new_tasks(struct lua_State *L, int index)
+{
+	struct tf_task_runner *r = runner_new(L);
+	lua_pushvalue(L, index);
+	r->table = luaL_ref(L, LUA_REGISTRYINDEX);
+	return r;
+}
+
+void tf_task_runner_delete(struct tf_task_runner *r)
+{
+	if (!r)
+		return;
+	luaL_unref(r->L, LUA_REGISTRYINDEX, r->table);
+	free(r);
+}
+
+const struct tf_runner *tf_task_runner_get(const struct tf_task_runner *r)
+{
+	return &r->runner;
+}
