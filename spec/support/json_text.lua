@@ -88,7 +88,7 @@ end
 -- The value at `at` as a node { kind, value, text }, and where it ends.
 function node_at(text, at)
 	local char = text:sub(at, at)
-	local node, stop = {}, nil
+	local node, stop = {}
 	if char == "{" then
 		node.kind, node.value = "object", {}
 		stop = sequence(text, at, "}", function(from)

@@ -6,6 +6,8 @@ local cjson = require "cjson"
 
 ffi.cdef [[
 int getpid(void);
+int getppid(void);
+int access(const char *, int);
 int poll(void *, unsigned long, int);
 ]]
 
@@ -87,6 +89,7 @@ local function journal(entry)
 	local path = os.getenv "PEER_JOURNAL"
 	if path then
 		entry.pid = ffi.C.getpid()
+		entry.host = ffi.C.getppid()
 		entry.language = "lua"
 		local handle = assert(io.open(path, "ab"))
 		handle:write(cjson.encode(entry) .. "\n") -- one write, as the file is shared
@@ -125,6 +128,23 @@ M.Echo = task.Task {
 M.Describe = task.Task {
 	execute = function(_, value)
 		return describe(value)
+	end,
+}
+
+M.Picky = task.Task {
+	execute = function(_, value)
+		return { value }
+	end,
+}
+
+M.WaitFor = task.Task {
+	execute = function(self, path)
+		journal { task = self.name, did = "start" }
+		while ffi.C.access(path, 0) ~= 0 do
+			ffi.C.poll(nil, 0, 20)
+		end
+		journal { task = self.name, did = "end" }
+		return path
 	end,
 }
 

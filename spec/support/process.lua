@@ -18,7 +18,9 @@ int posix_spawnattr_init(tfspec_attr *);
 int posix_spawnattr_setflags(tfspec_attr *, short);
 int posix_spawnattr_setpgroup(tfspec_attr *, int);
 int posix_spawnattr_destroy(tfspec_attr *);
-int posix_spawnp(int *, const char *, const tfspec_actions *, const tfspec_attr *, char *const *, char *const *);
+int posix_spawnp(int *, const char *, const tfspec_actions *, const tfspec_attr *, char *const *,
+	char *const *);
+int getpid(void);
 int waitpid(int, int *, int);
 int kill(int, int);
 int poll(void *, unsigned long, int);
@@ -41,6 +43,10 @@ function M.now()
 	local t = ffi.new("struct tfspec_timespec")
 	C.clock_gettime(MONOTONIC, t)
 	return tonumber(t.sec) + tonumber(t.nsec) / 1e9
+end
+
+function M.pid()
+	return C.getpid()
 end
 
 function M.sleep(seconds)

@@ -32,6 +32,14 @@ VALUES = {
     "int64_max": 9223372036854775807,
     "int64_min": -9223372036854775808,
     "megabyte": BIG,
+    # What Lua has no value for, and what an engine must hand on all the same.
+    "wider_than_64_bits": 10**30,
+    "real_one": 1.0,
+    "not_a_number": float("nan"),
+    "infinity": float("inf"),
+    "minus_infinity": float("-inf"),
+    "lone_surrogate": "\ud800",
+    "many_digits": 0.1 + 0.2,
 }
 
 
@@ -60,7 +68,7 @@ def describe(value):
 def journal(**entry):
     path = os.environ.get("PEER_JOURNAL")
     if path:
-        entry["pid"] = os.getpid()
+        entry["pid"] = entry["host"] = os.getpid()
         entry["language"] = "python"
         line = (json.dumps(entry) + "\n").encode()
         fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -93,9 +101,34 @@ class Echo(_task.Task):
         return value
 
 
+class Picky(_task.Task):
+    """Takes one argument more than its namesake in Lua, so that a worker meets what it does not take."""
+
+    def execute(self, value, more):
+        return [value, more]
+
+
+class WaitFor(_task.Task):
+    """Runs until the file exists."""
+
+    def execute(self, path):
+        journal(task=self.name, did="start")
+        while not os.path.exists(path):
+            time.sleep(0.02)
+        journal(task=self.name, did="end")
+        return path
+
+
 class Describe(_task.Task):
     def execute(self, value):
         return describe(value)
+
+
+class Exact(_task.Task):
+    """The JSON of what arrived."""
+
+    def execute(self, value):
+        return json.dumps(value)
 
 
 class Pair(_task.Task):

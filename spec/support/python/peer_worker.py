@@ -6,6 +6,7 @@ import inspect
 import logging
 import signal
 import sys
+import threading
 
 from taskflow import task
 from taskflow.engines.worker_based import worker
@@ -27,7 +28,12 @@ def main():
     if config.pop("patched", False):
         peer.patch_filesystem_publisher()
     config.setdefault("tasks", list(served()))
-    worker.Worker(**config).run()
+    served_here = worker.Worker(**config)
+    loop = threading.Thread(target=served_here.run, daemon=True)
+    loop.start()
+    served_here.wait()
+    print("serving", flush=True)
+    loop.join()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+require "interop_matrix"("amqp", "python", "lua")
