@@ -1,0 +1,250 @@
+-- Exceptions under TaskFlow's and Python's names (ENGINE.md 16), as tables that can be raised:
+--
+--   error(exceptions.NotFound("no such symbol"))
+--
+-- Each carries the chain of type names that travels as `exc_type_names`, so an engine or worker
+-- written in Python can test a Lua error by type, and the other way round.
+local place = require "taskflow.utils.place"
+
+---@class taskflow.Exception
+---@field message string what str(exception) gives in Python
+---@field args any[] the constructor's arguments
+---@field causes taskflow.Exception[] what led to it, nearest first
+---@field exc_type_names string[] the type chain, by which the bindings know an exception
+---@field where string? place in the user's script
+local Exception = {}
+
+---@class taskflow.ExceptionClass
+---@field name string "taskflow.exceptions.NotFound"
+---@field short string "NotFound"
+---@field names string[] type chain, most derived first
+---@overload fun(message: any, ...: any): taskflow.Exception
+
+local M = {}
+
+-- Short name of "module.Class".
+local function short_name(name)
+  return name:match("([^.]+)$")
+end
+
+-- Text with causes indented by two more each (ENGINE.md 16).
+local function describe(exc, indent, out)
+  out[#out + 1] = (" "):rep(indent) .. exc.class.short .. ": " .. exc.message
+  for _, cause in ipairs(exc.causes) do
+    describe(cause, indent + 2, out)
+  end
+end
+
+---The whole story: place, type, message, then each cause on a line of its own.
+---@return string
+function Exception:describe()
+  local out = {}
+  describe(self, 0, out)
+  if self.where then
+    out[1] = self.where .. ": " .. out[1]
+  end
+  return table.concat(out, "\n")
+end
+
+---Whether the exception is of one of the classes (class, full or short name).
+---@param ... taskflow.ExceptionClass|string
+---@return boolean
+function Exception:is(...)
+  for i = 1, select("#", ...) do
+    local wanted = select(i, ...)
+    wanted = type(wanted) == "table" and wanted.name or wanted
+    for _, name in ipairs(self.class.names) do
+      if name == wanted or short_name(name) == wanted then
+        return true
+      end
+    end
+  end
+  return false
+end
+
+---Add a cause and return the exception: error(exceptions.NotFound("x"):caused_by(other))
+---@param cause taskflow.Exception
+---@return taskflow.Exception
+function Exception:caused_by(cause)
+  self.causes[#self.causes + 1] = cause
+  return self
+end
+
+-- Marks exceptions and their classes; a table is ours if its metatable carries it.
+local marker = {}
+
+local function construct(class, message, ...)
+  local exc = { class = class, args = { message, ... }, causes = {}, exc_type_names = class.names }
+  exc.message = message == nil and "" or tostring(message)
+  return setmetatable(exc, class.meta)
+end
+
+local class_meta = {
+  __call = construct,
+  __tostring = function(class)
+    return class.name
+  end,
+}
+
+---Make an exception class: exceptions.class("billing.CardRefused", exceptions.RuntimeError)
+---@param name string as on the wire: "module.Class"
+---@param base taskflow.ExceptionClass? default: Exception
+---@param methods table<string, function>? methods and __tostring besides the common ones
+---@return taskflow.ExceptionClass
+function M.class(name, base, methods)
+  if type(name) ~= "string" or name == "" then
+    error("exceptions.class: the name must be a non-empty string", 2)
+  end
+  local class = { name = name, short = short_name(name), names = { name }, base = base }
+  base = base or M.Exception
+  for _, inherited in ipairs(base and base.names or {}) do
+    class.names[#class.names + 1] = inherited
+  end
+  local index = setmetatable({}, { __index = base and base.meta.__index or Exception })
+  class.meta = {
+    __index = index,
+    __tostring = base and base.meta.__tostring or Exception.describe,
+    marker = marker,
+  }
+  for key, value in pairs(methods or {}) do
+    if key == "__tostring" then
+      class.meta.__tostring = value
+    else
+      index[key] = value
+    end
+  end
+  return setmetatable(class, class_meta)
+end
+
+---@param value any
+---@return boolean
+function M.is_exception(value)
+  local meta = type(value) == "table" and getmetatable(value)
+  return type(meta) == "table" and meta.marker == marker
+end
+
+---Raise an exception that names the caller's place in the user's script.
+---@param class taskflow.ExceptionClass
+---@param message string
+---@param causes taskflow.Exception[]?
+function M.raise(class, message, causes)
+  local exc = class(message)
+  exc.where = place.caller()
+  exc.causes = causes or {}
+  error(exc, 0)
+end
+
+M.Exception = M.class("Exception")
+
+-- name, base: Python's own that tasks meet or raise.
+local builtin = {
+  { "RuntimeError", "Exception" },
+  { "NotImplementedError", "RuntimeError" },
+  { "RecursionError", "RuntimeError" },
+  { "ValueError", "Exception" },
+  { "UnicodeError", "ValueError" },
+  { "TypeError", "Exception" },
+  { "AttributeError", "Exception" },
+  { "AssertionError", "Exception" },
+  { "NameError", "Exception" },
+  { "ImportError", "Exception" },
+  { "ModuleNotFoundError", "ImportError" },
+  { "MemoryError", "Exception" },
+  { "LookupError", "Exception" },
+  { "KeyError", "LookupError" },
+  { "IndexError", "LookupError" },
+  { "ArithmeticError", "Exception" },
+  { "ZeroDivisionError", "ArithmeticError" },
+  { "OverflowError", "ArithmeticError" },
+  { "OSError", "Exception" },
+  { "FileNotFoundError", "OSError" },
+  { "FileExistsError", "OSError" },
+  { "PermissionError", "OSError" },
+  { "TimeoutError", "OSError" },
+  { "ConnectionError", "OSError" },
+  { "ConnectionRefusedError", "ConnectionError" },
+}
+for _, row in ipairs(builtin) do
+  M[row[1]] = M.class(row[1], M[row[2]])
+end
+
+-- TaskFlow's (ENGINE.md 16).
+local taskflow = {
+  { "TaskFlowException", nil },
+  { "StorageFailure", "TaskFlowException" },
+  { "ConductorFailure", "TaskFlowException" },
+  { "JobFailure", "TaskFlowException" },
+  { "UnclaimableJob", "JobFailure" },
+  { "ExecutionFailure", "TaskFlowException" },
+  { "RequestTimeout", "ExecutionFailure" },
+  { "InvalidState", "ExecutionFailure" },
+  { "DependencyFailure", "TaskFlowException" },
+  { "AmbiguousDependency", "DependencyFailure" },
+  { "MissingDependencies", "DependencyFailure" },
+  { "CompilationFailure", "TaskFlowException" },
+  { "IncompatibleVersion", "TaskFlowException" },
+  { "Duplicate", "TaskFlowException" },
+  { "NotFound", "TaskFlowException" },
+  { "DisallowedAccess", "TaskFlowException" },
+  { "Empty", "TaskFlowException" },
+  { "MultipleChoices", "TaskFlowException" },
+  { "InvalidFormat", "TaskFlowException" },
+}
+for _, row in ipairs(taskflow) do
+  M[row[1]] = M.class("taskflow.exceptions." .. row[1], row[2] and M[row[2]] or M.Exception)
+end
+
+-- Several failures at once, or one whose exception is not alive in this process (ENGINE.md 10).
+-- `failures` is the flat list; construct with a list of failures and of other wrapped failures.
+local Wrapped = {}
+
+---Iterate: for _, failure in wrapped:iter() do ... end
+function Wrapped:iter()
+  return ipairs(self.failures)
+end
+
+---The first of the given types that one of the failures is, or nil.
+---@param ... taskflow.ExceptionClass|string
+function Wrapped:check(...)
+  for _, failure in ipairs(self.failures) do
+    local found = failure:check(...)
+    if found then
+      return found
+    end
+  end
+  return nil
+end
+
+function Wrapped:__tostring()
+  return (self.where and self.where .. ": " or "") .. self.message
+end
+
+local WrappedFailure = M.class("taskflow.exceptions.WrappedFailure", M.Exception, Wrapped)
+M.WrappedFailureClass = WrappedFailure
+
+---@param failures table[] failures; wrapped ones among their exceptions are flattened
+---@return taskflow.Exception
+function M.WrappedFailure(failures)
+  local flat, texts = {}, {}
+  local function collect(list)
+    for _, failure in ipairs(list) do
+      local inner = failure.exception
+      if M.is_exception(inner) and inner.class == WrappedFailure then
+        collect(inner.failures)
+      else
+        flat[#flat + 1] = failure
+        texts[#texts + 1] = tostring(failure)
+      end
+    end
+  end
+  collect(failures)
+  local exc = WrappedFailure("WrappedFailure: [" .. table.concat(texts, ", ") .. "]")
+  exc.failures = flat
+  return exc
+end
+
+-- What a plain Lua error is to a peer, and what the host itself reports.
+M.LuaError = M.class("tfhost.LuaError", M.RuntimeError)
+M.WorkerLost = M.class("tfhost.WorkerLost", M.RuntimeError)
+
+return M

@@ -1,0 +1,243 @@
+-- A failure: an error as it is stored and as it travels (ENGINE.md 10, PROTOCOL.md 4).
+-- It remembers the live error value only in the process where it was raised.
+local exceptions = require "taskflow.exceptions"
+local place = require "taskflow.utils.place"
+local equal = require("taskflow.utils.equal").equal
+local values = require "taskflow.values"
+
+---@class taskflow.Failure
+---@field exception_str string text of the exception
+---@field traceback_str string frames, oldest first, as Python writes them
+---@field exception_args any[] the exception's arguments
+---@field exc_type_names string[] most derived first
+---@field causes taskflow.Failure[] nearest first
+---@field exception any the live error value, or nil when it was raised elsewhere
+local Failure = {}
+Failure.__index = Failure
+
+local M = { Failure = Failure }
+
+local VERSION = 1
+-- A cause that is its own cause must not hang us.
+local MAX_CAUSES = 16
+
+---@param value any
+---@return boolean
+function M.is_failure(value)
+  return type(value) == "table" and getmetatable(value) == Failure
+end
+
+-- Whether a constructor argument can travel: nothing but data.
+local function is_plain(value, depth)
+  local kind = type(value)
+  if kind == "string" or kind == "number" or kind == "boolean" or value == values.null then
+    return true
+  end
+  if kind ~= "table" or depth > 8 or exceptions.is_exception(value) or M.is_failure(value) then
+    return false
+  end
+  for key, member in pairs(value) do
+    if (type(key) ~= "string" and type(key) ~= "number") or not is_plain(member, depth + 1) then
+      return false
+    end
+  end
+  return true
+end
+
+local function plain_args(args)
+  local out = values.list {}
+  for i, value in ipairs(args) do
+    if not is_plain(value, 0) then
+      return values.list {}
+    end
+    out[i] = value
+  end
+  return out
+end
+
+local function message_of(err)
+  if type(err) == "table" and not (getmetatable(err) or {}).__tostring and type(err.message) == "string" then
+    return err.message
+  end
+  return tostring(err)
+end
+
+-- Causes flattened, each with its own causes again, as the reference sends them.
+local function causes_of(exc, depth)
+  local out = {}
+  local function walk(list)
+    for _, cause in ipairs(list) do
+      if #out == MAX_CAUSES then
+        return
+      end
+      out[#out + 1] = M.from_exception(cause, "", depth + 1)
+      walk(cause.causes or {})
+    end
+  end
+  if depth < MAX_CAUSES then
+    walk(exc.causes)
+  end
+  return out
+end
+
+---Capture an error value, as caught by pcall or by a handler of xpcall.
+---@param err any a string, an exception, a failure (returned as it is), or any other value
+---@param traceback_str string? frames in Python's form
+---@param depth integer? of causes, internal
+---@return taskflow.Failure
+function M.from_exception(err, traceback_str, depth)
+  if M.is_failure(err) then
+    return err
+  end
+  local self = setmetatable({ exception = err, traceback_str = traceback_str or "" }, Failure)
+  if exceptions.is_exception(err) then
+    self.exception_str = err.message
+    self.exception_args = plain_args(err.args)
+    self.exc_type_names = err.class.names
+    self.causes = causes_of(err, depth or 0)
+  else
+    self.exception_str = message_of(err)
+    self.exception_args = plain_args { self.exception_str }
+    self.exc_type_names = exceptions.LuaError.names
+    self.causes = {}
+  end
+  return self
+end
+
+---For xpcall: a failure with the traceback of where the error was raised.
+---@param err any
+---@return taskflow.Failure
+function M.handler(err)
+  return M.from_exception(err, place.traceback(2))
+end
+
+local required = { exception_str = "string", traceback_str = "string", exc_type_names = "table" }
+
+---Read the dict form. Raises ValueError or TypeError as the reference does.
+---@param dict table
+---@return taskflow.Failure
+function M.from_dict(dict)
+  if type(dict) ~= "table" then
+    exceptions.raise(exceptions.TypeError, "a failure must be a table, not a " .. type(dict))
+  end
+  for key, kind in pairs(required) do
+    if type(dict[key]) ~= kind then
+      exceptions.raise(exceptions.InvalidFormat, ("failure: '%s' must be a %s"):format(key, kind))
+    end
+  end
+  if dict.version ~= VERSION then
+    exceptions.raise(
+      exceptions.ValueError,
+      ("Invalid dict version of failure object: %s"):format(tostring(dict.version))
+    )
+  end
+  local self = setmetatable({}, Failure)
+  self.exception_str = dict.exception_str
+  self.traceback_str = dict.traceback_str
+  self.exc_type_names = dict.exc_type_names
+  self.exception_args = dict.exc_args or values.list {}
+  self.causes = {}
+  for i, cause in ipairs(dict.causes or {}) do
+    self.causes[i] = M.from_dict(cause)
+  end
+  return self
+end
+
+---The six keys of the dict form.
+---@return table
+function Failure:to_dict()
+  local causes = values.list {}
+  for i, cause in ipairs(self.causes) do
+    causes[i] = cause:to_dict()
+  end
+  return {
+    exception_str = self.exception_str,
+    traceback_str = self.traceback_str,
+    exc_type_names = values.list { unpack(self.exc_type_names) },
+    exc_args = self.exception_args,
+    causes = causes,
+    version = VERSION,
+  }
+end
+
+---The first of the given types that the failure is, or nil. A type is an exception class, its full
+---name, or the last part of the name.
+---@param ... taskflow.ExceptionClass|string
+---@return taskflow.ExceptionClass|string|nil
+function Failure:check(...)
+  for i = 1, select("#", ...) do
+    local wanted = select(i, ...)
+    local wanted_name = type(wanted) == "table" and wanted.name or wanted
+    for _, name in ipairs(self.exc_type_names) do
+      if name == wanted_name or name:match("([^.]+)$") == wanted_name then
+        return wanted
+      end
+    end
+  end
+  return nil
+end
+
+---Like check for several failures at once.
+---@param failures taskflow.Failure[]
+function M.check(failures, ...)
+  for _, failure in ipairs(failures) do
+    local found = failure:check(...)
+    if found then
+      return found
+    end
+  end
+  return nil
+end
+
+---Whether two failures tell the same story; tracebacks may differ.
+---@param other taskflow.Failure
+---@return boolean
+function Failure:matches(other)
+  if not M.is_failure(other) or #self.causes ~= #other.causes then
+    return false
+  end
+  if
+    self.exception_str ~= other.exception_str
+    or not equal(self.exc_type_names, other.exc_type_names)
+    or not equal(self.exception_args, other.exception_args)
+  then
+    return false
+  end
+  for i, cause in ipairs(self.causes) do
+    if not cause:matches(other.causes[i]) then
+      return false
+    end
+  end
+  return true
+end
+
+---Raise the live error, or a WrappedFailure around this failure when it came from elsewhere.
+function Failure:reraise()
+  if self.exception ~= nil then
+    error(self.exception, 0)
+  end
+  error(exceptions.WrappedFailure { self }, 0)
+end
+
+---Raise one failure as it was, several as a WrappedFailure. Nothing happens for none.
+---@param failures taskflow.Failure[]
+function M.reraise_if_any(failures)
+  if #failures == 1 then
+    failures[1]:reraise()
+  elseif #failures > 1 then
+    error(exceptions.WrappedFailure(failures), 0)
+  end
+end
+
+---The text with the traceback, for logs.
+---@return string
+function Failure:describe()
+  local head = ("%s: %s"):format(self.exc_type_names[1], self.exception_str)
+  return self.traceback_str == "" and head or "Traceback (most recent call last):\n" .. self.traceback_str .. head
+end
+
+function Failure:__tostring()
+  return ("Failure: %s: %s"):format(self.exc_type_names[1], self.exception_str)
+end
+
+return M

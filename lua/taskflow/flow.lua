@@ -1,0 +1,225 @@
+-- What all flows have in common: a name, children, perhaps a retry controller. Patterns say how the
+-- children depend on each other; see taskflow.patterns.*.
+local exceptions = require "taskflow.exceptions"
+local place = require "taskflow.utils.place"
+local retry_module = require "taskflow.retry"
+local task = require "taskflow.task"
+local text = require "taskflow.utils.text"
+
+---@class taskflow.Flow
+---@field name string
+---@field retry taskflow.Retry?
+---@field pattern "linear"|"unordered"|"graph"
+---@field package _nodes (taskflow.Task|taskflow.Flow)[] in order of adding
+local Flow = {}
+
+local M = { Flow = Flow }
+
+local flow_mark = {}
+
+---@param value any
+---@return boolean
+function M.is_flow(value)
+  local meta = type(value) == "table" and getmetatable(value)
+  return type(meta) == "table" and meta.mark == flow_mark
+end
+
+local OPTIONS = { retry = true }
+
+---A class of flows: callable, Class(name, options) -> flow.
+---@param definition { pattern: string, title: string, methods: table, init: fun(flow: table)? }
+function M.define(definition)
+  local index = setmetatable(definition.methods, { __index = definition.base or Flow })
+  local meta = {
+    mark = flow_mark,
+    __tostring = function(self)
+      return ('"%s: %s(len=%d)"'):format(definition.title, self.name, self:len())
+    end,
+  }
+  -- provides and requires are computed when asked for: they follow what is added later.
+  meta.__index = function(self, key)
+    if key == "provides" then
+      return index.get_provides(self)
+    elseif key == "requires" then
+      return index.get_requires(self)
+    end
+    return index[key]
+  end
+  local function construct(_, name, options)
+    if type(name) ~= "string" then
+      exceptions.raise(exceptions.TypeError, "Flow: the name must be a string, not a " .. type(name))
+    end
+    options = options or {}
+    if retry_module.is_retry(options) then
+      options = { retry = options }
+    end
+    for key in pairs(options) do
+      if not OPTIONS[key] then
+        exceptions.raise(exceptions.TypeError, ("flow '%s': %s"):format(name, text.unknown("option", key, OPTIONS)))
+      end
+    end
+    if options.retry ~= nil and not retry_module.is_retry(options.retry) then
+      exceptions.raise(exceptions.TypeError, ("flow '%s': retry must be a retry controller"):format(name))
+    end
+    local self = {
+      name = name,
+      pattern = definition.pattern,
+      where = place.caller(),
+      retry = options.retry,
+      _nodes = {},
+      _known = {},
+      _parents = setmetatable({}, { __mode = "k" }),
+    }
+    if self.retry and self.retry.name == nil then
+      self.retry.name = name .. "_retry"
+    end
+    if definition.init then
+      definition.init(self)
+    end
+    return setmetatable(self, meta)
+  end
+  return setmetatable({}, { __call = construct, __index = index })
+end
+
+---What flow:add takes, as a node: a task, a flow, or a reference to a task.
+---@param flow taskflow.Flow
+---@param item any
+---@return taskflow.Task|taskflow.Flow
+function M.as_node(flow, item)
+  if task.is_task(item) or M.is_flow(item) then
+    return item
+  end
+  local reference = task.from_reference(item)
+  if reference then
+    return reference
+  end
+  local hint = ""
+  if task.is_class(item) then
+    hint = ", which is made into a task by calling it: Class { name = ... }"
+  elseif retry_module.is_retry(item) then
+    hint = ", which belongs into Flow(name, { retry = ... })"
+  end
+  exceptions.raise(
+    exceptions.TypeError,
+    ("flow '%s': cannot add a %s%s"):format(
+      flow.name,
+      (task.is_class(item) and "task class") or (retry_module.is_retry(item) and "retry controller") or type(item),
+      hint
+    )
+  )
+end
+
+---Tell the flows around `flow` that what it requires and provides may have changed.
+---@param flow taskflow.Flow
+function M.touch(flow)
+  local queue, seen = { flow }, { [flow] = true }
+  for _, changed in ipairs(queue) do
+    for parent in pairs(changed._parents) do
+      if parent._changed then
+        parent._changed[changed] = true
+      end
+      if not seen[parent] then
+        seen[parent] = true
+        queue[#queue + 1] = parent
+      end
+    end
+  end
+end
+
+---Put a node into the flow's list of children.
+---@param flow taskflow.Flow
+---@param node taskflow.Task|taskflow.Flow
+function M.attach(flow, node)
+  flow._known[node] = true
+  flow._nodes[#flow._nodes + 1] = node
+  if M.is_flow(node) then
+    node._parents[flow] = true
+  end
+end
+
+---What flow:add was given, as nodes that are new to the flow.
+---@param flow taskflow.Flow
+---@return (taskflow.Task|taskflow.Flow)[]
+function M.new_nodes(flow, ...)
+  local out, seen = {}, {}
+  for i = 1, select("#", ...) do
+    local node = M.as_node(flow, (select(i, ...)))
+    if node == flow then
+      exceptions.raise(exceptions.ValueError, ("flow '%s': a flow cannot be added to itself"):format(flow.name))
+    end
+    if not flow._known[node] and not seen[node] then
+      seen[node] = true
+      out[#out + 1] = node
+    end
+  end
+  return out
+end
+
+---Add tasks and flows. Adding the same object twice does nothing. Returns the flow.
+---@param ... taskflow.Task|taskflow.Flow|string|table tasks, flows, or references (taskflow.task.Reference)
+---@return taskflow.Flow
+function Flow:add(...)
+  for _, node in ipairs(M.new_nodes(self, ...)) do
+    M.attach(self, node)
+  end
+  M.touch(self)
+  return self
+end
+
+---Number of children.
+---@return integer
+function Flow:len()
+  return #self:nodes()
+end
+
+---Children, in the order of the pattern.
+---@return (taskflow.Task|taskflow.Flow)[]
+function Flow:nodes()
+  return self._nodes
+end
+
+---Iterate: for i, node in flow:iter_nodes() do ... end
+function Flow:iter_nodes()
+  return ipairs(self:nodes())
+end
+
+---Links between children: a list of { from, to, options }.
+---@return table[]
+function Flow:links()
+  return {}
+end
+
+local function sorted(set)
+  return text.sorted_keys(set)
+end
+
+---All symbols that something in the flow provides, sorted.
+---@return string[]
+function Flow:get_provides()
+  local set = {}
+  for _, name in ipairs(self.retry and self.retry.provides or {}) do
+    set[name] = true
+  end
+  for _, node in ipairs(self:nodes()) do
+    for _, name in ipairs(node.provides) do
+      set[name] = true
+    end
+  end
+  return sorted(set)
+end
+
+---Start of the unsatisfied symbols: the retry's own, and a set of what it provides.
+function M.retry_symbols(flow)
+  local requires, provides = {}, {}
+  for _, name in ipairs(flow.retry and flow.retry.requires or {}) do
+    requires[name] = true
+  end
+  for _, name in ipairs(flow.retry and flow.retry.provides or {}) do
+    provides[name] = true
+  end
+  return requires, provides
+end
+
+M.sorted = sorted
+
+return M

@@ -1,0 +1,468 @@
+-- Graph flows: children are linked by the symbols they exchange, or by hand (ENGINE.md 4).
+local exceptions = require "taskflow.exceptions"
+local flow = require "taskflow.flow"
+local text = require "taskflow.utils.text"
+
+local CYCLE = "No path through the node(s) in the graph produces an ordering that will allow for logical edge traversal"
+
+---How far a decider's "no" reaches.
+local DEPTHS = { ATOM = 0, NEIGHBORS = 1, FLOW = 2, ALL = 3 }
+
+-- A graph keeps: _out[u][v] = link and _in[v][u] = link with link = { from, to, reasons, manual, decider, depth };
+-- _provided[symbol] = providers; _wanted[symbol] = nodes that need it and have no provider yet.
+local function init(self)
+  self._out, self._in, self._links = {}, {}, {}
+  self._provided, self._wanted = {}, {}
+  self._changed = setmetatable({}, { __mode = "k" })
+  for _, name in ipairs(self.retry and self.retry.provides or {}) do
+    self._provided[name] = { self.retry }
+  end
+end
+
+-- Breadth-first walk over `edges` from `start`, which is not visited itself unless it is on a cycle.
+local function reach(edges, start, visit)
+  local queue, seen = { start }, {}
+  for _, node in ipairs(queue) do
+    for neighbour in pairs(edges[node] or {}) do
+      if not seen[neighbour] then
+        seen[neighbour] = true
+        if visit(neighbour) then
+          return true
+        end
+        queue[#queue + 1] = neighbour
+      end
+    end
+  end
+  return false
+end
+
+local function contains(list, value)
+  for _, member in ipairs(list) do
+    if member == value then
+      return true
+    end
+  end
+  return false
+end
+
+-- Whether a predecessor of the node, or the flow's retry, provides the symbol.
+local function is_supplied(self, node, symbol)
+  if self.retry and contains(self.retry.provides, symbol) then
+    return true
+  end
+  return reach(self._in, node, function(predecessor)
+    return contains(predecessor.provides, symbol)
+  end)
+end
+
+-- Every change is noted with its opposite, so that a rejected addition leaves no trace.
+local function append(journal, list, value)
+  list[#list + 1] = value
+  journal[#journal + 1] = function()
+    list[#list] = nil
+  end
+end
+
+local function assign(journal, t, key, value)
+  local before = t[key]
+  t[key] = value
+  journal[#journal + 1] = function()
+    t[key] = before
+  end
+end
+
+local function undo(journal)
+  for i = #journal, 1, -1 do
+    journal[i]()
+  end
+end
+
+local function bucket(journal, t, key)
+  if not t[key] then
+    assign(journal, t, key, {})
+  end
+  return t[key]
+end
+
+local function fail_cycle(self, from, to)
+  exceptions.raise(
+    exceptions.DependencyFailure,
+    ("%s (flow '%s': '%s' -> '%s' closes a cycle)"):format(CYCLE, self.name, from.name, to.name)
+  )
+end
+
+-- Link two children, keeping what an existing link says.
+local function connect(self, journal, from, to, data)
+  local link = self._out[from] and self._out[from][to]
+  if not link then
+    if from == to then
+      fail_cycle(self, from, to)
+    end
+    -- Only a node with links on both sides can close a cycle.
+    if self._out[to] and self._in[from] then
+      local cyclic = reach(self._out, to, function(node)
+        return node == from
+      end)
+      if cyclic then
+        fail_cycle(self, from, to)
+      end
+    end
+    link = { from = from, to = to, reasons = {} }
+    assign(journal, bucket(journal, self._out, from), to, link)
+    assign(journal, bucket(journal, self._in, to), from, link)
+    append(journal, self._links, link)
+  end
+  if data.reason then
+    assign(journal, link.reasons, data.reason, true)
+  end
+  if data.manual then
+    assign(journal, link, "manual", true)
+  end
+  if data.decider then
+    assign(journal, link, "decider", data.decider)
+    assign(journal, link, "depth", data.depth)
+  end
+end
+
+local function index_provides(self, journal, node)
+  for _, symbol in ipairs(node.provides) do
+    append(journal, bucket(journal, self._provided, symbol), node)
+  end
+end
+
+local function want(self, journal, node, symbol)
+  local list = bucket(journal, self._wanted, symbol)
+  if not contains(list, node) then
+    append(journal, list, node)
+  end
+end
+
+-- Link a new node to the one provider of each symbol it needs.
+local function resolve_requires(self, journal, node)
+  local needs = {}
+  for _, symbol in ipairs(node.requires) do
+    if not is_supplied(self, node, symbol) then
+      needs[#needs + 1] = symbol
+    end
+  end
+  for _, symbol in ipairs(needs) do
+    local providers = self._provided[symbol]
+    if not providers or #providers == 0 then
+      want(self, journal, node, symbol)
+    elseif #providers == 1 then
+      connect(self, journal, providers[1], node, { reason = symbol })
+    else
+      local names = {}
+      for i, provider in ipairs(providers) do
+        names[i] = provider.name
+      end
+      table.sort(names)
+      exceptions.raise(
+        exceptions.AmbiguousDependency,
+        ("Resolution error detected when adding '%s', multiple providers %s found for required symbol '%s'"):format(
+          node.name,
+          text.pylist(names),
+          symbol
+        )
+      )
+    end
+  end
+end
+
+-- Link a new node to those that were waiting for what it provides.
+local function resolve_existing(self, journal, node)
+  for _, symbol in ipairs(node.provides) do
+    local kept = {}
+    for _, needy in ipairs(self._wanted[symbol] or {}) do
+      if needy == node then
+        kept[#kept + 1] = needy
+      elseif not is_supplied(self, needy, symbol) then
+        connect(self, journal, node, needy, { reason = symbol })
+      end
+    end
+    if self._wanted[symbol] then
+      assign(journal, self._wanted, symbol, kept)
+    end
+  end
+end
+
+local function remove_from_all(journal, lists, node)
+  for _, symbol in ipairs(text.sorted_keys(lists)) do
+    if contains(lists[symbol], node) then
+      local kept = {}
+      for _, member in ipairs(lists[symbol]) do
+        if member ~= node then
+          kept[#kept + 1] = member
+        end
+      end
+      assign(journal, lists, symbol, kept)
+    end
+  end
+end
+
+-- Subflows that were added to since: what they provide and need is looked up again.
+local function refresh(self, journal)
+  for _, node in ipairs(self._nodes) do
+    if self._changed[node] then
+      remove_from_all(journal, self._provided, node)
+      remove_from_all(journal, self._wanted, node)
+      index_provides(self, journal, node)
+      for _, symbol in ipairs(node.requires) do
+        if not is_supplied(self, node, symbol) then
+          want(self, journal, node, symbol)
+        end
+      end
+    end
+  end
+  self._changed = setmetatable({}, { __mode = "k" })
+end
+
+local function attach(self, journal, node)
+  flow.attach(self, node)
+  journal[#journal + 1] = function()
+    self._known[node] = nil
+    self._nodes[#self._nodes] = nil
+    if node._parents then
+      node._parents[self] = nil
+    end
+  end
+end
+
+local function add_all(self, journal, nodes, options)
+  refresh(self, journal)
+  for _, node in ipairs(nodes) do
+    attach(self, journal, node)
+    if options.resolve_requires ~= false then
+      resolve_requires(self, journal, node)
+    end
+    index_provides(self, journal, node)
+    if options.resolve_existing ~= false then
+      resolve_existing(self, journal, node)
+    end
+  end
+  if options.resolve_requires == false then
+    -- Not linked now, but a later addition may provide what they need.
+    for _, node in ipairs(nodes) do
+      for _, symbol in ipairs(node.requires) do
+        if not is_supplied(self, node, symbol) then
+          want(self, journal, node, symbol)
+        end
+      end
+    end
+  end
+end
+
+local function transaction(self, f, ...)
+  local journal = {}
+  local ok, err = pcall(f, self, journal, ...)
+  self._order = nil
+  if not ok then
+    undo(journal)
+    error(err, 0)
+  end
+  flow.touch(self)
+  return self
+end
+
+local ADD_OPTIONS = { resolve_requires = true, resolve_existing = true }
+
+-- The last argument of add may be a table of options: no node, no reference.
+local function take_options(...)
+  local count = select("#", ...)
+  local last = count > 0 and (select(count, ...)) or nil
+  if type(last) == "table" and getmetatable(last) == nil and last[1] == nil and next(last) ~= nil then
+    for key in pairs(last) do
+      if not ADD_OPTIONS[key] then
+        exceptions.raise(exceptions.TypeError, "add: " .. text.unknown("option", key, ADD_OPTIONS))
+      end
+    end
+    return last, count - 1
+  end
+  return {}, count
+end
+
+local methods = {}
+
+---Add nodes and link each to the providers of what it needs. A last table may say resolve_requires = false
+---(no links to providers) or resolve_existing = false (no links to nodes that already wait).
+---@return taskflow.GraphFlow
+function methods:add(...)
+  local options, count = take_options(...)
+  local nodes = flow.new_nodes(self, unpack({ ... }, 1, count))
+  if #nodes == 0 then
+    return self
+  end
+  return transaction(self, add_all, nodes, options)
+end
+
+local function name_of(node)
+  return type(node) == "table" and node.name or tostring(node)
+end
+
+local function parse_link_options(decider, depth)
+  if type(decider) == "table" and getmetatable(decider) == nil then
+    decider, depth = decider.decider, decider.decider_depth
+  end
+  if decider ~= nil and type(decider) ~= "function" and not (getmetatable(decider) or {}).__call then
+    exceptions.raise(exceptions.ValueError, "Decider boolean callback must be callable")
+  end
+  if depth ~= nil and decider == nil then
+    exceptions.raise(exceptions.ValueError, "Decider depth requires a decider to be provided along with it")
+  end
+  local number = DEPTHS[tostring(depth or "ALL"):upper()]
+  if not number then
+    exceptions.raise(
+      exceptions.ValueError,
+      ("unknown decider depth '%s', expected one of ALL, FLOW, NEIGHBORS, ATOM"):format(tostring(depth))
+    )
+  end
+  return decider, number
+end
+
+---Link two children: `to` runs after `from`. A decider is called with { source name = result } when `to` is
+---otherwise ready; anything but true lets `to` (and, by depth, what follows it) be ignored.
+---@param from taskflow.Task|taskflow.Flow
+---@param to taskflow.Task|taskflow.Flow
+---@param decider fun(history: table<string, any>): boolean | { decider: function, decider_depth: string? } | nil
+---@param decider_depth string? "ALL" (default), "FLOW", "NEIGHBORS" or "ATOM"
+---@return taskflow.GraphFlow
+function methods:link(from, to, decider, decider_depth)
+  local call, depth = parse_link_options(decider, decider_depth)
+  if not self._known[from] then
+    exceptions.raise(
+      exceptions.ValueError,
+      ("Node '%s' not found to link from (flow '%s')"):format(name_of(from), self.name)
+    )
+  end
+  if not self._known[to] then
+    exceptions.raise(
+      exceptions.ValueError,
+      ("Node '%s' not found to link to (flow '%s')"):format(name_of(to), self.name)
+    )
+  end
+  return transaction(self, connect, from, to, { manual = true, decider = call, depth = depth })
+end
+
+-- Children of which all predecessors come first; otherwise in order of adding.
+local function topological(nodes, incoming, outgoing)
+  local position, waiting, ready, order = {}, {}, {}, {}
+  for i, node in ipairs(nodes) do
+    position[node], waiting[node] = i, 0
+  end
+  for _, node in ipairs(nodes) do
+    for predecessor in pairs(incoming[node] or {}) do
+      if position[predecessor] then
+        waiting[node] = waiting[node] + 1
+      end
+    end
+    if waiting[node] == 0 then
+      ready[#ready + 1] = node
+    end
+  end
+  for _, node in ipairs(ready) do
+    order[#order + 1] = node
+    local next_nodes = {}
+    for successor in pairs(outgoing[node] or {}) do
+      if position[successor] then
+        waiting[successor] = waiting[successor] - 1
+        if waiting[successor] == 0 then
+          next_nodes[#next_nodes + 1] = successor
+        end
+      end
+    end
+    table.sort(next_nodes, function(a, b)
+      return position[a] < position[b]
+    end)
+    for _, successor in ipairs(next_nodes) do
+      ready[#ready + 1] = successor
+    end
+  end
+  return order
+end
+
+-- The children that take part; a targeted flow leaves some out.
+local function active(self)
+  if self._target == nil then
+    return self._nodes, self._known
+  end
+  local keep = { [self._target] = true }
+  reach(self._in, self._target, function(node)
+    keep[node] = true
+  end)
+  local nodes = {}
+  for _, node in ipairs(self._nodes) do
+    if keep[node] then
+      nodes[#nodes + 1] = node
+    end
+  end
+  return nodes, keep
+end
+
+function methods:nodes()
+  if not self._order then
+    self._order = topological(active(self), self._in, self._out)
+  end
+  return self._order
+end
+
+---@return { from: any, to: any, decider: function?, depth: integer?, manual: boolean?, reasons: table }[]
+function methods:links()
+  local _, keep = active(self)
+  local out = {}
+  for _, link in ipairs(self._links) do
+    if keep[link.from] and keep[link.to] then
+      out[#out + 1] = link
+    end
+  end
+  return out
+end
+
+---Symbols that a child needs and neither the retry nor one of its predecessors provides.
+---@return string[]
+function methods:get_requires()
+  local requires = flow.retry_symbols(self)
+  for _, node in ipairs(self:nodes()) do
+    for _, symbol in ipairs(node.requires) do
+      if not requires[symbol] and not is_supplied(self, node, symbol) then
+        requires[symbol] = true
+      end
+    end
+  end
+  return flow.sorted(requires)
+end
+
+---@class taskflow.GraphFlow: taskflow.Flow
+---@overload fun(name: string, options: { retry: taskflow.Retry? }?): taskflow.GraphFlow
+local Flow = flow.define { pattern = "graph", title = "graph_flow.Flow", methods = methods, init = init }
+
+local targeted = {}
+
+---Run only this child and what it depends on.
+---@param node taskflow.Task|taskflow.Flow
+function targeted:set_target(node)
+  if not self._known[node] then
+    exceptions.raise(exceptions.ValueError, ("Node '%s' not found (flow '%s')"):format(name_of(node), self.name))
+  end
+  self._target, self._order = node, nil
+  flow.touch(self)
+  return self
+end
+
+---Run everything again.
+function targeted:reset_target()
+  self._target, self._order = nil, nil
+  flow.touch(self)
+  return self
+end
+
+---@class taskflow.TargetedFlow: taskflow.GraphFlow
+---@overload fun(name: string, options: { retry: taskflow.Retry? }?): taskflow.TargetedFlow
+local TargetedFlow = flow.define {
+  pattern = "graph",
+  title = "graph_flow.TargetedFlow",
+  methods = targeted,
+  base = methods,
+  init = init,
+}
+
+return { Flow = Flow, TargetedFlow = TargetedFlow }

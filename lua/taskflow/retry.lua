@@ -1,0 +1,363 @@
+-- Retry controllers: they decide what a failure inside their flow leads to (ENGINE.md 3).
+--
+--   lf.Flow("calls", { retry = retry.ForEach({ 333, 444 }, { provides = "number" }) })
+--
+-- A controller is an atom that executes before its flow's content. Its methods get a history of what it
+-- provided and what failed. They always run in the engine's process.
+local atom = require "taskflow.atom"
+local class_name = require "taskflow.utils.class_name"
+local equal = require("taskflow.utils.equal").equal
+local exceptions = require "taskflow.exceptions"
+local notifier = require "taskflow.notifier"
+local place = require "taskflow.utils.place"
+local text = require "taskflow.utils.text"
+local values = require "taskflow.values"
+
+local M = {
+  ---Decisions of on_failure.
+  REVERT = "REVERT",
+  REVERT_ALL = "REVERT_ALL",
+  RETRY = "RETRY",
+}
+
+---What happened so far: one entry for each execution of the controller, newest last.
+---@class taskflow.History
+---@field entries { [1]: any, [2]: table<string, taskflow.Failure> }[] provided value, failures by atom name
+---@field failure taskflow.Failure? of the controller's own execute
+local History = {}
+History.__index = History
+
+---@param entries table[]
+---@param failure taskflow.Failure?
+---@return taskflow.History
+function M.History(entries, failure)
+  return setmetatable({ entries = entries or {}, failure = failure }, History)
+end
+
+---Number of executions so far.
+function History:len()
+  return #self.entries
+end
+
+---Iterate: for index, provided, failures in history:iter() do ... end
+function History:iter()
+  local i = 0
+  return function()
+    i = i + 1
+    local entry = self.entries[i]
+    if entry then
+      return i, entry[1], entry[2]
+    end
+  end
+end
+
+---What the controller provided, oldest first.
+---@return any[]
+function History:provided()
+  local out = {}
+  for i, entry in ipairs(self.entries) do
+    out[i] = entry[1]
+  end
+  return out
+end
+
+---Failures by atom name of one execution, default: the newest.
+---@param index integer?
+---@return table<string, taskflow.Failure>
+function History:outcomes(index)
+  local entry = self.entries[index or #self.entries]
+  return entry and entry[2] or {}
+end
+
+---Whether a failure of the given type happened, in one execution or in any.
+---@param wanted taskflow.ExceptionClass|string
+---@param index integer?
+---@return boolean
+function History:caused_by(wanted, index)
+  for i, entry in ipairs(self.entries) do
+    if not index or i == index then
+      for _, failure in pairs(entry[2]) do
+        if failure:check(wanted) then
+          return true
+        end
+      end
+    end
+  end
+  return false
+end
+
+---@class taskflow.Retry: taskflow.Atom
+---@field notifier taskflow.Notifier
+
+-- What the engine hands over itself.
+local IGNORE = { history = true, flow_failures = true, result = true }
+
+local METHODS = { execute = true, on_failure = true, revert = true }
+local INSTANCE_OPTIONS = {
+  name = true,
+  provides = true,
+  requires = true,
+  rebind = true,
+  auto_extract = true,
+  optional = true,
+  revert_requires = true,
+  revert_rebind = true,
+}
+local CLASS_OPTIONS = { default_provides = true, kwargs = true, name = true }
+for key in pairs(METHODS) do
+  CLASS_OPTIONS[key] = true
+end
+
+local class_mark, retry_mark = {}, {}
+
+---@param value any
+---@return boolean
+function M.is_retry(value)
+  local meta = type(value) == "table" and getmetatable(value)
+  return type(meta) == "table" and meta.mark == retry_mark
+end
+
+local function describe(self)
+  return atom.describe(self)
+end
+
+local function method_signature(class, method)
+  local f = class.methods[method]
+  if not f then
+    return { params = {}, accepts_any = true }
+  end
+  local sig = { params = {}, accepts_any = false }
+  for _, name in ipairs(atom.method_parameters(f, ("%s of retry at %s"):format(method, class.where))) do
+    if class.kwargs and name == "kwargs" then
+      sig.accepts_any = true
+    else
+      sig.params[#sig.params + 1] = name
+    end
+  end
+  return sig
+end
+
+local function instantiate(class, options, state)
+  options = options or {}
+  atom.check_options(options, INSTANCE_OPTIONS, "retry")
+  if options.name ~= nil and type(options.name) ~= "string" then
+    exceptions.raise(exceptions.TypeError, "the name of a retry must be a string")
+  end
+  local self = {
+    name = options.name or class.options.name,
+    class = class,
+    kwargs = class.kwargs,
+    where = place.caller() or class.where,
+    version = values.list { 1, 0 },
+    priority = 0,
+    optional_parameters = {},
+    notifier = notifier.new {},
+  }
+  for key, value in pairs(state or {}) do
+    self[key] = value
+  end
+  for _, name in ipairs(atom.names(options.optional, "optional")) do
+    self.optional_parameters[name] = true
+  end
+  local function mapping(what, sig, requires, rebind)
+    return atom.build_mapping {
+      name = self.name or class.where,
+      what = what,
+      params = sig.params,
+      optional = self.optional_parameters,
+      ignore = IGNORE,
+      accepts_any = sig.accepts_any,
+      auto_extract = options.auto_extract ~= false,
+      requires = requires,
+      rebind = rebind,
+    }
+  end
+  local provides = options.provides
+  if provides == nil then
+    provides = class.options.default_provides
+  end
+  atom.set_interface(
+    self,
+    mapping("execute", class.execute, options.requires, options.rebind),
+    mapping(
+      "revert",
+      class.revert,
+      options.revert_requires or options.requires,
+      options.revert_rebind or options.rebind
+    ),
+    provides
+  )
+  return setmetatable(self, class.instance_meta)
+end
+
+---Make a retry class from execute(self, history, ...), on_failure(self, history, ...) and, optionally,
+---revert(self, history, flow_failures, ...). on_failure gets the inputs of execute and returns one of
+---retry.RETRY, retry.REVERT, retry.REVERT_ALL.
+---@param definition table
+---@return fun(options: taskflow.TaskOptions?): taskflow.Retry
+function M.Retry(definition)
+  if type(definition) ~= "table" then
+    exceptions.raise(exceptions.TypeError, "Retry: expected a table of methods")
+  end
+  local class = { methods = {}, options = {}, kwargs = definition.kwargs or false }
+  for key, value in pairs(definition) do
+    if METHODS[key] and type(value) ~= "function" then
+      exceptions.raise(exceptions.TypeError, ("Retry: %s must be a function, not a %s"):format(key, type(value)))
+    end
+    local is_method = type(key) == "string" and type(value) == "function"
+    if not CLASS_OPTIONS[key] and not (is_method and not text.nearest(key, METHODS, 1)) then
+      exceptions.raise(exceptions.TypeError, "Retry: " .. text.unknown("option", key, CLASS_OPTIONS))
+    end
+    class[is_method and "methods" or "options"][key] = value
+  end
+  for _, key in ipairs { "execute", "on_failure" } do
+    if not class.methods[key] then
+      exceptions.raise(exceptions.TypeError, ("Retry: a retry needs %s"):format(key))
+    end
+  end
+  class.where = place.of_function(class.methods.execute)
+  class.execute, class.revert = method_signature(class, "execute"), method_signature(class, "revert")
+  class.instance_meta = { mark = retry_mark, __index = class.methods, __tostring = describe }
+  return setmetatable(class, {
+    mark = class_mark,
+    __call = instantiate,
+    __tostring = function()
+      return "retry class " .. (class_name.of(class) or class.where)
+    end,
+  })
+end
+
+M.AlwaysRevert = M.Retry {
+  execute = function(_self) end,
+  on_failure = function(_self)
+    return M.REVERT
+  end,
+}
+
+M.AlwaysRevertAll = M.Retry {
+  execute = function(_self) end,
+  on_failure = function(_self)
+    return M.REVERT_ALL
+  end,
+}
+
+local function give_up(self)
+  return self.revert_all and M.REVERT_ALL or M.REVERT
+end
+
+local TimesClass = M.Retry {
+  execute = function(_self, history)
+    return history:len() + 1
+  end,
+  on_failure = function(self, history)
+    if history:len() < self.attempts then
+      return M.RETRY
+    end
+    return give_up(self)
+  end,
+}
+
+-- Split what belongs to the controller from the options of an atom.
+local function split(options, own)
+  local rest, state = {}, {}
+  for key, value in pairs(options or {}) do
+    if own[key] then
+      state[key] = value
+    else
+      rest[key] = value
+    end
+  end
+  return rest, state
+end
+
+---At most `attempts` executions in total. Times(3), Times(3, { name = "r" }) or Times { attempts = 3 }.
+---@param attempts integer|table|nil default 1
+---@param options table? name, provides, revert_all, ...
+---@return taskflow.Retry
+function M.Times(attempts, options)
+  if type(attempts) == "table" then
+    attempts, options = attempts.attempts, attempts
+  end
+  local rest, state = split(options, { attempts = true, revert_all = true })
+  state.attempts = attempts or 1
+  if type(state.attempts) ~= "number" or state.attempts < 1 or state.attempts % 1 ~= 0 then
+    exceptions.raise(exceptions.ValueError, "Times: attempts must be an integer of at least 1")
+  end
+  return TimesClass(rest, state)
+end
+
+-- The values not yet provided: each provided value takes one equal occurrence away.
+local function remaining(all, history)
+  local left = { unpack(all) }
+  for _, provided in ipairs(history:provided()) do
+    for i, value in ipairs(left) do
+      if equal(value, provided) then
+        table.remove(left, i)
+        break
+      end
+    end
+  end
+  return left
+end
+
+local function next_value(all, history)
+  local left = remaining(all, history)
+  if #left == 0 then
+    error(exceptions.NotFound "No elements left in collection of iterable retry controller", 0)
+  end
+  return left[1]
+end
+
+local function decide(self, all, history)
+  if #remaining(all, history) > 0 then
+    return M.RETRY
+  end
+  return give_up(self)
+end
+
+local ForEachClass = M.Retry {
+  execute = function(self, history)
+    return next_value(self.values, history)
+  end,
+  on_failure = function(self, history)
+    return decide(self, self.values, history)
+  end,
+}
+
+local FOR_EACH_OPTIONS = { values = true, revert_all = true }
+
+---Provide one value after the other until the flow succeeds.
+---ForEach({ 10, 20 }, { provides = "n" }) or ForEach { values = { 10, 20 }, provides = "n" }.
+---@param list any[]|table
+---@param options table? name, provides, revert_all, ...
+---@return taskflow.Retry
+function M.ForEach(list, options)
+  if type(list) == "table" and list.values ~= nil then
+    list, options = list.values, list
+  end
+  if type(list) ~= "table" then
+    exceptions.raise(exceptions.TypeError, "ForEach: the values must be a list")
+  end
+  local rest, state = split(options, FOR_EACH_OPTIONS)
+  state.values = list
+  return ForEachClass(rest, state)
+end
+
+local ParameterizedForEachClass = M.Retry {
+  execute = function(_self, values, history) -- luacheck: ignore 431
+    return next_value(values, history)
+  end,
+  on_failure = function(self, values, history) -- luacheck: ignore 431
+    return decide(self, values, history)
+  end,
+}
+
+---ForEach over the input `values`; use rebind to take them from another name.
+---@param options table? name, provides, rebind, revert_all, ...
+---@return taskflow.Retry
+function M.ParameterizedForEach(options)
+  local rest, state = split(options, { revert_all = true })
+  return ParameterizedForEachClass(rest, state)
+end
+
+return M

@@ -1,0 +1,547 @@
+-- Tasks: units of work with inputs, outputs, and a way back.
+--
+--   local task = require "taskflow.task"
+--   local Add = task.Task {
+--     default_provides = "sum",
+--     execute = function(self, a, b) return a + b end,
+--     revert = function(self, result, flow_failures) end,
+--   }
+--   flow:add(Add { name = "add", rebind = { a = "x", b = "y" } })
+--
+-- The names of execute's and revert's parameters are what the task asks for.
+local atom = require "taskflow.atom"
+local class_name = require "taskflow.utils.class_name"
+local exceptions = require "taskflow.exceptions"
+local notifier = require "taskflow.notifier"
+local place = require "taskflow.utils.place"
+local text = require "taskflow.utils.text"
+local values = require "taskflow.values"
+
+local M = {
+  ---A set of names for `provides`: the result is a map, name n is result[n].
+  set = atom.set,
+  EVENT_UPDATE_PROGRESS = "update_progress",
+}
+
+-- Parameters of revert that the engine fills itself.
+local REVERT_IGNORE = { result = true, flow_failures = true }
+
+-- Options of a class and of an instance; an instance's option replaces its class's.
+local COMMON = {
+  name = true,
+  requires = true,
+  rebind = true,
+  inject = true,
+  optional = true,
+  auto_extract = true,
+  revert_requires = true,
+  revert_rebind = true,
+  version = true,
+  priority = true,
+}
+local METHODS = {
+  execute = true,
+  revert = true,
+  pre_execute = true,
+  post_execute = true,
+  pre_revert = true,
+  post_revert = true,
+}
+local CLASS_OPTIONS = { default_provides = true, kwargs = true }
+local INSTANCE_OPTIONS = { provides = true }
+for name in pairs(COMMON) do
+  CLASS_OPTIONS[name], INSTANCE_OPTIONS[name] = true, true
+end
+for name in pairs(METHODS) do
+  CLASS_OPTIONS[name] = true
+end
+
+---@class taskflow.TaskOptions
+---@field name string? default: the class's name ("module.Class")
+---@field provides string|string[]|table|nil name, list (by index) or set (by key) of what the result gives
+---@field requires string|string[]|nil inputs besides the parameters
+---@field rebind string[]|table<string, string>|nil other names for the inputs: by place, or by parameter
+---@field inject table<string, any>? constant inputs of this task alone
+---@field optional string[]? parameters that may be missing
+---@field auto_extract boolean? false: parameters are not read from the functions
+---@field revert_requires string|string[]|nil the same for revert; default: requires
+---@field revert_rebind string[]|table<string, string>|nil the same for revert; default: rebind
+---@field version integer[]? default { 1, 0 }
+---@field priority integer? higher runs first among what is ready; default 0
+
+---@class taskflow.TaskClassOptions: taskflow.TaskOptions
+---@field execute fun(self: taskflow.Task, ...): any
+---@field revert fun(self: taskflow.Task, ...)?
+---@field pre_execute fun(self: taskflow.Task)?
+---@field post_execute fun(self: taskflow.Task)?
+---@field pre_revert fun(self: taskflow.Task)?
+---@field post_revert fun(self: taskflow.Task)?
+---@field default_provides string|string[]|table|nil
+---@field kwargs boolean? the parameter named kwargs takes a table of all other arguments
+
+---@class taskflow.Task: taskflow.Atom
+---@field notifier taskflow.Notifier listeners for update_progress and "*"
+---@field package _sink fun(type: string, details: table)? where events go while an action runs
+local Task = {}
+
+---@class taskflow.TaskClass
+---@overload fun(options: taskflow.TaskOptions?): taskflow.Task
+
+---Tell the listeners of this task, wherever the engine is.
+---@param event_type string "update_progress" or any other name
+---@param details table<string, any>? default: {}
+function Task:notify(event_type, details)
+  if type(event_type) ~= "string" or event_type == "" or event_type == notifier.ANY then
+    exceptions.raise(exceptions.ValueError, "notify: the event type must be a non-empty string, and not '*'")
+  end
+  details = details or {}
+  local sink = rawget(self, "_sink")
+  if sink then
+    sink(event_type, details)
+  else
+    self.notifier:notify(event_type, details)
+  end
+end
+
+---Report progress. Values outside 0..1 are clamped.
+---@param progress number 0..1
+---@param details table<string, any>? more members of the event
+function Task:update_progress(progress, details)
+  if type(progress) ~= "number" or progress ~= progress then
+    exceptions.raise(exceptions.TypeError, "update_progress: the progress must be a number from 0 to 1")
+  end
+  local event = {}
+  for key, value in pairs(details or {}) do
+    event[key] = value
+  end
+  event.progress = math.max(0, math.min(1, progress))
+  self:notify(M.EVENT_UPDATE_PROGRESS, event)
+end
+
+function Task.__tostring(self)
+  return atom.describe(self)
+end
+
+-- Marks: a class's metatable and an instance's metatable carry them.
+local class_mark, task_mark = {}, {}
+
+---@param value any
+---@return boolean
+function M.is_class(value)
+  local meta = type(value) == "table" and getmetatable(value)
+  return type(meta) == "table" and meta.mark == class_mark
+end
+
+---@param value any
+---@return boolean
+function M.is_task(value)
+  local meta = type(value) == "table" and getmetatable(value)
+  return type(meta) == "table" and meta.mark == task_mark
+end
+
+local function parse_version(version)
+  version = version or { 1, 0 }
+  if type(version) == "string" then
+    local parts = {}
+    for part in version:gmatch "[^.]+" do
+      parts[#parts + 1] = tonumber(part)
+    end
+    version = parts
+  end
+  if type(version) ~= "table" or #version == 0 then
+    exceptions.raise(exceptions.TypeError, "version must be a list of integers, as { 1, 0 }")
+  end
+  for _, part in ipairs(version) do
+    if type(part) ~= "number" or part % 1 ~= 0 or part < 0 then
+      exceptions.raise(exceptions.TypeError, "version must be a list of integers, as { 1, 0 }")
+    end
+  end
+  return values.list { unpack(version) }
+end
+
+local function check_priority(priority)
+  priority = priority or 0
+  if type(priority) ~= "number" or priority % 1 ~= 0 or math.abs(priority) > 2 ^ 31 - 1 then
+    exceptions.raise(exceptions.TypeError, "priority must be an integer")
+  end
+  return priority
+end
+
+local function check_inject(inject)
+  if inject ~= nil and type(inject) ~= "table" then
+    exceptions.raise(exceptions.TypeError, "inject must be a table from name to value")
+  end
+  return inject
+end
+
+-- Parameters of one method: without the catch-all, and which of them may be missing.
+local function signature(class, method, title)
+  local f = class.methods[method]
+  if not f then
+    return { params = {}, accepts_any = true }
+  end
+  local params, accepts_any = {}, false
+  for _, name in ipairs(atom.method_parameters(f, ("%s of %s"):format(method, title))) do
+    if class.kwargs and name == "kwargs" then
+      accepts_any = true
+    else
+      params[#params + 1] = name
+    end
+  end
+  return { params = params, accepts_any = accepts_any }
+end
+
+local function check_optional(names, execute, revert)
+  local known, out = {}, {}
+  for _, sig in ipairs { execute, revert } do
+    for _, name in ipairs(sig.params) do
+      known[name] = true
+    end
+  end
+  for _, name in ipairs(atom.names(names, "optional")) do
+    if not known[name] then
+      exceptions.raise(exceptions.ValueError, "optional: " .. text.unknown("parameter", name, known))
+    end
+    out[name] = true
+  end
+  return out
+end
+
+-- What the instance was given, else what its class has.
+local function pick(options, class, key)
+  if options[key] ~= nil then
+    return options[key]
+  end
+  return class.options[key]
+end
+
+local function default_name(class)
+  local name = class.options.name or class_name.of(class)
+  return name or (class.where:match "([^/\\]+)$" or class.where)
+end
+
+local function instantiate(class, options)
+  options = options or {}
+  if type(options) ~= "table" then
+    exceptions.raise(exceptions.TypeError, "a task is made from a table of options, as Task1 { name = 't1' }")
+  end
+  atom.check_options(options, INSTANCE_OPTIONS, "task")
+  local name = options.name == nil and default_name(class) or options.name
+  if type(name) ~= "string" then
+    exceptions.raise(exceptions.TypeError, "the name of a task must be a string")
+  end
+  local self = {
+    name = name,
+    class = class,
+    kwargs = class.kwargs,
+    where = place.caller() or class.where,
+    version = parse_version(pick(options, class, "version")),
+    priority = check_priority(pick(options, class, "priority")),
+    inject = check_inject(pick(options, class, "inject")),
+    optional_parameters = check_optional(pick(options, class, "optional"), class.execute, class.revert),
+    notifier = notifier.new { M.EVENT_UPDATE_PROGRESS },
+  }
+  local auto_extract = pick(options, class, "auto_extract") ~= false
+  local function mapping(what, sig, ignore, requires, rebind)
+    return atom.build_mapping {
+      name = name,
+      what = what,
+      params = sig.params,
+      optional = self.optional_parameters,
+      ignore = ignore,
+      accepts_any = sig.accepts_any,
+      auto_extract = auto_extract,
+      requires = requires,
+      rebind = rebind,
+    }
+  end
+  local requires, rebind = pick(options, class, "requires"), pick(options, class, "rebind")
+  local revert_requires = pick(options, class, "revert_requires") or requires
+  local revert_rebind = pick(options, class, "revert_rebind") or rebind
+  local provides = options.provides
+  if provides == nil then
+    provides = class.options.default_provides
+  end
+  atom.set_interface(
+    self,
+    mapping("execute", class.execute, {}, requires, rebind),
+    mapping("revert", class.revert, class.revert_ignore, revert_requires, revert_rebind),
+    provides
+  )
+  return setmetatable(self, class.instance_meta)
+end
+
+local class_meta = {
+  mark = class_mark,
+  __call = instantiate,
+  __tostring = function(class)
+    return "task class " .. (class_name.of(class) or class.where)
+  end,
+}
+
+local function check_definition_key(key, value)
+  if type(key) ~= "string" then
+    exceptions.raise(exceptions.TypeError, "Task: options are named, as in Task { execute = function(self) end }")
+  end
+  if METHODS[key] and type(value) ~= "function" then
+    exceptions.raise(exceptions.TypeError, ("Task: %s must be a function, not a %s"):format(key, type(value)))
+  end
+  if CLASS_OPTIONS[key] then
+    return
+  end
+  -- Other functions are methods of the class, as long as they look like no typo.
+  if type(value) ~= "function" or text.nearest(key, METHODS, 1) then
+    exceptions.raise(exceptions.TypeError, "Task: " .. text.unknown("option", key, CLASS_OPTIONS))
+  end
+  if Task[key] then
+    exceptions.raise(exceptions.TypeError, ("Task: the method '%s' is taken"):format(key))
+  end
+end
+
+-- A class from its methods, its options and the parameters of execute and revert.
+local function make_class(class)
+  class.revert_ignore = REVERT_IGNORE
+  class.instance_meta = {
+    mark = task_mark,
+    __index = setmetatable(class.methods, { __index = Task }),
+    __tostring = Task.__tostring,
+  }
+  return setmetatable(class, class_meta)
+end
+
+---Make a task class. Functions under other names become methods.
+---@param definition taskflow.TaskClassOptions
+---@return taskflow.TaskClass
+function M.Task(definition)
+  if type(definition) ~= "table" then
+    exceptions.raise(exceptions.TypeError, "Task: expected a table, as in Task { execute = function(self) end }")
+  end
+  local class = { methods = {}, options = {}, kwargs = definition.kwargs or false }
+  for key, value in pairs(definition) do
+    check_definition_key(key, value)
+    local group = (METHODS[key] or not CLASS_OPTIONS[key]) and class.methods or class.options
+    group[key] = value
+  end
+  if not class.methods.execute then
+    exceptions.raise(exceptions.TypeError, "Task: a task needs an execute function")
+  end
+  class.where = place.of_function(class.methods.execute)
+  local title = "task at " .. class.where
+  class.execute, class.revert = signature(class, "execute", title), signature(class, "revert", title)
+  make_class(class)
+  -- A class that can never be made is a mistake of this line, not of each use.
+  instantiate(class, { name = class.options.name or "?" })
+  return class
+end
+
+local REFERENCE_OPTIONS = { provides = true }
+for name in pairs(COMMON) do
+  REFERENCE_OPTIONS[name] = true
+end
+REFERENCE_OPTIONS.auto_extract = nil
+
+local reference_meta = { mark = task_mark, __index = Task, __tostring = Task.__tostring }
+
+-- Without the code nothing is known but what the flow says.
+local NO_SIGNATURE = { params = {}, accepts_any = true }
+
+---A task named by reference, without its code on this machine: requires and provides are given here. Its
+---class may be written in Lua or in Python. For revert nothing is asked for unless revert_requires or
+---revert_rebind is given (result and flow_failures always reach it).
+---@param reference string "module:Class"
+---@param options taskflow.TaskOptions?
+---@return taskflow.Task
+function M.Reference(reference, options)
+  options = options or {}
+  local module, class = tostring(reference):match "^([%w_.%-]+):([%w_]+)$"
+  if not module then
+    exceptions.raise(
+      exceptions.ValueError,
+      ("a task is referred to as 'module:Class', not as '%s'"):format(tostring(reference))
+    )
+  end
+  atom.check_options(options, REFERENCE_OPTIONS, "task " .. reference)
+  local cls = module .. "." .. class
+  local name = options.name == nil and cls or options.name
+  if type(name) ~= "string" then
+    exceptions.raise(exceptions.TypeError, "the name of a task must be a string")
+  end
+  local self = {
+    name = name,
+    reference = reference,
+    task_cls = cls,
+    where = place.caller(),
+    version = parse_version(options.version),
+    priority = check_priority(options.priority),
+    inject = check_inject(options.inject),
+    optional_parameters = {},
+    notifier = notifier.new { M.EVENT_UPDATE_PROGRESS },
+  }
+  local optional = atom.names(options.optional, "optional")
+  local function mapping(what, requires, rebind, optional_names)
+    local built = atom.build_mapping {
+      name = name,
+      what = what,
+      params = optional_names,
+      optional = self.optional_parameters,
+      ignore = {},
+      accepts_any = true,
+      auto_extract = true,
+      requires = requires,
+      rebind = rebind,
+    }
+    return built
+  end
+  for _, param in ipairs(optional) do
+    self.optional_parameters[param] = true
+  end
+  atom.set_interface(
+    self,
+    mapping("execute", options.requires, options.rebind, optional),
+    mapping("revert", options.revert_requires, options.revert_rebind, NO_SIGNATURE.params),
+    options.provides
+  )
+  return setmetatable(self, reference_meta)
+end
+
+---A reference as flow:add takes it: "module:Class", or { "module:Class", name = ..., requires = ... }.
+---@param value any
+---@return taskflow.Task? nil if it is none
+function M.from_reference(value)
+  if type(value) == "string" then
+    return M.Reference(value)
+  end
+  if type(value) == "table" and getmetatable(value) == nil and type(value[1]) == "string" then
+    local options = {}
+    for key, option in pairs(value) do
+      if key ~= 1 then
+        options[key] = option
+      end
+    end
+    return M.Reference(value[1], options)
+  end
+end
+
+-- Functor tasks: plain functions, without self, become tasks. They have no name on the wire, so they run in
+-- the engine's process or in forks of it.
+
+-- A method that is handed its arguments by name and calls `f` with them in the order of `params`.
+local function by_name(f, params)
+  return function(_, kwargs)
+    local args = {}
+    for i, param in ipairs(params) do
+      args[i] = kwargs[param]
+    end
+    return f(unpack(args, 1, #params))
+  end
+end
+
+local FUNCTOR_OPTIONS = { revert = true, provides = true }
+for name in pairs(COMMON) do
+  FUNCTOR_OPTIONS[name] = true
+end
+
+local function check_functor(f, what)
+  if type(f) ~= "function" then
+    exceptions.raise(exceptions.TypeError, ("%s must be a function, not a %s"):format(what, type(f)))
+  end
+end
+
+-- An instance of a one-off class around `methods`.
+local function functor(f, options, class)
+  class.options, class.kwargs, class.functor = {}, true, true
+  class.where = place.of_function(f)
+  make_class(class)
+  local instance_options = {}
+  for key, value in pairs(options) do
+    if key ~= "revert" then
+      instance_options[key] = value
+    end
+  end
+  return class(instance_options)
+end
+
+---A task from a function, whose parameters are its inputs.
+---@param execute function
+---@param options taskflow.TaskOptions|{ revert: function? }|nil
+---@return taskflow.Task
+function M.FunctorTask(execute, options)
+  options = options or {}
+  check_functor(execute, "FunctorTask: execute")
+  atom.check_options(options, FUNCTOR_OPTIONS, "FunctorTask")
+  local params = atom.parameters(execute, "FunctorTask")
+  local class = {
+    methods = { execute = by_name(execute, params) },
+    execute = { params = params, accepts_any = false },
+    revert = { params = {}, accepts_any = true },
+  }
+  if options.revert ~= nil then
+    check_functor(options.revert, "FunctorTask: revert")
+    local revert_params = atom.parameters(options.revert, "FunctorTask: revert")
+    class.methods.revert = by_name(options.revert, revert_params)
+    class.revert = { params = revert_params, accepts_any = false }
+  end
+  return functor(execute, options, class)
+end
+
+local function required_names(options, what, least)
+  local names = atom.names(options.requires, "requires")
+  if #names < least then
+    exceptions.raise(
+      exceptions.ValueError,
+      ("%s: requires must name at least %d input%s"):format(what, least, least == 1 and "" or "s")
+    )
+  end
+  return names
+end
+
+local function over_inputs(f, options, what, least, run)
+  check_functor(f, what .. ": the functor")
+  options = options or {}
+  atom.check_options(options, FUNCTOR_OPTIONS, what)
+  local params = required_names(options, what, least)
+  return functor(f, options, {
+    methods = {
+      execute = function(_, kwargs)
+        local inputs = {}
+        for i, param in ipairs(params) do
+          inputs[i] = kwargs[param]
+        end
+        return run(f, inputs)
+      end,
+    },
+    execute = { params = params, accepts_any = false },
+    revert = { params = {}, accepts_any = true },
+  })
+end
+
+---A task that gives the list of functor(value) of all that it requires, in order.
+---@param f fun(value: any): any
+---@param options taskflow.TaskOptions `requires` names the inputs
+---@return taskflow.Task
+function M.MapFunctorTask(f, options)
+  return over_inputs(f, options, "MapFunctorTask", 1, function(functor_, inputs)
+    local out = values.list {}
+    for i, value in ipairs(inputs) do
+      local result = functor_(value)
+      out[i] = result == nil and values.null or result
+    end
+    return out
+  end)
+end
+
+---A task that folds all that it requires, in order: functor(functor(a, b), c) ...
+---@param f fun(left: any, right: any): any
+---@param options taskflow.TaskOptions `requires` names at least two inputs
+---@return taskflow.Task
+function M.ReduceFunctorTask(f, options)
+  return over_inputs(f, options, "ReduceFunctorTask", 2, function(functor_, inputs)
+    local result = inputs[1]
+    for i = 2, #inputs do
+      result = functor_(result, inputs[i])
+    end
+    return result
+  end)
+end
+
+return M
