@@ -25,16 +25,16 @@
 #define TF_PEER_HEADER "x-tfhost"
 
 struct tf_message {
-	const char *topic; /* routing key */
-	const char *type; /* NOTIFY, REQUEST, RESPONSE; received: may be NULL (absent) */
-	const char *reply_to; /* NULL: absent (filesystem: null) */
+	const char *topic;          /* routing key */
+	const char *type;           /* NOTIFY, REQUEST, RESPONSE; received: may be NULL (absent) */
+	const char *reply_to;       /* NULL: absent (filesystem: null) */
 	const char *correlation_id; /* NULL: absent */
-	const char *peer; /* text of TF_PEER_HEADER, NULL: absent */
+	const char *peer;           /* text of TF_PEER_HEADER, NULL: absent */
 	const char *body;
 	size_t body_len;
 	/* received only: */
 	const char *content_type; /* NULL: absent */
-	uint64_t tag; /* delivery tag */
+	uint64_t tag;             /* delivery tag */
 	bool redelivered;
 };
 
@@ -45,8 +45,8 @@ enum tf_publish_flags {
 };
 
 enum tf_publish_status {
-	TF_PUBLISHED, /* the broker confirmed it, or the file was renamed into place */
-	TF_RETURNED, /* nothing is bound to the topic: nobody will read it */
+	TF_PUBLISHED,      /* the broker confirmed it, or the file was renamed into place */
+	TF_RETURNED,       /* nothing is bound to the topic: nobody will read it */
 	TF_PUBLISH_FAILED, /* refused or given up: see err */
 };
 
@@ -65,22 +65,22 @@ struct tf_transport_events {
 	void (*state)(void *arg, bool up, const struct tf_err *err);
 };
 
-struct tf_retry_options { /* PROTOCOL.md 5.5; seconds. Accepted from the reference; we retry for ever */
+struct tf_retry_options {      /* PROTOCOL.md 5.5; seconds. Accepted from the reference; we retry for ever */
 	double interval_start; /* first delay; default 1 */
-	double interval_step; /* kept for compatibility; we double */
-	double interval_max; /* cap of the delay; default 1, at least interval_start */
-	int max_retries; /* accepted and ignored */
+	double interval_step;  /* kept for compatibility; we double */
+	double interval_max;   /* cap of the delay; default 1, at least interval_start */
+	int max_retries;       /* accepted and ignored */
 };
 
 struct tf_transport_config {
-	const char *url; /* list as in url.h; NULL: by transport, else TF_URL_DEFAULT */
-	const char *transport; /* "filesystem", "memory", "amqp", ... or NULL */
-	struct tf_value *options; /* transport_options: JSON object, or NULL */
-	const char *exchange; /* required, non-empty */
+	const char *url;               /* list as in url.h; NULL: by transport, else TF_URL_DEFAULT */
+	const char *transport;         /* "filesystem", "memory", "amqp", ... or NULL */
+	struct tf_value *options;      /* transport_options: JSON object, or NULL */
+	const char *exchange;          /* required, non-empty */
 	struct tf_retry_options retry; /* zeroes: defaults */
-	unsigned prefetch; /* unsettled messages at once on the shared queue; 0: unlimited */
-	size_t max_message; /* bytes of a body, in and out; 0: TF_MAX_MESSAGE */
-	size_t max_queued; /* publishes not yet confirmed; 0: TF_MAX_QUEUED */
+	unsigned prefetch;             /* unsettled messages at once on the shared queue; 0: unlimited */
+	size_t max_message;            /* bytes of a body, in and out; 0: TF_MAX_MESSAGE */
+	size_t max_queued;             /* publishes not yet confirmed; 0: TF_MAX_QUEUED */
 };
 
 #define TF_MAX_MESSAGE (64u << 20)
@@ -93,7 +93,7 @@ struct tf_transport_stats { /* since open */
 struct tf_transport; /* a back end embeds it as its first member */
 
 struct tf_transport_ops {
-	const char *name; /* "amqp" */
+	const char *name;       /* "amqp" */
 	const char *schemes[4]; /* canonical URL schemes, NULL-terminated */
 	int (*open)(struct tf_loop *loop, const struct tf_transport_config *config,
 		const struct tf_url_list *urls, struct tf_transport **out, struct tf_err *err);
@@ -110,11 +110,16 @@ struct tf_transport {
 	struct tf_transport_events events;
 	void *arg;
 	struct tf_transport_stats stats;
-	bool up; /* kept by the back end, before it calls events.state */
+	bool up;        /* kept by the back end, before it calls events.state */
 	char *exchange; /* owned; freed by tf_transport_close */
+	/* Set by tf_transport_open from the config, defaults filled in. */
+	size_t max_message, max_queued;
+	/* Publishes without outcome; a back end that counts them here (up in publish, down before
+	 * events.published) is refused new ones by tf_transport_publish at max_queued. */
+	size_t queued;
 };
 
-/* Choose the back end by URL scheme or `transport`, check names and options (an unknown option,
+/* Choose the back end by `transport`, else by the URL's scheme (as kombu does), check names and options (an unknown option,
  * an exchange longer than 254 bytes: TF_EINVAL), connect in the background. Not being able to
  * connect is no error: it is reported by `state` and retried for ever with capped exponential
  * backoff and jitter. */
@@ -127,8 +132,8 @@ int tf_transport_consume(struct tf_transport *t, const char *topic, unsigned pre
 
 /* Queue a message; all of `m` is copied. Order per transport is kept. id 0: no `published`
  * callback wanted. TF_ELIMIT: body too large; TF_EAGAIN: max_queued reached. */
-int tf_transport_publish(struct tf_transport *t, const struct tf_message *m, unsigned flags, uint64_t id,
-	struct tf_err *err);
+int tf_transport_publish(
+	struct tf_transport *t, const struct tf_message *m, unsigned flags, uint64_t id, struct tf_err *err);
 
 void tf_transport_settle(struct tf_transport *t, uint64_t tag, enum tf_settle how);
 
