@@ -170,8 +170,10 @@ int tf_json_string_compare(struct tf_json a, struct tf_json b)
 char *tf_json_strdup(struct tf_json string, struct tf_err *err)
 {
 	struct tf_buf b = TF_BUF_INIT;
-	if (tf_json_unescape(string, &b, err))
+	if (tf_json_unescape(string, &b, err)) {
+		tf_buf_free(&b);
 		return NULL;
+	}
 	if (memchr(b.data, '\0', b.len)) {
 		tf_buf_free(&b);
 		tf_err_set(err, TF_EFORMAT, "string has a NUL character, which is not allowed here");
