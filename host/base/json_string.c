@@ -174,12 +174,13 @@ char *tf_json_strdup(struct tf_json string, struct tf_err *err)
 		tf_buf_free(&b);
 		return NULL;
 	}
-	if (memchr(b.data, '\0', b.len)) {
-		tf_buf_free(&b);
-		tf_err_set(err, TF_EFORMAT, "string has a NUL character, which is not allowed here");
-		return NULL;
-	}
-	return tf_buf_steal(&b);
+	size_t len = b.len;
+	char *copy = tf_buf_steal(&b);
+	if (strlen(copy) == len)
+		return copy;
+	free(copy);
+	tf_err_set(err, TF_EFORMAT, "string has a NUL character, which is not allowed here");
+	return NULL;
 }
 
 /* Reads one character that is known to be valid UTF-8. */

@@ -30,13 +30,14 @@ void tf_map_delete(struct tf_map *m, void (*free_value)(void *))
 {
 	if (!m)
 		return;
-	struct entry *e, *next;
-	HASH_ITER(hh, m->head, e, next)
-	{
-		HASH_DEL(m->head, e);
+	struct entry *e = m->head;
+	HASH_CLEAR(hh, m->head); /* drops the table; the entries stay chained */
+	while (e) {
+		struct entry *next = e->hh.next;
 		if (free_value)
 			free_value(e->value);
 		free(e);
+		e = next;
 	}
 	free(m);
 }
