@@ -2,9 +2,9 @@
 local task = require "taskflow.task"
 
 return {
-	Elsewhere = task.Task {
-		execute = function(_, value)
-			return ("elsewhere saw %s"):format(value)
-		end,
-	},
+  Elsewhere = task.Task {
+    execute = function(_, value)
+      return ("elsewhere saw %s"):format(value)
+    end,
+  },
 }
