@@ -149,6 +149,42 @@ in-san:
 valgrind: ## C unit tests under Valgrind
 	@.ci/test B=$(B) valgrind
 
+# ---- fuzz -------------------------------------------------------------------------------------
+
+# Every decoder of foreign bytes has host/fuzz/fuzz_<name>.c and seeds in host/fuzz/seeds/<name>.
+# All of the host is compiled again, by clang, below $(B)/fuzz. What the fuzzers find out stays
+# there; an input that crashes one is $(B)/fuzz/<kind>-<hash>: fix it and make it a seed.
+FUZZ_SECONDS ?= 60
+FUZZERS = $(patsubst host/fuzz/fuzz_%.c,%,$(wildcard host/fuzz/fuzz_*.c))
+FUZZ_BUILD = $(MAKE) --no-print-directory B=$(B)/fuzz CC=clang OPT='-O1 -g' \
+	CFLAGS='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer'
+$(B)/fuzz_%: $(B)/obj/fuzz/fuzz_%.o $(B)/libtfhost.a
+	$(CC) $(OPT) $(CFLAGS) -fsanitize=fuzzer $(ALL_LDFLAGS) -o $@ $< $(B)/libtfhost.a $(LDLIBS)
+
+.PHONY: fuzzers
+fuzzers: $(FUZZERS:%=$(B)/fuzz_%)
+
+# $(call fuzz_each,options): every fuzzer in turn; a log is shown only if its fuzzer found something.
+fuzz_each = @for name in $(FUZZERS); do \
+		f=$(B)/fuzz/fuzz_$$name; \
+		mkdir -p $$f.corpus; \
+		if $$f $(1) -timeout=10 -rss_limit_mb=1024 -artifact_prefix=$(B)/fuzz/ \
+			$$f.corpus host/fuzz/seeds/$$name >$$f.log 2>&1; \
+		then echo "fuzz_$$name: $$(tail -n 1 $$f.log)"; \
+		else tail -n 60 $$f.log; echo "fuzz_$$name: FOUND SOMETHING, see $$f.log"; exit 1; fi; \
+	done
+
+.PHONY: fuzz
+fuzz: ## every fuzzer for FUZZ_SECONDS (60), on its seeds and what it learnt before
+	+@$(FUZZ_BUILD) fuzzers
+	$(call fuzz_each,-max_total_time=$(FUZZ_SECONDS))
+
+.PHONY: fuzz-short
+fuzz-short: ## every fuzzer for 3 seconds, from its seeds and always the same random numbers
+	+@$(FUZZ_BUILD) fuzzers
+	@rm -rf $(FUZZERS:%=$(B)/fuzz/fuzz_%.corpus)
+	$(call fuzz_each,-seed=1 -max_total_time=3)
+
 # ---- use --------------------------------------------------------------------------------------
 
 .PHONY: demo
