@@ -18,8 +18,8 @@ Failure.__index = Failure
 local M = { Failure = Failure }
 
 local VERSION = 1
--- A cause that is its own cause must not hang us.
-local MAX_CAUSES = 16
+-- The dict form doubles with each link of a chain of causes.
+local MAX_CAUSES = 8
 
 ---@param value any
 ---@return boolean
@@ -62,20 +62,30 @@ local function message_of(err)
   return tostring(err)
 end
 
--- Causes flattened, each with its own causes again, as the reference sends them.
-local function causes_of(exc, depth)
+-- Causes flattened, each with its own causes again, as the reference sends them. `seen` holds the
+-- exceptions above, so that a cause that is its own cause ends.
+local function causes_of(exc, seen)
   local out = {}
   local function walk(list)
-    for _, cause in ipairs(list) do
-      if #out == MAX_CAUSES then
-        return
+    for _, cause in ipairs(list or {}) do
+      if #out < MAX_CAUSES and not seen[cause] then
+        seen[cause] = true
+        out[#out + 1] = cause
+        walk(type(cause) == "table" and cause.causes)
       end
-      out[#out + 1] = M.from_exception(cause, "", depth + 1)
-      walk(cause.causes or {})
     end
   end
-  if depth < MAX_CAUSES then
-    walk(exc.causes)
+  seen[exc] = true
+  walk(exc.causes)
+  for i, cause in ipairs(out) do
+    local above = {}
+    for known in pairs(seen) do
+      above[known] = true
+    end
+    for j = i + 1, #out do
+      above[out[j]] = nil
+    end
+    out[i] = M.from_exception(cause, "", above)
   end
   return out
 end
@@ -83,9 +93,9 @@ end
 ---Capture an error value, as caught by pcall or by a handler of xpcall.
 ---@param err any a string, an exception, a failure (returned as it is), or any other value
 ---@param traceback_str string? frames in Python's form
----@param depth integer? of causes, internal
+---@param seen table? exceptions of which this one is a cause, internal
 ---@return taskflow.Failure
-function M.from_exception(err, traceback_str, depth)
+function M.from_exception(err, traceback_str, seen)
   if M.is_failure(err) then
     return err
   end
@@ -94,7 +104,7 @@ function M.from_exception(err, traceback_str, depth)
     self.exception_str = err.message
     self.exception_args = plain_args(err.args)
     self.exc_type_names = err.class.names
-    self.causes = causes_of(err, depth or 0)
+    self.causes = causes_of(err, seen or {})
   else
     self.exception_str = message_of(err)
     self.exception_args = plain_args { self.exception_str }
