@@ -58,7 +58,8 @@ describe("a broker restart", function()
       end
       assert.equal(1, ends.long)
       -- And the same two processes do more work.
-      assert.equal("SUCCESS", side:engine("lua", { "work" }, { flow = flows.linear("one", flows.task("Nothing", "after")) }).state)
+      local after = side:engine("lua", { "work" }, { flow = flows.linear("one", flows.task("Nothing", "after")) })
+      assert.equal("SUCCESS", after.state)
     end)
   end
 end)
