@@ -4,9 +4,11 @@
 
 #include "base/mem.h"
 
+extern const struct tf_transport_ops tf_transport_amqp;
 extern const struct tf_transport_ops tf_transport_memory;
 
 static const struct tf_transport_ops *const BACKENDS[] = {
+	&tf_transport_amqp,
 	&tf_transport_memory,
 };
 
@@ -81,7 +83,7 @@ int tf_transport_open(struct tf_loop *loop, const struct tf_transport_config *co
 	const struct tf_transport_events *events, void *arg, struct tf_transport **out, struct tf_err *err)
 {
 	struct tf_url_list urls = {0};
-	const struct tf_transport_ops *ops;
+	const struct tf_transport_ops *ops = NULL;
 	struct tf_transport_config c = *config;
 	struct tf_transport *t;
 	int rc;

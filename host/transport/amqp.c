@@ -1,0 +1,425 @@
+/* The amqp transport's side on the loop; see amqp.h for how it works. */
+#include "transport/amqp.h"
+
+#include <string.h>
+#include <sys/eventfd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+
+enum {
+	FLUSH_MS = 2000, /* transport.h, tf_transport_close */
+	GRACE_MS = 300,  /* for a thread whose socket was shut down */
+	WATCH_MS = 500,
+	STUCK_MS_WITHOUT_HEARTBEAT = 60000,
+	QUEUED_BYTES_PER_MESSAGE_LIMIT = 4, /* publishes waiting: so many times max_message */
+};
+
+struct tf_amqp {
+	struct tf_transport base;
+	struct tf_amqp_shared *shared; /* one reference */
+	struct tf_timer *watchdog;
+	uint64_t order; /* of the last publish */
+	size_t queued_bytes;
+	bool reported_down;                             /* the state event was sent */
+	unsigned consumer_failures, publisher_failures; /* seen */
+	char last_error[sizeof(((struct tf_err *)0)->message)];
+	bool *closed; /* set by close when it is called from a callback of ours; NULL: not in one */
+	bool was_up;
+};
+
+static struct tf_amqp *amqp_of(struct tf_transport *t)
+{
+	return (struct tf_amqp *)t;
+}
+
+/* --- news from the threads --- */
+
+struct news {
+	struct tf_amqp_delivery_list deliveries;
+	struct tf_amqp_publish_list published;
+	bool up, fresh_error;
+	struct tf_err err;
+};
+
+static bool fresh(struct tf_amqp_link *l, unsigned *seen, struct news *n)
+{
+	if (l->failures == *seen)
+		return false;
+	*seen = l->failures;
+	n->err = l->err;
+	return true;
+}
+
+static struct news take_news(struct tf_amqp *a)
+{
+	struct tf_amqp_shared *s = a->shared;
+	struct news n = {0};
+
+	pthread_mutex_lock(&s->lock);
+	n.deliveries = s->deliveries;
+	n.published = s->published;
+	n.up = s->consumer.up && s->publisher.up;
+	n.fresh_error = fresh(&s->publisher, &a->publisher_failures, &n);
+	n.fresh_error |= fresh(&s->consumer, &a->consumer_failures, &n);
+	a->base.stats.oversized += s->oversized;
+	a->base.stats.malformed += s->malformed;
+	s->oversized = s->malformed = 0;
+	s->deliveries = (struct tf_amqp_delivery_list){0};
+	s->published = (struct tf_amqp_publish_list){0};
+	if (s->throttled)
+		tf_amqp_link_wake(&s->consumer);
+	s->throttled = false;
+	pthread_mutex_unlock(&s->lock);
+	return n;
+}
+
+static void tell_state(struct tf_amqp *a, bool up, const struct tf_err *err)
+{
+	a->base.up = up;
+	if (a->base.events.state)
+		a->base.events.state(a->base.arg, up, err);
+}
+
+static void on_down(struct tf_amqp *a, const struct tf_err *err)
+{
+	if (!a->base.up && strcmp(a->last_error, err->message) == 0)
+		return; /* the same at each attempt */
+	memcpy(a->last_error, err->message, sizeof(a->last_error));
+	tf_warn("amqp", "exchange %s: %s; trying again", a->base.exchange, err->message);
+	tell_state(a, false, err);
+}
+
+static void on_up(struct tf_amqp *a)
+{
+	if (a->was_up)
+		a->base.stats.reconnects++;
+	a->was_up = true;
+	a->last_error[0] = 0;
+	tf_info("amqp", "exchange %s: connected", a->base.exchange);
+	tell_state(a, true, NULL);
+}
+
+static void on_published(struct tf_amqp *a, struct tf_amqp_publish *m)
+{
+	a->base.queued--;
+	a->queued_bytes -= m->size;
+	if (m->status == TF_PUBLISHED)
+		a->base.stats.published++;
+	else if (m->status == TF_RETURNED)
+		a->base.stats.returned++;
+	if (m->id && a->base.events.published)
+		a->base.events.published(a->base.arg, m->id, m->status, m->err);
+	free(m->err);
+	free(m);
+}
+
+static void on_delivery(struct tf_amqp *a, struct tf_amqp_delivery *d)
+{
+	a->base.stats.received++;
+	a->base.events.message(a->base.arg, &d->m);
+	free(d);
+}
+
+/* Everything is taken before the first callback: callbacks may call anything, close included. */
+static void on_post(void *arg)
+{
+	struct tf_amqp *a = arg;
+	struct news n = take_news(a);
+	struct tf_amqp_publish *p;
+	struct tf_amqp_delivery *d;
+	bool closed = false;
+
+	a->closed = &closed;
+	if (n.fresh_error)
+		on_down(a, &n.err);
+	if (!closed && n.up && !a->base.up)
+		on_up(a);
+	while (!closed && (p = tf_amqp_publish_shift(&n.published)) != NULL)
+		on_published(a, p);
+	while (!closed && (d = n.deliveries.head) != NULL) {
+		n.deliveries.head = d->next;
+		on_delivery(a, d);
+	}
+	tf_amqp_publish_free(&n.published);
+	tf_amqp_delivery_free(&n.deliveries);
+	if (!closed)
+		a->closed = NULL;
+}
+
+/* --- watching the threads --- */
+
+static void watch(struct tf_amqp *a, struct tf_amqp_link *l)
+{
+	const uint64_t heartbeat = (uint64_t)a->shared->options.heartbeat * 1000;
+	const uint64_t limit = heartbeat ? heartbeat * 2 : STUCK_MS_WITHOUT_HEARTBEAT;
+	const uint64_t since = atomic_load(&l->busy_since), now = tf_amqp_now();
+
+	if (since == 0 || now < since || now - since <= limit)
+		return;
+	tf_warn("amqp", "exchange %s: the %s's connection is stuck for %llu s: closing it", a->base.exchange,
+		l->name, (unsigned long long)(now - since) / 1000);
+	tf_amqp_link_shutdown(l);
+}
+
+static void on_watchdog(void *arg)
+{
+	struct tf_amqp *a = arg;
+
+	watch(a, &a->shared->consumer);
+	watch(a, &a->shared->publisher);
+}
+
+/* --- open --- */
+
+static void copy_urls(struct tf_url_list *to, const struct tf_url_list *from)
+{
+	size_t i;
+
+	to->urls = tf_calloc(from->count, sizeof(*to->urls));
+	to->count = from->count;
+	for (i = 0; i < from->count; i++) {
+		const struct tf_url *u = &from->urls[i];
+
+		to->urls[i] = (struct tf_url){.scheme = tf_strdup(u->scheme),
+			.host = tf_strdup(u->host),
+			.port = u->port,
+			.user = tf_strdup(u->user),
+			.password = tf_strdup(u->password),
+			.vhost = tf_strdup(u->vhost),
+			.path = tf_strdup(u->path),
+			.query = tf_strdup(u->query)};
+	}
+}
+
+static int link_init(struct tf_amqp_link *l, const char *name, struct tf_err *err)
+{
+	l->name = name;
+	l->fd = -1;
+	pthread_mutex_init(&l->fd_lock, NULL);
+	l->eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return l->eventfd < 0 ? tf_err_sys(err, "amqp: eventfd") : 0;
+}
+
+static struct tf_retry_options retry_of(const struct tf_retry_options *given)
+{
+	struct tf_retry_options r = *given;
+
+	if (r.interval_start <= 0)
+		r.interval_start = 1;
+	if (r.interval_max <= 0)
+		r.interval_max = 1;
+	if (r.interval_max < r.interval_start)
+		r.interval_max = r.interval_start;
+	return r;
+}
+
+static int amqp_open(struct tf_loop *loop, const struct tf_transport_config *config,
+	const struct tf_url_list *urls, struct tf_transport **out, struct tf_err *err)
+{
+	struct tf_amqp *a;
+	struct tf_amqp_shared *s;
+	struct tf_amqp_options options;
+	size_t i;
+	int rc;
+
+	for (i = 0; i < urls->count; i++)
+		if (!urls->urls[i].host)
+			return tf_err_set(err, TF_EINVAL,
+				"the amqp transport needs amqp:// or amqps:// URLs, not %s://",
+				urls->urls[i].scheme);
+	rc = tf_amqp_options_parse(&options, config->options, err);
+	if (rc < 0)
+		return rc;
+	s = TF_NEW(struct tf_amqp_shared);
+	s->refs = 1;
+	pthread_mutex_init(&s->lock, NULL);
+	s->options = options;
+	copy_urls(&s->urls, urls);
+	s->exchange = tf_strdup(config->exchange);
+	s->retry = retry_of(&config->retry);
+	s->max_message = config->max_message ? config->max_message : TF_MAX_MESSAGE;
+	s->publisher.eventfd = -1;
+	rc = link_init(&s->consumer, "consumer", err);
+	if (rc == 0)
+		rc = link_init(&s->publisher, "publisher", err);
+	if (rc < 0) {
+		tf_amqp_shared_unref(s);
+		return rc;
+	}
+	a = TF_NEW(struct tf_amqp);
+	a->shared = s;
+	s->post = tf_post_new(loop, on_post, a);
+	a->watchdog = tf_timer_new(loop, on_watchdog, a);
+	tf_timer_start(a->watchdog, WATCH_MS, WATCH_MS);
+	s->refs += 2;
+	tf_amqp_link_start(&s->consumer, tf_amqp_consumer_main, s);
+	tf_amqp_link_start(&s->publisher, tf_amqp_publisher_main, s);
+	*out = &a->base;
+	return 0;
+}
+
+/* --- calls --- */
+
+static int amqp_consume(struct tf_transport *t, const char *topic, unsigned prefetch, struct tf_err *err)
+{
+	struct tf_amqp_shared *s = amqp_of(t)->shared;
+	size_t i;
+	int rc = 0;
+
+	pthread_mutex_lock(&s->lock);
+	for (i = 0; i < s->topic_count && rc == 0; i++)
+		if (strcmp(s->topics[i].name, topic) == 0)
+			rc = tf_err_set(err, TF_EEXIST, "topic %s is consumed already", topic);
+	if (rc == 0) {
+		s->topics = tf_realloc(s->topics, (s->topic_count + 1) * sizeof(*s->topics));
+		s->topics[s->topic_count++] = (struct tf_amqp_topic){tf_strdup(topic), prefetch};
+		s->consumer_ready = false; /* what is published from now on waits for it */
+	}
+	pthread_mutex_unlock(&s->lock);
+	tf_amqp_link_wake(&s->consumer);
+	return rc;
+}
+
+static char *put(char **at, const char *text)
+{
+	char *start = *at;
+
+	if (!text)
+		return NULL;
+	*at = stpcpy(start, text) + 1;
+	return start;
+}
+
+static size_t room(const char *text)
+{
+	return text ? strlen(text) + 1 : 0;
+}
+
+static struct tf_amqp_publish *copy_message(const struct tf_message *m)
+{
+	size_t size = sizeof(struct tf_amqp_publish) + room(m->topic) + room(m->type) + room(m->reply_to) +
+		      room(m->correlation_id) + room(m->peer) + m->body_len;
+	struct tf_amqp_publish *p = tf_malloc(size);
+	char *at = (char *)(p + 1);
+
+	*p = (struct tf_amqp_publish){.size = size};
+	p->m.topic = put(&at, m->topic);
+	p->m.type = put(&at, m->type);
+	p->m.reply_to = put(&at, m->reply_to);
+	p->m.correlation_id = put(&at, m->correlation_id);
+	p->m.peer = put(&at, m->peer);
+	p->m.body = at;
+	p->m.body_len = m->body_len;
+	if (m->body_len)
+		memcpy(at, m->body, m->body_len);
+	return p;
+}
+
+static int amqp_publish(
+	struct tf_transport *t, const struct tf_message *m, unsigned flags, uint64_t id, struct tf_err *err)
+{
+	struct tf_amqp *a = amqp_of(t);
+	struct tf_amqp_shared *s = a->shared;
+	const size_t limit = s->max_message * QUEUED_BYTES_PER_MESSAGE_LIMIT;
+	struct tf_amqp_publish *p;
+
+	if (t->queued && a->queued_bytes + m->body_len > limit)
+		return tf_err_set(
+			err, TF_EAGAIN, "%zu bytes of messages wait to be published", a->queued_bytes);
+	p = copy_message(m);
+	p->flags = flags;
+	p->id = id;
+	p->order = ++a->order;
+	t->queued++;
+	a->queued_bytes += p->size;
+	pthread_mutex_lock(&s->lock);
+	tf_amqp_publish_append(&s->to_publish, p);
+	pthread_mutex_unlock(&s->lock);
+	tf_amqp_link_wake(&s->publisher);
+	return 0;
+}
+
+static void amqp_settle(struct tf_transport *t, uint64_t tag, enum tf_settle how)
+{
+	struct tf_amqp_shared *s = amqp_of(t)->shared;
+	struct tf_amqp_settle_list *l = &s->settles;
+
+	if (how == TF_REJECT)
+		t->stats.rejected++;
+	else if (how == TF_REQUEUE)
+		t->stats.requeued++;
+	pthread_mutex_lock(&s->lock);
+	if (l->count == l->cap) {
+		l->cap = l->cap ? l->cap * 2 : 64;
+		l->items = tf_realloc(l->items, l->cap * sizeof(*l->items));
+	}
+	l->items[l->count++] = (struct tf_amqp_settle){tag, how};
+	pthread_mutex_unlock(&s->lock);
+	tf_amqp_link_wake(&s->consumer);
+}
+
+/* --- close --- */
+
+static bool join_until(struct tf_amqp_link *l, uint64_t deadline)
+{
+	struct timespec ts = {
+		.tv_sec = (time_t)(deadline / 1000), .tv_nsec = (long)(deadline % 1000) * 1000000};
+
+	return pthread_clockjoin_np(l->thread, NULL, CLOCK_MONOTONIC, &ts) == 0;
+}
+
+/* A thread that does not end in time hangs in the resolver or in connect, which nobody can break off: it
+ * ends by itself later, and frees what is shared. */
+static void stop_link(struct tf_amqp_shared *s, struct tf_amqp_link *l, uint64_t deadline)
+{
+	pthread_mutex_lock(&s->lock);
+	l->stop = true;
+	l->deadline = deadline;
+	pthread_mutex_unlock(&s->lock);
+	tf_amqp_link_wake(l);
+	if (join_until(l, deadline))
+		return;
+	tf_amqp_link_shutdown(l);
+	if (!join_until(l, tf_amqp_now() + GRACE_MS))
+		pthread_detach(l->thread);
+}
+
+static void amqp_close(struct tf_transport *t)
+{
+	struct tf_amqp *a = amqp_of(t);
+	struct tf_amqp_shared *s = a->shared;
+	const uint64_t deadline = tf_amqp_now() + FLUSH_MS;
+	size_t lost = 0;
+	struct tf_amqp_publish *p;
+	struct tf_post *post;
+
+	/* The publisher first: our queues live until the consumer has gone. */
+	stop_link(s, &s->publisher, deadline);
+	stop_link(s, &s->consumer, deadline > tf_amqp_now() + GRACE_MS ? deadline : tf_amqp_now() + GRACE_MS);
+	pthread_mutex_lock(&s->lock);
+	post = s->post;
+	s->post = NULL;
+	for (p = s->to_publish.head; p; p = p->next)
+		lost++;
+	pthread_mutex_unlock(&s->lock);
+	if (lost)
+		tf_warn("amqp", "exchange %s: closed with %zu messages that the broker has not confirmed",
+			t->exchange, lost);
+	tf_post_delete(post);
+	tf_timer_delete(a->watchdog);
+	if (a->closed)
+		*a->closed = true;
+	tf_amqp_shared_unref(s);
+	free(a);
+}
+
+const struct tf_transport_ops tf_transport_amqp = {
+	.name = "amqp",
+	.schemes = {"amqp", "amqps", NULL},
+	.open = amqp_open,
+	.consume = amqp_consume,
+	.publish = amqp_publish,
+	.settle = amqp_settle,
+	.close = amqp_close,
+};

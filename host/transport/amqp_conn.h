@@ -1,0 +1,98 @@
+/* One connection with one channel to a broker: connecting (TCP, TLS, login), declaring, frames in
+ * and out. Blocks; belongs to the thread of its link. Internal to host/transport/amqp*.
+ *
+ * Error codes that callers tell apart: TF_ESTATE: the broker closed the channel, see `closed`,
+ * the connection may be used on after tf_amqp_conn_reopen. Any other: the connection is lost.
+ */
+#ifndef TF_TRANSPORT_AMQP_CONN_H
+#define TF_TRANSPORT_AMQP_CONN_H
+
+#include <amqp.h>
+#include <amqp_framing.h>
+
+#include "transport/amqp.h"
+
+enum {
+	TF_AMQP_CHANNEL = 1, /* messages */
+	/* Queues of others are declared on a channel of their own: a refusal closes that one, and
+	 * leaves what is unconfirmed on the first alone. */
+	TF_AMQP_DECLARE_CHANNEL = 2,
+};
+
+/* A message whose frames are arriving: basic.deliver or basic.return. */
+struct tf_amqp_content {
+	amqp_method_number_t method; /* 0: none */
+	uint64_t delivery_tag;
+	bool redelivered;
+	char routing_key[256];
+	uint64_t size, received; /* bytes of the body */
+	bool has_header;
+	const char *refused; /* why it was not assembled, or NULL; static text */
+	bool oversized;
+	struct tf_amqp_delivery *d; /* NULL if refused */
+};
+
+struct tf_amqp_handler {
+	/* A method of the channel other than deliver, return and close; returns 0 or an error code. */
+	int (*method)(void *arg, const amqp_method_t *m, struct tf_err *err);
+	/* A whole message; may take content->d by setting it to NULL. */
+	int (*content)(void *arg, struct tf_amqp_content *content, struct tf_err *err);
+};
+
+struct tf_amqp_closed { /* why the broker closed the channel or connection */
+	uint16_t code, class_id, method_id;
+	char text[256];
+};
+
+struct tf_amqp_conn {
+	const struct tf_amqp_shared *shared; /* constant part */
+	struct tf_amqp_link *link;
+	const struct tf_amqp_handler *handler;
+	void *arg;
+	amqp_connection_state_t state; /* NULL: not connected */
+	char *where;                   /* owned: redacted URL, for errors */
+	int fd;
+	int frame_max;
+	int heartbeat;                  /* as negotiated */
+	amqp_channel_t declare_channel; /* one of the two above */
+	bool tls;
+	bool blocked;      /* connection.blocked: the broker takes no publishes */
+	uint64_t serviced; /* ms: when the library last had a chance to send a heartbeat */
+	struct tf_amqp_closed closed;
+	struct tf_amqp_content content;
+};
+
+int tf_amqp_conn_open(struct tf_amqp_conn *c, const struct tf_url *url, struct tf_err *err);
+/* `orderly`: close handshake, waiting `ms` at most. Frees everything; conn may be opened again. */
+void tf_amqp_conn_close(struct tf_amqp_conn *c, bool orderly, int ms);
+/* After TF_ESTATE: a new channel. What was unconfirmed or unsettled is gone. */
+int tf_amqp_conn_reopen(struct tf_amqp_conn *c, amqp_channel_t channel, struct tf_err *err);
+
+/* Byte for byte as PROTOCOL.md 2.1. */
+int tf_amqp_conn_declare_exchange(struct tf_amqp_conn *c, struct tf_err *err);
+int tf_amqp_conn_declare_queue(struct tf_amqp_conn *c, const char *topic, struct tf_err *err); /* and bind */
+int tf_amqp_conn_consume(
+	struct tf_amqp_conn *c, const char *topic, unsigned prefetch, const char *tag, struct tf_err *err);
+int tf_amqp_conn_confirm_select(struct tf_amqp_conn *c, struct tf_err *err);
+
+/* Properties as PROTOCOL.md 2.3, mandatory. TF_ELIMIT: does not fit into a frame, nothing was sent. */
+int tf_amqp_conn_publish(struct tf_amqp_conn *c, const struct tf_message *m, struct tf_err *err);
+int tf_amqp_conn_settle(
+	struct tf_amqp_conn *c, uint64_t delivery_tag, enum tf_settle how, struct tf_err *err);
+
+/* Handle the frames that are there, at most about `max`; never waits. Serves heartbeats. */
+int tf_amqp_conn_read(struct tf_amqp_conn *c, unsigned max, struct tf_err *err);
+/* Wait for the socket, a wake-up of the link, or `ms` (less, when a heartbeat is due). True: the
+ * socket may have something, or the library wants to run: call tf_amqp_conn_read. */
+bool tf_amqp_conn_wait(struct tf_amqp_conn *c, int ms);
+/* A heartbeat sent by hand, for a link that does not want to read. */
+int tf_amqp_conn_send_heartbeat(struct tf_amqp_conn *c, struct tf_err *err);
+
+/* --- between amqp_conn.c and amqp_frames.c --- */
+
+/* Answer and report connection.close or channel.close. */
+int tf_amqp_conn_on_close(struct tf_amqp_conn *c, amqp_channel_t channel, const char *doing,
+	const amqp_method_t *m, struct tf_err *err);
+int tf_amqp_conn_failed(struct tf_amqp_conn *c, const char *doing, int status, struct tf_err *err);
+
+#endif

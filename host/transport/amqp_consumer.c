@@ -1,0 +1,286 @@
+/* The consumer link's thread: declares and consumes our queues, hands messages to the loop in
+ * batches, settles. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "transport/amqp_conn.h"
+
+#define TAG_PREFIX "tfhost"
+
+enum {
+	READ_AT_ONCE = 512, /* frames, before settling and waking the loop */
+	/* Deliveries that the loop has not taken; beyond, we stop reading. */
+	WAITING_MAX = 20000,
+	WAITING_BYTES_MAX = 64 << 20,
+	STABLE_MS = 1000, /* a connection that lived so long was a good one */
+	CLOSE_MS = 1000,
+};
+
+struct consumer {
+	struct tf_amqp_shared *shared;
+	struct tf_amqp_link *link;
+	struct tf_amqp_conn conn;
+	size_t url;
+	uint64_t generation; /* of the channel: the upper bits of our tags */
+	bool *consuming;     /* owned; by topic */
+	size_t known;        /* topics in `consuming` */
+	size_t at;           /* all topics below are consumed */
+	struct tf_amqp_delivery_list batch;
+	uint64_t oversized, malformed;
+	struct tf_amqp_settle_list settles; /* taken over, being sent */
+};
+
+/* --- frames --- */
+
+/* The broker has cancelled a consumer: its queue was deleted, or its node has died. */
+static void on_cancel(struct consumer *c, amqp_bytes_t tag)
+{
+	const size_t prefix = strlen(TAG_PREFIX);
+	char number[24] = "";
+	size_t i;
+
+	if (tag.len > prefix && tag.len - prefix < sizeof(number))
+		memcpy(number, (const char *)tag.bytes + prefix, tag.len - prefix);
+	i = (size_t)strtoul(number, NULL, 10);
+	if (i >= c->known)
+		return;
+	c->consuming[i] = false;
+	c->at = 0;
+	tf_warn("amqp", "%s: exchange %s: a queue of ours was deleted, declaring it again", c->conn.where,
+		c->shared->exchange);
+}
+
+static int on_method(void *arg, const amqp_method_t *m, struct tf_err *err)
+{
+	(void)err;
+	if (m->id == AMQP_BASIC_CANCEL_METHOD)
+		on_cancel(arg, ((const amqp_basic_cancel_t *)m->decoded)->consumer_tag);
+	return 0;
+}
+
+static int on_content(void *arg, struct tf_amqp_content *x, struct tf_err *err)
+{
+	struct consumer *c = arg;
+
+	if (x->method != AMQP_BASIC_DELIVER_METHOD)
+		return 0;
+	if (!x->d) {
+		if (x->oversized)
+			c->oversized++;
+		else
+			c->malformed++;
+		tf_warn("amqp", "exchange %s, topic %s: message of %llu bytes rejected: %s",
+			c->shared->exchange, x->routing_key, (unsigned long long)x->size, x->refused);
+		return tf_amqp_conn_settle(&c->conn, x->delivery_tag, TF_REJECT, err);
+	}
+	x->d->m.tag |= c->generation << TF_AMQP_TAG_BITS;
+	tf_amqp_delivery_append(&c->batch, x->d);
+	x->d = NULL;
+	return 0;
+}
+
+static const struct tf_amqp_handler HANDLER = {.method = on_method, .content = on_content};
+
+/* --- queues between us and the loop --- */
+
+/* True when the loop has more than enough to do. */
+static bool hand_over(struct consumer *c)
+{
+	struct tf_amqp_shared *s = c->shared;
+	bool throttled;
+
+	pthread_mutex_lock(&s->lock);
+	if (c->batch.head || c->oversized || c->malformed) {
+		tf_amqp_delivery_join(&s->deliveries, &c->batch);
+		s->oversized += c->oversized;
+		s->malformed += c->malformed;
+		c->oversized = c->malformed = 0;
+		tf_amqp_wake_loop(s);
+	}
+	throttled = s->deliveries.count > WAITING_MAX || s->deliveries.bytes > WAITING_BYTES_MAX;
+	s->throttled = throttled;
+	pthread_mutex_unlock(&s->lock);
+	return throttled;
+}
+
+static int send_settles(struct consumer *c, struct tf_err *err)
+{
+	struct tf_amqp_settle_list empty = {.items = c->settles.items, .cap = c->settles.cap};
+	const uint64_t mask = ((uint64_t)1 << TF_AMQP_TAG_BITS) - 1;
+	size_t i;
+	int rc = 0;
+
+	pthread_mutex_lock(&c->shared->lock);
+	c->settles = c->shared->settles;
+	c->shared->settles = empty; /* the two arrays swap for ever */
+	pthread_mutex_unlock(&c->shared->lock);
+	for (i = 0; i < c->settles.count && rc == 0; i++) {
+		const struct tf_amqp_settle *x = &c->settles.items[i];
+
+		/* Of a lost channel: the broker has already put the message back. */
+		if (x->tag >> TF_AMQP_TAG_BITS == (c->generation & 0xffff))
+			rc = tf_amqp_conn_settle(&c->conn, x->tag & mask, x->how, err);
+	}
+	c->settles.count = 0;
+	return rc;
+}
+
+/* The next topic that is not consumed, copied: the array may move. False: all are, and the
+ * publisher may send. */
+static bool next_topic(struct consumer *c, struct tf_amqp_topic *out)
+{
+	struct tf_amqp_shared *s = c->shared;
+	bool found = false;
+
+	pthread_mutex_lock(&s->lock);
+	if (c->known < s->topic_count) {
+		c->consuming = tf_realloc(c->consuming, s->topic_count * sizeof(*c->consuming));
+		while (c->known < s->topic_count)
+			c->consuming[c->known++] = false;
+		c->at = 0;
+	}
+	while (c->at < c->known && c->consuming[c->at])
+		c->at++;
+	if (c->at < c->known) {
+		found = true;
+		*out = s->topics[c->at];
+	}
+	if (s->consumer_ready == found) {
+		s->consumer_ready = !found;
+		tf_amqp_link_wake(&s->publisher);
+	}
+	pthread_mutex_unlock(&s->lock);
+	return found;
+}
+
+static int consume_topics(struct consumer *c, struct tf_err *err)
+{
+	struct tf_amqp_topic t;
+	char tag[32];
+	int rc = 0;
+
+	while (rc == 0 && next_topic(c, &t)) {
+		snprintf(tag, sizeof(tag), TAG_PREFIX "%zu", c->at);
+		rc = tf_amqp_conn_declare_exchange(&c->conn, err);
+		if (rc == 0)
+			rc = tf_amqp_conn_declare_queue(&c->conn, t.name, err);
+		if (rc == 0)
+			rc = tf_amqp_conn_consume(&c->conn, t.name, t.prefetch, tag, err);
+		if (rc == 0)
+			c->consuming[c->at] = true;
+	}
+	return rc;
+}
+
+/* --- a connection's life --- */
+
+static int connect_broker(struct consumer *c, struct tf_err *err)
+{
+	struct tf_amqp_shared *s = c->shared;
+	int rc = tf_amqp_conn_open(&c->conn, &s->urls.urls[c->url], err);
+
+	if (rc < 0)
+		return rc;
+	c->generation = (c->generation + 1) & 0xffff;
+	c->known = c->at = 0;
+	rc = tf_amqp_conn_declare_exchange(&c->conn, err);
+	if (rc == 0)
+		rc = consume_topics(c, err);
+	if (rc < 0)
+		return rc;
+	pthread_mutex_lock(&s->lock);
+	s->active_url = c->url;
+	pthread_mutex_unlock(&s->lock);
+	tf_amqp_link_up(s, c->link);
+	tf_amqp_link_wake(&s->publisher); /* it follows us to this URL */
+	return 0;
+}
+
+/* The loop has too much to do: keep the connection alive without reading. */
+static int pause_reading(struct consumer *c, struct tf_err *err)
+{
+	const int interval = c->conn.heartbeat ? c->conn.heartbeat * 250 : 1000;
+
+	tf_amqp_link_sleep(c->link, interval);
+	atomic_store(&c->link->busy_since, tf_amqp_now());
+	return c->conn.heartbeat ? tf_amqp_conn_send_heartbeat(&c->conn, err) : 0;
+}
+
+/* Until stopped (0) or the connection is lost. */
+static int serve(struct consumer *c, struct tf_err *err)
+{
+	bool stop, throttled = false;
+	int rc;
+
+	for (;;) {
+		stop = tf_amqp_link_stopping(c->shared, c->link, NULL);
+		rc = send_settles(c, err);
+		if (rc < 0 || stop)
+			return rc;
+		rc = consume_topics(c, err);
+		if (rc < 0)
+			return rc;
+		if (throttled)
+			rc = pause_reading(c, err);
+		else if (tf_amqp_conn_wait(&c->conn, -1))
+			rc = tf_amqp_conn_read(&c->conn, READ_AT_ONCE, err);
+		throttled = hand_over(c);
+		if (rc < 0)
+			return rc;
+	}
+}
+
+static void disconnect(struct consumer *c, bool orderly)
+{
+	pthread_mutex_lock(&c->shared->lock);
+	c->shared->consumer_ready = false;
+	pthread_mutex_unlock(&c->shared->lock);
+	hand_over(c);
+	tf_amqp_conn_close(&c->conn, orderly, CLOSE_MS);
+}
+
+void *tf_amqp_consumer_main(void *shared)
+{
+	struct tf_amqp_shared *s = shared;
+	struct consumer c = {
+		.shared = s,
+		.link = &s->consumer,
+		.conn = {.shared = s,
+			.link = &s->consumer,
+			.handler = &HANDLER,
+			.declare_channel = TF_AMQP_CHANNEL},
+	};
+	struct tf_err err;
+	unsigned failures = 0;
+	uint64_t since;
+	int rc;
+
+	c.conn.arg = &c;
+	while (!tf_amqp_link_stopping(s, c.link, NULL)) {
+		since = tf_amqp_now();
+		rc = connect_broker(&c, &err);
+		if (rc == 0)
+			rc = serve(&c, &err);
+		else
+			since = UINT64_MAX;
+		disconnect(&c, rc == 0);
+		if (rc == 0)
+			break;
+		tf_amqp_link_down(s, c.link, &err);
+		if (since != UINT64_MAX && tf_amqp_now() - since >= STABLE_MS) {
+			failures = 0; /* the same broker again, at once */
+			continue;
+		}
+		c.url = (c.url + 1) % s->urls.count;
+		if (++failures % s->urls.count == 0)
+			tf_amqp_link_backoff(s, c.link, (unsigned)(failures / s->urls.count));
+	}
+	tf_amqp_delivery_free(&c.batch);
+	free(c.settles.items);
+	free(c.consuming);
+	tf_amqp_shared_unref(s);
+	return NULL;
+}
