@@ -1,0 +1,22 @@
+/* The commands of `tfhost`: each takes its own argv (argv[0] is "tfhost NAME") and returns the exit code
+ * of the process. */
+#ifndef TF_CMD_COMMAND_H
+#define TF_CMD_COMMAND_H
+
+#define TF_VERSION "0.1.0"
+
+/* Exit codes that every command uses (sysexits.h for what is not the command's own result). */
+enum tf_exit {
+	TF_EXIT_OK = 0,
+	TF_EXIT_ERROR = 1,
+	TF_EXIT_USAGE = 64, /* EX_USAGE: wrong command line */
+};
+
+/* name, function, one line for --help; a NULL line hides the command */
+#define TF_COMMANDS(X) X("lua", tf_cmd_lua, "run a Lua script with the library at hand")
+
+#define X(name, function, line) int function(int argc, char **argv);
+TF_COMMANDS(X)
+#undef X
+
+#endif

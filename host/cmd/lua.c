@@ -1,0 +1,93 @@
+/* `tfhost lua FILE [ARGUMENT...]`, `tfhost lua -e CODE`: a Lua with the library at hand. */
+#include <argp.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "cmd/command.h"
+#include "script/program.h"
+#include "script/state.h"
+
+enum { KEY_LUA_DIR = 256 };
+
+static const struct argp_option lua_options[] = {
+	{"execute", 'e', "CODE", 0, "Run CODE; may be given several times, before FILE", 0},
+	{"lua-dir", KEY_LUA_DIR, "DIR", 0,
+		"Take the library from the source tree DIR instead of the one built in (also: environment "
+		"variable "
+		"TFHOST_LUA_DIR)",
+		0},
+	{0},
+};
+
+struct lua_args {
+	char *const *argv;  /* of the command */
+	const char **codes; /* owned array */
+	size_t code_count;
+	const char *lua_dir;
+	int file; /* index in argv of FILE, 0: none */
+	int argc;
+};
+
+static error_t lua_parse(int key, char *value, struct argp_state *state)
+{
+	struct lua_args *args = state->input;
+	switch (key) {
+	case 'e':
+		args->codes = tf_realloc(args->codes, (args->code_count + 1) * sizeof(*args->codes));
+		args->codes[args->code_count++] = value;
+		return 0;
+	case KEY_LUA_DIR:
+		args->lua_dir = value;
+		return 0;
+	case ARGP_KEY_ARG: /* FILE: all that follows is the script's */
+		args->file = state->next - 1;
+		state->next = state->argc;
+		return 0;
+	case ARGP_KEY_END:
+		if (!args->file && args->code_count == 0)
+			argp_usage(state);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp lua_argp = {
+	.options = lua_options,
+	.parser = lua_parse,
+	.args_doc = "FILE [ARGUMENT...]\n-e CODE",
+	.doc = "Run a Lua script (FILE, `-` is standard input) with the taskflow library, as `lua` would."
+	       "\vThe script finds its arguments in `arg`. The exit code is 0, 1 after an error, or what the "
+	       "script "
+	       "gave to os.exit.",
+};
+
+int tf_cmd_lua(int argc, char **argv)
+{
+	struct lua_args args = {.argv = argv, .argc = argc};
+	struct lua_State *L = NULL;
+	struct tf_err err;
+	int code = TF_EXIT_ERROR;
+	argp_err_exit_status = TF_EXIT_USAGE;
+	argp_parse(&lua_argp, argc, argv, ARGP_IN_ORDER, NULL, &args);
+	if (tf_state_new(&(struct tf_state_options){.lua_dir = args.lua_dir}, &L, &err) < 0) {
+		fprintf(stderr, "%s: %s\n", argv[0], err.message);
+		goto out;
+	}
+	tf_program_set_arg(L, argv, argc, args.file);
+	for (size_t i = 0; i < args.code_count; i++) {
+		if (tf_program_run_code(L, args.codes[i]) < 0)
+			goto out;
+	}
+	if (args.file && tf_program_run_file(L, argv + args.file, argc - args.file) < 0)
+		goto out;
+	code = TF_EXIT_OK;
+out:
+	tf_state_delete(L);
+	free(args.codes);
+	return code;
+}

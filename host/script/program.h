@@ -1,0 +1,19 @@
+/* Whole scripts as programs: what `lua` does with a file, a line, and its arguments. An error is reported on
+ * stderr, with the script's traceback. */
+#ifndef TF_SCRIPT_PROGRAM_H
+#define TF_SCRIPT_PROGRAM_H
+
+struct lua_State;
+
+/* Global table `arg`: arg[0] is argv[script], what follows it arg[1], arg[2], ..., what precedes it negative. */
+void tf_program_set_arg(struct lua_State *L, char *const *argv, int argc, int script);
+/* 0, or TF_ELUA after the report. */
+int tf_program_run_code(struct lua_State *L, const char *code);
+/* argv[0] is the file ("-": standard input), the others become the chunk's arguments. The directory of the file is
+ * searched for modules. */
+int tf_program_run_file(struct lua_State *L, char *const *argv, int argc);
+/* Tell people about a failure dict: the error, then where it happened. */
+struct tf_value;
+void tf_program_report(const struct tf_value *failure);
+
+#endif
