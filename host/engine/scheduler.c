@@ -333,7 +333,8 @@ void tf_scheduler_mark(struct tf_scheduler *s, unsigned retry, enum tf_intention
 		s->intent[retry] = (uint8_t)intention;
 	/* Nothing that was marked for reverting has another intention before the retry executes again,
 	 * unless a later RETRY may override it: a second failure of the same round costs nothing. */
-	bool again = s->override_revert_all ? s->ops && s->ops[retry].stamp == s->clock
+	const struct op *last = s->ops ? &s->ops[retry] : &(struct op){0};
+	bool again = s->override_revert_all ? last->stamp == s->clock && last->intention == TF_INTENT_REVERT
 					    : s->atom_flags[retry] & MARKED;
 	if (!again) {
 		note_op(s, retry, TF_INTENT_REVERT);
