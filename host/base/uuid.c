@@ -1,29 +1,13 @@
 #include "base/uuid.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "base/err.h"
-
-/* A child must not repeat its parent's random bytes: each fork makes what is buffered stale.
- * (Children inherit the registration, so it is made once per program.) */
-static atomic_uint generation = 1;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-static void forked(void)
-{
-	atomic_fetch_add(&generation, 1);
-}
-
-static void watch_forks(void)
-{
-	TF_ASSERT(pthread_atfork(NULL, NULL, forked) == 0);
-}
 
 static void fill(unsigned char *bytes, size_t n)
 {
@@ -42,15 +26,15 @@ static void random_bytes(void *out, size_t n)
 	static _Thread_local struct {
 		unsigned char bytes[1024];
 		size_t left;
-		unsigned generation;
+		pid_t pid;
 	} pool;
 
-	pthread_once(&once, watch_forks);
-	unsigned now = atomic_load(&generation);
-	if (pool.generation != now || pool.left < n) {
+	/* A child must not repeat its parent's bytes. Slots are cloned without fork's handlers: ask for the pid. */
+	pid_t pid = getpid();
+	if (pool.pid != pid || pool.left < n) {
 		fill(pool.bytes, sizeof pool.bytes);
 		pool.left = sizeof pool.bytes;
-		pool.generation = now;
+		pool.pid = pid;
 	}
 	pool.left -= n;
 	memcpy(out, pool.bytes + pool.left, n);

@@ -1,0 +1,284 @@
+#include "pool/executor.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "pool/pool.h"
+#include "protocol/failure.h"
+
+/* One accepted action, until its completion was told. */
+struct parallel_work {
+	uint64_t job;
+	unsigned atom;
+	int64_t round;
+	struct tf_request request;          /* members owned */
+	struct parallel_work *next, **back; /* in `waiting` or `running` */
+};
+
+struct parallel_list {
+	struct parallel_work *first, **last;
+};
+
+struct parallel {
+	struct tf_executor x;
+	struct tf_loop *loop;
+	const struct tf_runner *runner; /* borrowed */
+	unsigned max_workers;
+	struct tf_pool *pool; /* NULL: not started */
+	struct tf_post *post; /* fails what a lost pool leaves, outside of submit */
+	struct tf_err lost;   /* code set: no pool can run anything any more */
+	uint64_t next_job;
+	struct parallel_list waiting, running;
+};
+
+static void parallel_list_init(struct parallel_list *l)
+{
+	l->first = NULL;
+	l->last = &l->first;
+}
+
+static void parallel_add(struct parallel_list *l, struct parallel_work *w)
+{
+	w->next = NULL;
+	w->back = l->last;
+	*l->last = w;
+	l->last = &w->next;
+}
+
+static void parallel_remove(struct parallel_list *l, struct parallel_work *w)
+{
+	*w->back = w->next;
+	if (w->next)
+		w->next->back = w->back;
+	else
+		l->last = w->back;
+}
+
+static void parallel_work_free(struct parallel_work *w)
+{
+	tf_request_free(&w->request);
+	free(w);
+}
+
+static struct parallel_work *parallel_find(struct parallel *x, uint64_t job)
+{
+	struct parallel_work *w = x->running.first;
+	while (w && w->job != job)
+		w = w->next;
+	return w;
+}
+
+/* Tell the completion of `w`, which is in no list any more, and free it. */
+static void parallel_complete(
+	struct parallel *x, struct parallel_work *w, bool failed, struct tf_value *result)
+{
+	struct tf_completion c = {.atom = w->atom,
+		.round = w->round,
+		.action = w->request.action,
+		.failed = failed,
+		.result = result};
+	parallel_work_free(w);
+	x->x.events.done(x->x.arg, &c);
+}
+
+/* Everything in both lists fails. Works on a list of its own: `done` may submit. */
+static void parallel_fail_all(struct parallel *x, const char *why)
+{
+	struct parallel_list all;
+	parallel_list_init(&all);
+	struct parallel_list *lists[] = {&x->running, &x->waiting};
+	for (size_t i = 0; i < 2; i++) {
+		while (lists[i]->first) {
+			struct parallel_work *w = lists[i]->first;
+			parallel_remove(lists[i], w);
+			parallel_add(&all, w);
+		}
+	}
+	while (all.first) {
+		struct parallel_work *w = all.first;
+		parallel_remove(&all, w);
+		struct tf_value *failure = tf_failure_format(
+			tf_types_worker_lost, "task '%s' was given up: %s", w->request.task_name, why);
+		parallel_complete(x, w, true, failure);
+		tf_value_unref(failure);
+	}
+}
+
+/* Hand out what waits while slots are free. */
+static void parallel_feed(struct parallel *x)
+{
+	while (x->pool && x->waiting.first && tf_pool_free_slots(x->pool) > 0) {
+		struct parallel_work *w = x->waiting.first;
+		struct tf_err err;
+		int rc = tf_pool_submit(x->pool, w->job, &w->request, &err);
+		if (rc == TF_EAGAIN || rc == TF_ESTATE)
+			return;
+		parallel_remove(&x->waiting, w);
+		if (rc == 0) {
+			parallel_add(&x->running, w);
+			continue;
+		}
+		struct tf_value *failure = tf_failure_format(tf_types_value_error, "%s", err.message);
+		parallel_complete(x, w, true, failure);
+		tf_value_unref(failure);
+	}
+}
+
+static void parallel_on_post(void *arg)
+{
+	struct parallel *x = arg;
+	if (x->lost.code)
+		parallel_fail_all(x, x->lost.message);
+	else
+		parallel_feed(x);
+}
+
+static void parallel_on_ready(void *arg, char *const *names, size_t count, const struct tf_err *err)
+{
+	struct parallel *x = arg;
+	(void)names;
+	(void)count;
+	if (err) {
+		x->lost = *err;
+		tf_post_wake(x->post);
+	}
+}
+
+static void parallel_on_lost(void *arg, const struct tf_err *err)
+{
+	parallel_on_ready(arg, NULL, 0, err);
+}
+
+static void parallel_on_event(void *arg, uint64_t job, const char *type, struct tf_value *details)
+{
+	struct parallel *x = arg;
+	struct parallel_work *w = parallel_find(x, job);
+	if (w && x->x.events.event)
+		x->x.events.event(x->x.arg, w->atom, w->round, type, details);
+}
+
+static void parallel_on_done(void *arg, uint64_t job, bool failed, struct tf_value *result)
+{
+	struct parallel *x = arg;
+	struct parallel_work *w = parallel_find(x, job);
+	if (!w)
+		return;
+	parallel_remove(&x->running, w);
+	tf_value_ref(result);
+	parallel_feed(x); /* the slot is free: keep it busy before the engine thinks about the result */
+	parallel_complete(x, w, failed, result);
+	tf_value_unref(result);
+}
+
+static void parallel_on_slot_free(void *arg)
+{
+	parallel_feed(arg);
+}
+
+static int parallel_start(struct tf_executor *self, struct tf_err *err)
+{
+	static const struct tf_pool_events events = {
+		.ready = parallel_on_ready,
+		.event = parallel_on_event,
+		.done = parallel_on_done,
+		.slot_free = parallel_on_slot_free,
+		.lost = parallel_on_lost,
+	};
+	struct parallel *x = (struct parallel *)self;
+	if (x->pool)
+		return 0;
+	x->lost = (struct tf_err){0};
+	struct tf_pool_config config = {.slots = x->max_workers, .runner = x->runner};
+	int rc = tf_pool_new(x->loop, &config, &events, x, &x->pool, err);
+	if (rc == 0)
+		x->post = tf_post_new(x->loop, parallel_on_post, x);
+	return rc;
+}
+
+static int parallel_submit(struct tf_executor *self, const struct tf_work *work, struct tf_err *err)
+{
+	struct parallel *x = (struct parallel *)self;
+	if (!x->pool)
+		return tf_err_set(err, TF_ESTATE, "the executor is not started");
+	if (x->lost.code)
+		return tf_err_set(err, TF_ESTATE, "no slots: %s", x->lost.message);
+	struct parallel_work *w = TF_NEW(struct parallel_work);
+	w->job = ++x->next_job;
+	w->atom = work->atom;
+	w->round = work->round;
+	w->request = (struct tf_request){
+		.task_cls = tf_strdup(work->task_cls ? work->task_cls : work->name),
+		.task_name = tf_strdup(work->name),
+		.task_version = tf_value_ref(work->task_version),
+		.action = work->action,
+		.arguments = work->arguments ? tf_value_ref(work->arguments) : tf_value_empty_object(),
+		.has_result = work->action == TF_REVERT && work->result,
+		.result_failed = work->result_failed,
+		.result = work->action == TF_REVERT ? tf_value_ref(work->result) : NULL,
+		.failures = work->action == TF_REVERT ? tf_value_ref(work->failures) : NULL,
+	};
+	bool waits = x->waiting.first != NULL;
+	parallel_add(&x->waiting, w);
+	if (waits || tf_pool_free_slots(x->pool) == 0)
+		return 0; /* slot_free, or a completion, feeds it */
+	int rc = tf_pool_submit(x->pool, w->job, &w->request, err);
+	if (rc == TF_EAGAIN)
+		return 0;
+	parallel_remove(&x->waiting, w);
+	if (rc == 0)
+		parallel_add(&x->running, w);
+	else
+		parallel_work_free(w);
+	return rc;
+}
+
+static void parallel_stop(struct tf_executor *self)
+{
+	struct parallel *x = (struct parallel *)self;
+	tf_pool_delete(x->pool);
+	x->pool = NULL;
+	tf_post_delete(x->post);
+	x->post = NULL;
+	parallel_fail_all(x, "the engine stopped");
+}
+
+static void parallel_destroy(struct tf_executor *self)
+{
+	struct parallel *x = (struct parallel *)self;
+	struct parallel_list *lists[] = {&x->running, &x->waiting};
+	tf_pool_delete(x->pool);
+	tf_post_delete(x->post);
+	for (size_t i = 0; i < 2; i++) {
+		while (lists[i]->first) {
+			struct parallel_work *w = lists[i]->first;
+			parallel_remove(lists[i], w);
+			parallel_work_free(w);
+		}
+	}
+	free(x);
+}
+
+int tf_executor_parallel_new(struct tf_loop *loop, const struct tf_runner *runner, unsigned max_workers,
+	struct tf_executor **out, struct tf_err *err)
+{
+	static const struct tf_executor_ops ops = {
+		.name = "parallel",
+		.start = parallel_start,
+		.submit = parallel_submit,
+		.stop = parallel_stop,
+		.destroy = parallel_destroy,
+	};
+	if (max_workers < 1)
+		return tf_err_set(err, TF_EINVAL, "max_workers must be at least 1");
+	struct parallel *x = TF_NEW(struct parallel);
+	x->x.ops = &ops;
+	x->loop = loop;
+	x->runner = runner;
+	x->max_workers = max_workers;
+	parallel_list_init(&x->waiting);
+	parallel_list_init(&x->running);
+	*out = &x->x;
+	return 0;
+}

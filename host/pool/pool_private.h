@@ -1,0 +1,109 @@
+/* Shared by pool.c (interface, loader) and pool_slot.c (one slot's life); nobody else includes it. */
+#ifndef TF_POOL_PRIVATE_H
+#define TF_POOL_PRIVATE_H
+
+#include "base/buf.h"
+#include "loop/loop.h"
+#include "pool/frame.h"
+#include "pool/pool.h"
+
+/* A request from submit to done. Kept whole until the slot says that it began, because a slot found dead before
+ * that gives it back. */
+struct pool_job {
+	uint64_t id;
+	char *name, *cls; /* for the story of a lost slot */
+	struct tf_buf frame;
+	uint64_t begun_ms; /* handed to a slot */
+	unsigned attempts;
+	bool started;
+	struct pool_job *next; /* in pool.orphans */
+};
+
+enum pool_slot_state {
+	POOL_SLOT_ABSENT,   /* no process; one is wanted */
+	POOL_SLOT_FORKING,  /* asked of the loader; pid unknown until it or the slot tells */
+	POOL_SLOT_STARTING, /* exists, runs the runner's slot_start */
+	POOL_SLOT_IDLE,
+	POOL_SLOT_BUSY,
+	POOL_SLOT_ENDING, /* killed or closed its socket; to be reaped */
+};
+
+struct pool_slot {
+	struct tf_pool *pool;
+	enum pool_slot_state state;
+	uint64_t id; /* of this life, never used again */
+	pid_t pid;   /* 0: none, or not known yet */
+	int fd;      /* -1: none */
+	struct tf_io *io;
+	struct tf_buf in, out;
+	size_t sent;          /* of out */
+	struct pool_job *job; /* BUSY, or ENDING with a job to be answered */
+	uint64_t born_ms;
+	bool ended;   /* reaped: what it still had sent is read, nothing new is given to it */
+	char *breach; /* why we killed it */
+};
+
+enum pool_loader_state { POOL_LOADER_NONE, POOL_LOADER_LOADING, POOL_LOADER_READY };
+
+struct tf_pool {
+	struct tf_loop *loop;
+	struct tf_pool_config config;
+	struct tf_pool_events events;
+	void *arg;
+	const struct tf_clock *clock;
+	struct tf_signal *chld;
+	struct tf_timer *timer; /* to try again: the loader, the slots */
+
+	enum pool_loader_state loader_state;
+	pid_t loader_pid;
+	int loader_fd; /* -1: none */
+	struct tf_io *loader_io;
+	struct tf_buf loader_in;
+	unsigned loader_failures; /* in a row */
+	bool loaded;              /* at least once: ready was told */
+	bool over;                /* ready(err) or lost was told */
+
+	struct pool_slot *slots;
+	uint64_t next_id;
+	unsigned idle;
+	unsigned bad_starts;      /* slots in a row that ended before they were of use */
+	uint64_t next_fork_ms;    /* not before */
+	struct pool_job *orphans; /* wait for the next idle slot, oldest first */
+	bool starved;             /* slot_free is owed when a slot becomes idle */
+
+	unsigned depth; /* callbacks on the stack */
+	bool deleted;   /* tf_pool_delete came from inside one */
+};
+
+/* Around every entry from the loop: the pool may be deleted by its owner's callbacks. After each callback look
+ * at p->deleted and touch nothing more if it is set. */
+void pool_enter(struct tf_pool *p);
+void pool_leave(struct tf_pool *p);
+/* Ask for what is missing: slots of the loader, or a loader; now or when its time comes. */
+void pool_fill(struct tf_pool *p);
+/* Send FORK for slot `s`, passing `fd`. */
+int pool_loader_ask(struct tf_pool *p, uint64_t id, int fd, struct tf_err *err);
+uint64_t pool_now(const struct tf_pool *p);
+/* 100 ms, doubled with each failure in a row, 10 s at most; 0 for none. */
+uint64_t pool_delay(unsigned failures);
+
+void pool_slot_init(struct pool_slot *s, struct tf_pool *p);
+/* Have the loader fork it: ABSENT -> FORKING. */
+int pool_slot_fork(struct pool_slot *s, struct tf_err *err);
+/* The loader says which process it is; 0: it could not fork. */
+void pool_slot_forked(struct pool_slot *s, uint64_t pid);
+/* Whether `pid`, told by another process, is one that we may signal and reap. */
+bool pool_is_child(uint64_t pid);
+/* The loader will not say any more. */
+void pool_slot_loader_died(struct pool_slot *s);
+/* Give it a job: IDLE -> BUSY. Takes over `j`. */
+void pool_slot_run(struct pool_slot *s, struct pool_job *j);
+/* Look whether the process has ended, and if so settle everything. */
+void pool_slot_reap(struct pool_slot *s);
+/* SIGKILL to it and what it started. */
+void pool_slot_kill(struct pool_slot *s);
+/* For tf_pool_delete: kill, wait, release. No callbacks. */
+void pool_slot_end(struct pool_slot *s);
+void pool_job_free(struct pool_job *j);
+
+#endif

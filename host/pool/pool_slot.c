@@ -1,0 +1,494 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "pool/pool_private.h"
+#include "pool/process.h"
+#include "protocol/failure.h"
+
+enum {
+	SLOT_CHUNK = 64 << 10, /* bytes of one read */
+	SLOT_TURN_READS = 16,  /* reads before other descriptors get their turn */
+	SLOT_KEEP = 256 << 10, /* bytes of buffer kept between jobs */
+	SLOT_YOUNG_MS = 1000,  /* a slot that ends idle before this counts as a bad start */
+	SLOT_MAX_ATTEMPTS = 2, /* slots that may die before a job began to run in one */
+	SLOT_UNKNOWN_MS = 500, /* tf_pool_delete waits for a slot to tell its pid */
+};
+
+static void slot_io(void *arg, int events);
+
+bool pool_is_child(uint64_t pid)
+{
+	siginfo_t info;
+	return pid > 1 && pid <= INT32_MAX &&
+	       waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
+void pool_job_free(struct pool_job *j)
+{
+	if (!j)
+		return;
+	free(j->name);
+	free(j->cls);
+	tf_buf_free(&j->frame);
+	free(j);
+}
+
+void pool_slot_init(struct pool_slot *s, struct tf_pool *p)
+{
+	*s = (struct pool_slot){.pool = p, .fd = -1};
+}
+
+static void slot_watch(struct pool_slot *s)
+{
+	tf_io_watch(s->io, TF_IO_READ | (s->sent < s->out.len ? TF_IO_WRITE : 0));
+}
+
+static void slot_close(struct pool_slot *s)
+{
+	tf_io_delete(s->io);
+	s->io = NULL;
+	if (s->fd >= 0)
+		close(s->fd);
+	s->fd = -1;
+	tf_buf_free(&s->in);
+	tf_buf_free(&s->out);
+	s->sent = 0;
+}
+
+int pool_slot_fork(struct pool_slot *s, struct tf_err *err)
+{
+	int pair[2];
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return tf_err_sys(err, "socketpair");
+	fcntl(pair[0], F_SETFL, O_NONBLOCK);
+	s->id = ++s->pool->next_id;
+	int rc = pool_loader_ask(s->pool, s->id, pair[1], err);
+	close(pair[1]);
+	if (rc < 0) {
+		close(pair[0]);
+		return rc;
+	}
+	s->state = POOL_SLOT_FORKING;
+	s->pid = 0;
+	s->fd = pair[0];
+	s->born_ms = pool_now(s->pool);
+	s->io = tf_io_new(s->pool->loop, s->fd, slot_io, s);
+	slot_watch(s);
+	return 0;
+}
+
+void pool_slot_kill(struct pool_slot *s)
+{
+	if (s->pid <= 0)
+		return;
+	kill(-s->pid, SIGKILL); /* its group: what the task started goes with it */
+	kill(s->pid, SIGKILL);
+}
+
+/* The slot broke the rules: end it, and let its death say why. */
+static void slot_breach(struct pool_slot *s, const char *story)
+{
+	tf_error("pool", "slot (pid %d) is killed: %s", (int)s->pid, story);
+	free(s->breach);
+	s->breach = tf_strdup(story);
+	if (s->state == POOL_SLOT_IDLE)
+		s->pool->idle--;
+	s->state = POOL_SLOT_ENDING;
+	tf_io_watch(s->io, 0);
+	pool_slot_kill(s);
+}
+
+/* ---- jobs ---- */
+
+static void slot_flush(struct pool_slot *s)
+{
+	while (s->sent < s->out.len) {
+		ssize_t n =
+			send(s->fd, s->out.data + s->sent, s->out.len - s->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			if (errno != EAGAIN && errno != EWOULDBLOCK)
+				s->sent = s->out.len; /* it is dying: its end is told when it is reaped */
+			break;
+		}
+		s->sent += (size_t)n;
+	}
+	if (s->sent == s->out.len) {
+		s->sent = 0;
+		tf_buf_reset(&s->out);
+		if (s->out.cap > SLOT_KEEP)
+			tf_buf_free(&s->out);
+	}
+	slot_watch(s);
+}
+
+void pool_slot_run(struct pool_slot *s, struct pool_job *j)
+{
+	TF_ASSERT(s->state == POOL_SLOT_IDLE && !s->job);
+	s->pool->idle--;
+	s->state = POOL_SLOT_BUSY;
+	s->job = j;
+	j->attempts++;
+	j->begun_ms = pool_now(s->pool);
+	tf_buf_append(&s->out, j->frame.data, j->frame.len);
+	slot_flush(s);
+}
+
+/* The slot waits for work. Work that a dead slot left comes first. */
+static void slot_idle(struct pool_slot *s)
+{
+	struct tf_pool *p = s->pool;
+	if (s->ended) {
+		s->state = POOL_SLOT_ENDING;
+		return;
+	}
+	s->state = POOL_SLOT_IDLE;
+	p->idle++;
+	struct pool_job *j = p->orphans;
+	if (j) {
+		p->orphans = j->next;
+		j->next = NULL;
+		pool_slot_run(s, j);
+	}
+}
+
+static void slot_tell_free(struct tf_pool *p)
+{
+	if (!p->starved || p->idle == 0)
+		return;
+	p->starved = false;
+	if (p->events.slot_free)
+		p->events.slot_free(p->arg);
+}
+
+/* ---- frames of the slot ---- */
+
+static void slot_on_ready(struct pool_slot *s, const struct tf_frame *f)
+{
+	struct tf_err err;
+	uint64_t pid;
+	if (tf_frame_get_u64(f, 0, &pid, &err) < 0 ||
+		(s->pid ? (uint64_t)s->pid != pid : !pool_is_child(pid))) {
+		slot_breach(s, "it does not know its own pid");
+		return;
+	}
+	s->pid = (pid_t)pid; /* the loader may have died before it could tell */
+	slot_idle(s);
+	slot_tell_free(s->pool);
+}
+
+static void slot_on_event(struct pool_slot *s, const struct tf_frame *f)
+{
+	struct tf_pool *p = s->pool;
+	struct tf_err err;
+	const struct tf_slice type = f->field[0], text = f->field[1];
+	if (type.len == 0 || memchr(type.data, 0, type.len) ||
+		tf_utf8_valid_len(type.data, type.len) < type.len) {
+		tf_warn("pool", "task '%s': an event type that is no text is dropped", s->job->name);
+		return;
+	}
+	struct tf_value *details = tf_value_parse(text.data, text.len, 0, &err);
+	if (!details || tf_json_type(tf_value_json(details)) != TF_JSON_OBJECT) {
+		slot_breach(s, details ? "event details are no object" : err.message);
+		tf_value_unref(details);
+		return;
+	}
+	char *name = tf_strndup(type.data, type.len);
+	if (p->events.event)
+		p->events.event(p->arg, s->job->id, name, details);
+	free(name);
+	tf_value_unref(details);
+}
+
+static void slot_on_done(struct pool_slot *s, const struct tf_frame *f)
+{
+	struct tf_pool *p = s->pool;
+	struct tf_err err = {0};
+	bool failed = f->field[0].len == 1 && f->field[0].data[0] == '1';
+	struct tf_value *result = tf_value_parse(f->field[1].data, f->field[1].len, 0, &err);
+	if (result && failed &&
+		(tf_failure_check_schema(tf_value_json(result), &err) < 0 ||
+			tf_failure_check_reconstruct(tf_value_json(result), &err) < 0)) {
+		tf_value_unref(result);
+		result = NULL;
+	}
+	if (!result) {
+		slot_breach(s, err.message);
+		return;
+	}
+	struct pool_job *j = s->job;
+	s->job = NULL;
+	p->bad_starts = 0;
+	p->next_fork_ms = 0;
+	slot_idle(s);
+	if (p->events.done)
+		p->events.done(p->arg, j->id, failed, result);
+	pool_job_free(j);
+	tf_value_unref(result);
+	if (!p->deleted)
+		slot_tell_free(p);
+}
+
+static void slot_on_frame(struct pool_slot *s, const struct tf_frame *f)
+{
+	struct tf_pool *p = s->pool;
+	bool starting = s->state == POOL_SLOT_FORKING || s->state == POOL_SLOT_STARTING;
+	bool busy = s->state == POOL_SLOT_BUSY && s->job && f->id == s->job->id;
+	if (f->type == TF_FRAME_READY && starting) {
+		slot_on_ready(s, f);
+	} else if (f->type == TF_FRAME_START_ERROR && starting) {
+		tf_error("pool", "a slot could not start: %.*s", (int)f->field[0].len, f->field[0].data);
+	} else if (f->type == TF_FRAME_STARTED && busy && !s->job->started) {
+		s->job->started = true;
+		tf_buf_free(&s->job->frame);
+		if (p->events.started)
+			p->events.started(p->arg, s->job->id);
+	} else if (f->type == TF_FRAME_EVENT && busy) {
+		slot_on_event(s, f);
+	} else if (f->type == TF_FRAME_DONE && busy) {
+		slot_on_done(s, f);
+	} else {
+		char story[80];
+		snprintf(story, sizeof(story), "it sent %s out of turn", tf_frame_type_name(f->type));
+		slot_breach(s, story);
+	}
+}
+
+static bool slot_listens(const struct pool_slot *s)
+{
+	return !s->pool->deleted && s->fd >= 0 && !s->breach;
+}
+
+/* Handle the whole frames in `in`. */
+static void slot_take_frames(struct pool_slot *s)
+{
+	struct tf_pool *p = s->pool;
+	size_t at = 0;
+	while (slot_listens(s) && s->in.len - at >= TF_FRAME_HEADER) {
+		struct tf_frame f;
+		struct tf_err err;
+		size_t used;
+		if (tf_frame_get(s->in.data + at, s->in.len - at, p->config.max_frame, &f, &used, &err) < 0) {
+			slot_breach(s, err.message);
+			return;
+		}
+		if (used == 0)
+			break;
+		at += used;
+		slot_on_frame(s, &f);
+	}
+	if (p->deleted)
+		return;
+	tf_buf_consume(&s->in, at);
+	if (s->in.len == 0 && s->in.cap > SLOT_KEEP)
+		tf_buf_free(&s->in);
+}
+
+/* Read what is there, at most `reads` times. False at the end of the stream. */
+static bool slot_read(struct pool_slot *s, unsigned reads)
+{
+	for (unsigned i = 0; i < reads && slot_listens(s); i++) {
+		tf_buf_reserve(&s->in, SLOT_CHUNK);
+		size_t room = s->in.cap - s->in.len - 1;
+		ssize_t n = recv(s->fd, s->in.data + s->in.len, room, MSG_DONTWAIT);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return errno == EAGAIN || errno == EWOULDBLOCK;
+		if (n == 0)
+			return false;
+		s->in.len += (size_t)n;
+		slot_take_frames(s);
+		if ((size_t)n < room)
+			return true; /* drained, or nearly: the loop will say */
+	}
+	return true;
+}
+
+/* ---- the end of a slot ---- */
+
+/* The job of a slot that is gone: another slot gets it if it had not begun, else it has failed. */
+static void slot_lose_job(struct pool_slot *s, int status, const struct rusage *usage)
+{
+	struct tf_pool *p = s->pool;
+	struct pool_job *j = s->job;
+	s->job = NULL;
+	if (!j->started && j->attempts < SLOT_MAX_ATTEMPTS && !s->breach && !p->over) {
+		struct pool_job **at = &p->orphans;
+		while (*at)
+			at = &(*at)->next;
+		*at = j;
+		return;
+	}
+	struct tf_buf text = TF_BUF_INIT;
+	tf_buf_printf(&text, "slot (pid %d) running task '%s' (%s) ", (int)s->pid, j->name, j->cls);
+	tf_process_describe_end(status, &text);
+	tf_buf_printf(&text, " after %.1f s; ", (double)(pool_now(p) - j->begun_ms) / 1000);
+	tf_process_describe_usage(usage, &text);
+	if (s->breach)
+		tf_buf_printf(&text, "; it was ended because of what it sent: %s", s->breach);
+	struct tf_value *failure = tf_failure_format(tf_types_worker_lost, "%s", text.data);
+	tf_warn("pool", "%s", text.data);
+	tf_buf_free(&text);
+	if (p->events.done)
+		p->events.done(p->arg, j->id, true, failure);
+	tf_value_unref(failure);
+	pool_job_free(j);
+}
+
+/* Forget the process; count it if it was of no use. */
+static void slot_gone(struct pool_slot *s, enum pool_slot_state was)
+{
+	struct tf_pool *p = s->pool;
+	slot_close(s);
+	s->state = POOL_SLOT_ABSENT;
+	s->pid = 0;
+	s->ended = false;
+	if (was == POOL_SLOT_FORKING || was == POOL_SLOT_STARTING ||
+		(was == POOL_SLOT_IDLE && pool_now(p) - s->born_ms < SLOT_YOUNG_MS))
+		p->bad_starts++;
+	uint64_t at = pool_now(p) + pool_delay(p->bad_starts);
+	if (p->bad_starts && at > p->next_fork_ms)
+		p->next_fork_ms = at;
+}
+
+void pool_slot_reap(struct pool_slot *s)
+{
+	struct tf_pool *p = s->pool;
+	int status;
+	struct rusage usage;
+	if (s->pid <= 0 || s->state == POOL_SLOT_ABSENT)
+		return;
+	pid_t got = wait4(s->pid, &status, WNOHANG, &usage);
+	if (got == 0 || (got < 0 && errno == EINTR))
+		return;
+	if (got < 0) { /* somebody else reaped it */
+		status = 0;
+		usage = (struct rusage){0};
+	}
+	s->ended = true; /* what it sent before it died counts */
+	while (slot_listens(s) && slot_read(s, SLOT_TURN_READS)) {
+		struct pollfd more = {.fd = s->fd, .events = POLLIN};
+		if (p->deleted || poll(&more, 1, 0) <= 0 || !(more.revents & POLLIN))
+			break;
+	}
+	if (p->deleted)
+		return;
+	enum pool_slot_state was = s->state;
+	if (was == POOL_SLOT_IDLE)
+		p->idle--;
+	if (was == POOL_SLOT_STARTING || was == POOL_SLOT_FORKING) {
+		struct tf_buf text = TF_BUF_INIT;
+		tf_process_describe_end(status, &text);
+		tf_warn("pool", "slot (pid %d) %s before it was ready", (int)s->pid, text.data);
+		tf_buf_free(&text);
+	}
+	s->state = POOL_SLOT_ENDING;
+	if (s->job)
+		slot_lose_job(s, status, &usage);
+	if (p->deleted)
+		return;
+	slot_gone(s, was);
+	free(s->breach);
+	s->breach = NULL;
+	pool_fill(p);
+}
+
+/* The socket ended. A living process has no use without it. */
+static void slot_hung_up(struct pool_slot *s)
+{
+	tf_io_watch(s->io, 0);
+	if (s->pid <= 0) {
+		if (s->pool->loader_pid == 0) { /* it died before it forked this slot */
+			slot_gone(s, s->state);
+			pool_fill(s->pool);
+		}
+		return; /* else the loader is about to tell which process that was */
+	}
+	uint64_t id = s->id;
+	pool_slot_reap(s);
+	if (s->pool->deleted || s->state == POOL_SLOT_ABSENT || s->id != id)
+		return;
+	if (s->state == POOL_SLOT_IDLE)
+		s->pool->idle--;
+	s->state = POOL_SLOT_ENDING; /* SIGCHLD follows */
+	pool_slot_kill(s);
+}
+
+static void slot_io(void *arg, int events)
+{
+	struct pool_slot *s = arg;
+	struct tf_pool *p = s->pool;
+	pool_enter(p);
+	if (events & TF_IO_WRITE)
+		slot_flush(s);
+	if ((events & TF_IO_READ) && !slot_read(s, SLOT_TURN_READS) && slot_listens(s))
+		slot_hung_up(s);
+	pool_leave(p);
+}
+
+void pool_slot_loader_died(struct pool_slot *s)
+{
+	if (s->state == POOL_SLOT_FORKING)
+		slot_watch(s); /* it becomes ready all the same, or its socket has ended */
+}
+
+void pool_slot_forked(struct pool_slot *s, uint64_t pid)
+{
+	if (s->state != POOL_SLOT_FORKING)
+		return; /* it told by itself */
+	if (!pool_is_child(pid)) {
+		slot_gone(s, POOL_SLOT_FORKING);
+		return;
+	}
+	s->pid = (pid_t)pid;
+	s->state = POOL_SLOT_STARTING;
+	pool_slot_reap(s); /* its SIGCHLD may have come before its name */
+}
+
+/* The loader is dead; a slot it may have forked tells its pid, or its socket ends. */
+static void slot_find_pid(struct pool_slot *s)
+{
+	struct pollfd wait = {.fd = s->fd, .events = POLLIN};
+	char bytes[64];
+	struct tf_frame f;
+	size_t used;
+	uint64_t pid;
+	struct tf_err err;
+	if (poll(&wait, 1, SLOT_UNKNOWN_MS) <= 0)
+		return;
+	ssize_t n = recv(s->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+	if (n > 0 && tf_frame_get(bytes, (size_t)n, sizeof(bytes), &f, &used, &err) == 0 && used > 0 &&
+		f.type == TF_FRAME_READY && tf_frame_get_u64(&f, 0, &pid, &err) == 0 && pool_is_child(pid))
+		s->pid = (pid_t)pid;
+}
+
+void pool_slot_end(struct pool_slot *s)
+{
+	if (s->state == POOL_SLOT_FORKING && s->pid == 0 && s->fd >= 0)
+		slot_find_pid(s);
+	pool_slot_kill(s);
+	if (s->pid > 0) {
+		while (waitpid(s->pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	slot_close(s);
+	pool_job_free(s->job);
+	s->job = NULL;
+	free(s->breach);
+	s->breach = NULL;
+	s->pid = 0;
+	s->state = POOL_SLOT_ABSENT;
+}
