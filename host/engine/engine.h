@@ -19,17 +19,42 @@
 
 struct tf_engine;
 
-struct tf_engine_events { /* members may be NULL; arguments are borrowed during the call */
+/* A call of a retry controller; members are borrowed. */
+struct tf_retry_call {
+	unsigned atom;
+	struct tf_value *history; /* [[value, {"atom": failure dict}], ...], newest last */
+	struct tf_value *failure; /* the controller's own last failure, or NULL */
+	struct tf_value *arguments; /* object: execute's mapping, for revert revert's */
+	struct tf_value *flow_failures; /* revert only: {"atom": failure dict}; else NULL */
+};
+enum tf_decision { TF_DECISION_RETRY, TF_DECISION_REVERT, TF_DECISION_REVERT_ALL };
+
+/* Members may be NULL (retries and deciders only if the graph has none); arguments are borrowed
+ * during the call. A callback may ask the engine, inject and suspend; nothing else. */
+struct tf_engine_events {
 	void (*flow)(void *arg, enum tf_state state, enum tf_state old);
 	/* result: value or failure dict for SUCCESS, FAILURE, REVERTED, REVERT_FAILURE; else NULL. */
 	void (*atom)(void *arg, unsigned atom, enum tf_state state, enum tf_state old, struct tf_value *result);
+	/* What a task notified; and "update_progress" 0.0 and 1.0 by the engine itself (ENGINE.md 13). */
 	void (*task_event)(void *arg, unsigned atom, const char *type, struct tf_value *details);
-	/* Retries and deciders run in the owner's process (PROTOCOL.md 5.6); see retry.h once they exist. */
+	/* Retries and deciders run in the owner's process (PROTOCOL.md 5.6), inside tf_engine_start or step.
+	 * execute, revert: the value, or with *failed set the failure dict; a new reference. */
+	struct tf_value *(*retry_execute)(void *arg, const struct tf_retry_call *call, bool *failed);
+	struct tf_value *(*retry_revert)(void *arg, const struct tf_retry_call *call, bool *failed);
+	/* An enum tf_decision; -1 with *failure set to a failure dict (new reference): the flow ends FAILURE. */
+	int (*retry_on_failure)(void *arg, const struct tf_retry_call *call, struct tf_value **failure);
+	/* 1 go, 0 do not, -1 with *failure set. history: {source atom: its result or failure dict}. */
+	int (*decide)(void *arg, int decider, struct tf_value *history, struct tf_value **failure);
 };
 
 struct tf_engine_options {
 	bool defer_reverts;
 	bool never_resolve;
+	/* Do what TaskFlow 5.0.0 does where ENGINE.md 20 leaves the choice: failures of rounds that were
+	 * retried successfully stay in flow_failures and in what run() raises; a failure that arrives when
+	 * reverting has been decided counts as one of revert; reset keeps retry histories and failures; a
+	 * RETRY decided after a REVERT_ALL overrides it. Off: none of these. */
+	bool reference_quirks;
 	struct tf_value *store; /* flow-wide injected object, or NULL; referenced */
 	const char *flow_uuid; /* NULL: a new one */
 };
@@ -40,12 +65,16 @@ struct tf_engine *tf_engine_new(struct tf_graph *graph, struct tf_executor *exec
 void tf_engine_delete(struct tf_engine *e);
 
 int tf_engine_validate(struct tf_engine *e, struct tf_err *err);
-/* Validate, start the executor, schedule what is ready. After a run ended: ENGINE.md 12 (rerun). */
+/* Validate, start the executor, schedule what is ready. After a run ended: ENGINE.md 12 (rerun).
+ * When the run ends, inside this or a step, the executor is stopped; its next run starts it again.
+ * TF_ESTATE: running already; TF_EMISSING; the executor's error. */
 int tf_engine_start(struct tf_engine *e, struct tf_err *err);
 /* Take the completions that have arrived and go on. True if anything was done. */
 bool tf_engine_step(struct tf_engine *e);
 bool tf_engine_finished(const struct tf_engine *e);
+/* Running atoms finish, nothing new starts (ENGINE.md 12). Nothing if not running. */
 void tf_engine_suspend(struct tf_engine *e);
+/* All atoms PENDING, the next start runs everything anew. TF_ESTATE while running. */
 int tf_engine_reset(struct tf_engine *e, struct tf_err *err);
 
 const char *tf_engine_flow_uuid(const struct tf_engine *e);
@@ -56,7 +85,8 @@ const char *tf_engine_atom_uuid(const struct tf_engine *e, unsigned atom);
 const struct tf_graph *tf_engine_graph(const struct tf_engine *e);
 double tf_engine_atom_progress(const struct tf_engine *e, unsigned atom); /* 0..1 */
 
-/* What run() raises (ENGINE.md 10): failure dicts, borrowed until the next start. atom[i] is whose. */
+/* What run() raises (ENGINE.md 10): failure dicts, borrowed until the next start. *atom is whose,
+ * UINT_MAX for nobody's. */
 size_t tf_engine_failure_count(const struct tf_engine *e);
 struct tf_value *tf_engine_failure(const struct tf_engine *e, size_t i, unsigned *atom);
 

@@ -52,10 +52,13 @@ int tf_graph_add_task(struct tf_graph *g, const struct tf_atom_spec *spec);
 int tf_graph_add_retry(struct tf_graph *g, const struct tf_atom_spec *spec);
 /* Close the open flow; returns its node id. */
 int tf_graph_close_flow(struct tf_graph *g);
-/* Link two direct children (flow or atom ids) of one graph flow, closed or open. `decider` is an
+/* A second link of the same pair keeps the first's decider unless it brings its own.
+ * TF_EINVAL: not two children of one graph flow.
+ * Link two direct children (flow or atom ids) of one graph flow, closed or open. `decider` is an
  * opaque id >= 0 for the host's decider, -1 for none; depth is 0 ATOM, 1 NEIGHBORS, 2 FLOW, 3 ALL. */
 int tf_graph_link(struct tf_graph *g, int from, int to, int decider, int depth, struct tf_err *err);
-/* Join, order, index scopes, check: duplicate names (TF_EEXIST), cycles (TF_ECYCLE). */
+/* Join, order, index scopes, check: duplicate names (TF_EEXIST), cycles (TF_ECYCLE), empty names
+ * (TF_EINVAL). Linear in atoms, flows and links; nesting may be of any depth. */
 int tf_graph_compile(struct tf_graph *g, struct tf_err *err);
 /* Every input satisfiable (ENGINE.md 17)? `store` is the flow-wide injected object or NULL.
  * TF_EMISSING with TaskFlow's text ("'x' requires ['y'] but no other entity produces ..."). */
@@ -66,6 +69,7 @@ size_t tf_graph_atom_count(const struct tf_graph *g);
 const struct tf_atom_spec *tf_graph_atom(const struct tf_graph *g, unsigned atom); /* borrowed */
 bool tf_graph_atom_is_retry(const struct tf_graph *g, unsigned atom);
 int tf_graph_find(const struct tf_graph *g, const char *name); /* atom, or -1 */
+int tf_graph_atom_of(const struct tf_graph *g, int id); /* atom of a builder call's node id, or -1 */
 const char *tf_graph_name(const struct tf_graph *g); /* of the root flow */
 
 #endif

@@ -21,6 +21,7 @@ enum tf_intention {
 };
 const char *tf_state_name(enum tf_state s);
 const char *tf_intention_name(enum tf_intention i);
+/* What may be scheduled; bulk resets write states without asking. */
 bool tf_task_may(enum tf_state from, enum tf_state to);
 bool tf_retry_may(enum tf_state from, enum tf_state to);
 /* Flow: 1 allowed, 0 ignored without notification, -1 invalid (TF_ESTATE). */

@@ -1,0 +1,543 @@
+#include "engine/engine.h"
+
+#include <limits.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "engine/engine_internal.h"
+#include "engine/validate.h"
+#include "protocol/failure.h"
+
+static const char *const types_execution_failure[] = {
+	"taskflow.exceptions.ExecutionFailure", "taskflow.exceptions.TaskFlowException", "Exception", NULL};
+
+static void on_done(void *arg, const struct tf_completion *c);
+static void on_event(void *arg, unsigned atom, int64_t round, const char *type, struct tf_value *details);
+
+static struct tf_value *literal(const char *json)
+{
+	return tf_value_from((struct tf_json){json, strlen(json)});
+}
+
+struct tf_engine *tf_engine_new(struct tf_graph *graph, struct tf_executor *executor,
+	const struct tf_engine_options *options, const struct tf_engine_events *events, void *arg)
+{
+	struct tf_engine *e = TF_NEW(struct tf_engine);
+	e->g = graph;
+	e->x = executor;
+	e->options = *options;
+	if (events)
+		e->on = *events;
+	e->arg = arg;
+	e->sched = tf_scheduler_new(graph, options->reference_quirks);
+	e->storage = tf_storage_new(graph, e->sched, options->reference_quirks);
+	e->options.store = NULL; /* storage has the values */
+	if (options->store)
+		tf_storage_inject(e->storage, options->store);
+	char uuid[TF_UUID_LEN + 1];
+	if (!options->flow_uuid)
+		tf_uuid(uuid);
+	e->flow_uuid = tf_strdup(options->flow_uuid ? options->flow_uuid : uuid);
+	e->options.flow_uuid = NULL;
+	e->in_flight = tf_calloc(graph->atom_count + 1, 1);
+	e->progress_begin = literal("{\"progress\": 0.0}");
+	e->progress_end = literal("{\"progress\": 1.0}");
+	executor->events = (struct tf_executor_events){on_done, on_event};
+	executor->arg = e;
+	return e;
+}
+
+static void clear_raised(struct tf_raised_list *l)
+{
+	for (size_t i = 0; i < l->count; i++)
+		tf_value_unref(l->items[i].failure);
+	l->count = 0;
+}
+
+void tf_engine_delete(struct tf_engine *e)
+{
+	if (!e)
+		return;
+	if (e->started)
+		e->x->ops->stop(e->x);
+	e->x->ops->destroy(e->x);
+	for (size_t i = 0; i < e->inbox_count; i++)
+		tf_value_unref(e->inbox[i].result);
+	clear_raised(&e->failures);
+	clear_raised(&e->raised);
+	tf_value_unref(e->progress_begin);
+	tf_value_unref(e->progress_end);
+	tf_storage_delete(e->storage);
+	tf_scheduler_delete(e->sched);
+	tf_graph_delete(e->g);
+	free(e->failures.items);
+	free(e->raised.items);
+	free(e->inbox);
+	free(e->batch);
+	free(e->in_flight);
+	free(e->flow_uuid);
+	free(e);
+}
+
+/* --- changes of state -------------------------------------------------------------------- */
+
+static int change_flow(struct tf_engine *e, enum tf_state state, struct tf_err *err)
+{
+	enum tf_state old = e->flow_state;
+	int may = tf_flow_may(old, state);
+	if (may < 0)
+		return tf_err_set(err, TF_ESTATE,
+			"Flow transition from '%s' to '%s' is not allowed (flow '%s')", tf_state_name(old),
+			tf_state_name(state), tf_graph_name(e->g));
+	if (may == 0)
+		return 0;
+	e->flow_state = state;
+	if (e->on.flow)
+		e->on.flow(e->arg, state, old);
+	return 0;
+}
+
+static void tell(struct tf_engine *e, uint32_t atom, enum tf_state state, enum tf_state old,
+	struct tf_value *result, struct tf_value *progress)
+{
+	if (e->on.atom)
+		e->on.atom(e->arg, atom, state, old, result);
+	if (progress && e->on.task_event && !tf_graph_atom_is_retry(e->g, atom))
+		e->on.task_event(e->arg, atom, "update_progress", progress);
+}
+
+void tf_engine_change(struct tf_engine *e, uint32_t atom, enum tf_state state)
+{
+	enum tf_state old = tf_scheduler_state(e->sched, atom);
+	bool retry = tf_graph_atom_is_retry(e->g, atom);
+	if (state == old && (retry || tf_storage_progress(e->storage, atom) == 0.0))
+		return;
+	tf_scheduler_set(e->sched, atom, state);
+	tf_storage_set_progress(e->storage, atom, 0.0);
+	tell(e, atom, state, old, NULL, e->progress_begin);
+}
+
+/* The end of an action. */
+static void complete(struct tf_engine *e, const struct tf_arrival *c)
+{
+	static const enum tf_state ends[2][2] = {{TF_SUCCESS, TF_FAILURE}, {TF_REVERTED, TF_REVERT_FAILURE}};
+	enum tf_state state = ends[c->action == TF_REVERT][c->failed];
+	enum tf_state old = tf_scheduler_state(e->sched, c->atom);
+	tf_storage_save(e->storage, c->atom, state, c->result);
+	tf_scheduler_set(e->sched, c->atom, state);
+	if (!c->failed)
+		tf_storage_set_progress(e->storage, c->atom, 1.0);
+	tell(e, c->atom, state, old, c->result, c->failed ? NULL : e->progress_end);
+	if (!c->failed)
+		return;
+	/* A failed revert is never resolved: it ends the run. */
+	if (c->action == TF_EXECUTE && !e->options.never_resolve)
+		tf_engine_resolve(e, c->atom, c->result);
+	else
+		tf_engine_fail(e, c->atom, tf_value_ref(c->result));
+}
+
+/* --- failures ---------------------------------------------------------------------------- */
+
+static void add_raised(struct tf_raised_list *l, uint32_t atom, struct tf_value *failure)
+{
+	if (l->count == l->cap) {
+		l->cap = l->cap ? l->cap * 2 : 4;
+		l->items = tf_realloc(l->items, l->cap * sizeof *l->items);
+	}
+	l->items[l->count++] = (struct tf_raised){atom, failure};
+}
+
+void tf_engine_fail(struct tf_engine *e, uint32_t atom, struct tf_value *failure)
+{
+	TF_ASSERT(failure);
+	add_raised(&e->failures, atom, failure);
+}
+
+struct tf_value *tf_engine_failure_of(const struct tf_err *err)
+{
+	return tf_failure_format(
+		err->code == TF_ENOTFOUND ? tf_types_not_found : types_execution_failure, "%s", err->message);
+}
+
+/* --- inbox ------------------------------------------------------------------------------- */
+
+static void post(struct tf_engine *e, struct tf_arrival arrival)
+{
+	if (e->inbox_count == e->inbox_cap) {
+		e->inbox_cap = e->inbox_cap ? e->inbox_cap * 2 : 16;
+		e->inbox = tf_realloc(e->inbox, e->inbox_cap * sizeof *e->inbox);
+	}
+	e->inbox[e->inbox_count++] = arrival;
+}
+
+static void on_done(void *arg, const struct tf_completion *c)
+{
+	struct tf_engine *e = arg;
+	TF_ASSERT(c->atom < e->g->atom_count);
+	struct tf_value *result = c->result ? tf_value_ref(c->result) : tf_value_null();
+	post(e, (struct tf_arrival){c->atom, c->round, c->action, c->failed, result});
+}
+
+/* Whether a message speaks of what the atom does now: late and repeated ones change nothing. */
+static bool current(const struct tf_engine *e, unsigned atom, int64_t round)
+{
+	return atom < e->g->atom_count && e->in_flight[atom] && tf_storage_round(e->storage, atom) == round;
+}
+
+static void on_event(void *arg, unsigned atom, int64_t round, const char *type, struct tf_value *details)
+{
+	struct tf_engine *e = arg;
+	if (!current(e, atom, round)) {
+		tf_debug("engine", "late event '%s' dropped atom=%u", type, atom);
+		return;
+	}
+	struct tf_json progress;
+	double p;
+	if (strcmp(type, "update_progress") == 0 &&
+		tf_json_get(tf_value_json(details), "progress", &progress) && tf_json_double(progress, &p))
+		tf_storage_set_progress(e->storage, atom, p >= 1 ? 1 : p > 0 ? p : 0);
+	if (e->on.task_event)
+		e->on.task_event(e->arg, atom, type, details);
+}
+
+static bool accept(struct tf_engine *e, const struct tf_arrival *c)
+{
+	enum tf_state expected = c->action == TF_REVERT ? TF_REVERTING : TF_RUNNING;
+	if (!current(e, c->atom, c->round) || tf_scheduler_state(e->sched, c->atom) != expected) {
+		tf_debug("engine", "late completion dropped atom=%s", e->g->specs[c->atom]->name);
+		return false;
+	}
+	e->in_flight[c->atom] = false;
+	e->in_flight_count--;
+	return true;
+}
+
+/* --- scheduling -------------------------------------------------------------------------- */
+
+static void run_retry(struct tf_engine *e, uint32_t atom, bool revert)
+{
+	struct tf_err err;
+	struct tf_retry_call call = {.atom = atom, .failure = tf_storage_own_failure(e->storage, atom)};
+	call.arguments = tf_storage_arguments(e->storage, atom, revert, &err);
+	if (!call.arguments) {
+		tf_engine_fail(e, atom, tf_engine_failure_of(&err));
+		return;
+	}
+	call.history = tf_storage_history(e->storage, atom);
+	call.flow_failures = revert ? tf_storage_failures(e->storage) : NULL;
+	bool failed = false;
+	struct tf_value *result = revert ? e->on.retry_revert(e->arg, &call, &failed)
+					 : e->on.retry_execute(e->arg, &call, &failed);
+	tf_value_unref(call.arguments);
+	tf_value_unref(call.history);
+	tf_value_unref(call.flow_failures);
+	e->in_flight[atom] = true;
+	e->in_flight_count++;
+	enum tf_action action = revert ? TF_REVERT : TF_EXECUTE;
+	post(e, (struct tf_arrival){atom, tf_storage_round(e->storage, atom), action, failed, result});
+}
+
+static void submit(struct tf_engine *e, uint32_t atom, bool revert)
+{
+	const struct tf_atom_spec *spec = e->g->specs[atom];
+	struct tf_err err;
+	struct tf_work w = {
+		.atom = atom,
+		.round = tf_storage_round(e->storage, atom),
+		.uuid = tf_storage_uuid(e->storage, atom),
+		.name = spec->name,
+		.task_cls = spec->task_cls,
+		.task_version = spec->version,
+		.action = revert ? TF_REVERT : TF_EXECUTE,
+	};
+	int rc = 0;
+	w.arguments = tf_storage_arguments(e->storage, atom, revert, &err);
+	if (!w.arguments)
+		rc = err.code;
+	if (rc == 0 && revert) {
+		w.result = tf_storage_result(e->storage, atom, &w.result_failed, &err);
+		w.failures = tf_storage_failures(e->storage);
+		rc = w.result ? 0 : err.code;
+	}
+	if (rc == 0) {
+		e->in_flight[atom] = true;
+		e->in_flight_count++;
+		rc = e->x->ops->submit(e->x, &w, &err);
+		if (rc != 0) {
+			e->in_flight[atom] = false;
+			e->in_flight_count--;
+		}
+	}
+	if (rc != 0)
+		tf_engine_fail(e, atom, tf_engine_failure_of(&err));
+	tf_value_unref(w.arguments);
+	tf_value_unref(w.result);
+	tf_value_unref(w.failures);
+}
+
+static void begin(struct tf_engine *e, uint32_t atom)
+{
+	bool retry = tf_graph_atom_is_retry(e->g, atom);
+	enum tf_action_kind action = tf_scheduler_action(e->sched, atom);
+	if (action == TF_DO_NOTHING) /* something decided since made it wait */
+		return;
+	if (action == TF_DO_RETRY) {
+		tf_engine_change(e, atom, TF_RETRYING);
+		tf_engine_retry(e, atom);
+	}
+	bool revert = action == TF_DO_REVERT;
+	tf_engine_change(e, atom, revert ? TF_REVERTING : TF_RUNNING);
+	if (retry)
+		run_retry(e, atom, revert);
+	else
+		submit(e, atom, revert);
+}
+
+/* Submit what is ready, until an error. True if there was anything. */
+static bool schedule(struct tf_engine *e)
+{
+	bool any = false;
+	while (e->flow_state == TF_RUNNING && e->failures.count == 0) {
+		const unsigned *atoms;
+		size_t count = tf_scheduler_take(e->sched, &atoms);
+		if (count == 0)
+			break;
+		any = true;
+		for (size_t i = 0; i < count && e->failures.count == 0; i++)
+			begin(e, atoms[i]);
+	}
+	return any;
+}
+
+/* --- a run ------------------------------------------------------------------------------- */
+
+static void raise_reported(void *arg, unsigned atom, struct tf_value *failure)
+{
+	add_raised(arg, atom, tf_value_ref(failure));
+}
+
+static void finish(struct tf_engine *e)
+{
+	enum tf_state end = TF_REVERTED;
+	if (e->failures.count) {
+		struct tf_raised_list swap = e->raised;
+		e->raised = e->failures;
+		e->failures = swap;
+		end = TF_FAILURE;
+	} else if (tf_scheduler_left(e->sched)) {
+		end = TF_SUSPENDED;
+	} else if (tf_scheduler_all_done(e->sched)) {
+		end = TF_SUCCESS;
+	} else {
+		tf_storage_each_failure(e->storage, raise_reported, &e->raised);
+	}
+	e->active = false;
+	e->started = false;
+	e->x->ops->stop(e->x);
+	struct tf_err err;
+	if (change_flow(e, end, &err) != 0)
+		tf_bug(err.message, __FILE__, __LINE__);
+}
+
+static bool idle(const struct tf_engine *e)
+{
+	return e->in_flight_count == 0 && e->inbox_count == 0;
+}
+
+bool tf_engine_step(struct tf_engine *e)
+{
+	if (!e->active)
+		return false;
+	bool any = e->inbox_count > 0;
+	struct tf_arrival *batch = e->inbox;
+	size_t count = e->inbox_count, cap = e->inbox_cap;
+	e->inbox = e->batch;
+	e->inbox_cap = e->batch_cap;
+	e->inbox_count = 0;
+	for (size_t i = 0; i < count; i++) {
+		if (accept(e, &batch[i])) {
+			complete(e, &batch[i]);
+			tf_engine_decide(e);
+		}
+		tf_value_unref(batch[i].result);
+	}
+	e->batch = batch;
+	e->batch_cap = cap;
+	any = schedule(e) || any;
+	if (idle(e)) {
+		finish(e);
+		return true;
+	}
+	return any;
+}
+
+/* What an earlier run left: failures to resolve, retries and actions to begin again (ENGINE.md 9.6). */
+static void resume(struct tf_engine *e)
+{
+	tf_scheduler_rebuild(e->sched);
+	uint32_t atoms = e->g->atom_count;
+	for (uint32_t a = 0; a < atoms && !e->options.never_resolve; a++) {
+		if (tf_scheduler_state(e->sched, a) != TF_FAILURE)
+			continue;
+		bool failed;
+		struct tf_value *failure = tf_storage_result(e->storage, a, &failed, NULL);
+		tf_engine_resolve(e, a, failure);
+		tf_value_unref(failure);
+	}
+	for (uint32_t a = 0; a < atoms; a++) {
+		enum tf_state state = tf_scheduler_state(e->sched, a);
+		if (state == TF_RETRYING && !e->options.never_resolve)
+			tf_engine_retry(e, a);
+		else if (state == TF_RUNNING || state == TF_REVERTING)
+			tf_scheduler_ready(e->sched, a);
+	}
+	tf_engine_decide(e);
+}
+
+int tf_engine_validate(struct tf_engine *e, struct tf_err *err)
+{
+	return tf_validate(e->g, tf_storage_store(e->storage), err);
+}
+
+int tf_engine_start(struct tf_engine *e, struct tf_err *err)
+{
+	if (e->active)
+		return tf_err_set(err, TF_ESTATE, "flow '%s' is running already", tf_graph_name(e->g));
+	clear_raised(&e->raised);
+	clear_raised(&e->failures);
+	int rc = e->flow_state == TF_REVERTED ? tf_engine_reset(e, err) : 0;
+	if (rc == 0)
+		rc = tf_engine_validate(e, err);
+	if (rc == 0)
+		rc = e->x->ops->start(e->x, err);
+	if (rc != 0)
+		return rc;
+	e->active = e->started = true;
+	rc = change_flow(e, TF_RUNNING, err);
+	TF_ASSERT(rc == 0);
+	resume(e);
+	schedule(e);
+	if (idle(e))
+		finish(e);
+	return 0;
+}
+
+bool tf_engine_finished(const struct tf_engine *e)
+{
+	return !e->active;
+}
+
+void tf_engine_suspend(struct tf_engine *e)
+{
+	if (e->active)
+		change_flow(e, TF_SUSPENDING, NULL);
+}
+
+int tf_engine_reset(struct tf_engine *e, struct tf_err *err)
+{
+	if (e->active)
+		return tf_err_set(
+			err, TF_ESTATE, "flow '%s' is running: it cannot be reset", tf_graph_name(e->g));
+	uint32_t atoms = e->g->atom_count;
+	uint8_t *old = tf_malloc(atoms + (size_t)1);
+	for (uint32_t a = 0; a < atoms; a++)
+		old[a] = (uint8_t)tf_scheduler_state(e->sched, a);
+	tf_scheduler_reset(e->sched);
+	tf_storage_reset(e->storage);
+	for (uint32_t a = 0; a < atoms; a++) {
+		bool same = old[a] == TF_PENDING &&
+			    (tf_graph_atom_is_retry(e->g, a) || tf_storage_progress(e->storage, a) == 0.0);
+		if (same)
+			continue;
+		tf_storage_set_progress(e->storage, a, 0.0);
+		tell(e, a, TF_PENDING, (enum tf_state)old[a], NULL, e->progress_begin);
+	}
+	free(old);
+	/* FAILURE and SUSPENDED do not go to PENDING, and need not: they may go to RUNNING. */
+	if (tf_flow_may(e->flow_state, TF_PENDING) > 0)
+		return change_flow(e, TF_PENDING, err);
+	return 0;
+}
+
+/* --- questions --------------------------------------------------------------------------- */
+
+const char *tf_engine_flow_uuid(const struct tf_engine *e)
+{
+	return e->flow_uuid;
+}
+
+enum tf_state tf_engine_flow_state(const struct tf_engine *e)
+{
+	return e->flow_state;
+}
+
+enum tf_state tf_engine_atom_state(const struct tf_engine *e, unsigned atom)
+{
+	TF_ASSERT(atom < e->g->atom_count);
+	return tf_scheduler_state(e->sched, atom);
+}
+
+enum tf_intention tf_engine_atom_intention(const struct tf_engine *e, unsigned atom)
+{
+	TF_ASSERT(atom < e->g->atom_count);
+	return tf_scheduler_intention(e->sched, atom);
+}
+
+const char *tf_engine_atom_uuid(const struct tf_engine *e, unsigned atom)
+{
+	TF_ASSERT(atom < e->g->atom_count);
+	return tf_storage_uuid(e->storage, atom);
+}
+
+const struct tf_graph *tf_engine_graph(const struct tf_engine *e)
+{
+	return e->g;
+}
+
+double tf_engine_atom_progress(const struct tf_engine *e, unsigned atom)
+{
+	TF_ASSERT(atom < e->g->atom_count);
+	return tf_storage_progress(e->storage, atom);
+}
+
+size_t tf_engine_failure_count(const struct tf_engine *e)
+{
+	return e->raised.count;
+}
+
+struct tf_value *tf_engine_failure(const struct tf_engine *e, size_t i, unsigned *atom)
+{
+	TF_ASSERT(i < e->raised.count);
+	if (atom)
+		*atom = e->raised.items[i].atom == TF_NONE ? UINT_MAX : e->raised.items[i].atom;
+	return e->raised.items[i].failure;
+}
+
+struct tf_value *tf_engine_fetch(struct tf_engine *e, const char *symbol, struct tf_err *err)
+{
+	return tf_storage_fetch(e->storage, symbol, err);
+}
+
+struct tf_value *tf_engine_fetch_all(struct tf_engine *e)
+{
+	return tf_storage_fetch_all(e->storage);
+}
+
+struct tf_value *tf_engine_result(struct tf_engine *e, unsigned atom, bool *failed, struct tf_err *err)
+{
+	TF_ASSERT(atom < e->g->atom_count);
+	return tf_storage_result(e->storage, atom, failed, err);
+}
+
+struct tf_value *tf_engine_revert_result(struct tf_engine *e, unsigned atom, bool *failed, struct tf_err *err)
+{
+	TF_ASSERT(atom < e->g->atom_count);
+	return tf_storage_revert_result(e->storage, atom, failed, err);
+}
+
+void tf_engine_inject(struct tf_engine *e, struct tf_value *object)
+{
+	tf_storage_inject(e->storage, object);
+}

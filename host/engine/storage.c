@@ -1,0 +1,338 @@
+#include "engine/storage.h"
+
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "engine/item.h"
+#include "engine/storage_internal.h"
+
+struct tf_storage *tf_storage_new(const struct tf_graph *g, struct tf_scheduler *states, bool keep_failures)
+{
+	struct tf_storage *s = TF_NEW(struct tf_storage);
+	s->g = g;
+	s->states = states;
+	s->keep_failures = keep_failures;
+	s->store = tf_map_new();
+	s->details = tf_calloc(g->atom_count + 1, sizeof *s->details);
+	for (uint32_t a = 0; a < g->atom_count; a++)
+		tf_uuid(s->details[a].uuid);
+	return s;
+}
+
+static void unref(void *value)
+{
+	tf_value_unref(value);
+}
+
+static void set_value(struct tf_value **at, struct tf_value *value)
+{
+	tf_value_ref(value);
+	tf_value_unref(*at);
+	*at = value;
+}
+
+static void clear_history(struct tf_detail *d)
+{
+	if (!d->history)
+		return;
+	for (size_t i = 0; i < d->history->count; i++) {
+		tf_value_unref(d->history->attempts[i].value);
+		tf_map_delete(d->history->attempts[i].failures, unref);
+	}
+	free(d->history->attempts);
+	free(d->history);
+	d->history = NULL;
+}
+
+void tf_storage_delete(struct tf_storage *s)
+{
+	if (!s)
+		return;
+	for (uint32_t a = 0; a < s->g->atom_count; a++) {
+		struct tf_detail *d = &s->details[a];
+		tf_value_unref(d->result);
+		tf_value_unref(d->failure);
+		tf_value_unref(d->revert_result);
+		tf_value_unref(d->revert_failure);
+		tf_value_unref(d->reported[0]);
+		tf_value_unref(d->reported[1]);
+		clear_history(d);
+	}
+	tf_value_unref(s->failures);
+	tf_map_delete(s->store, unref);
+	free(s->details);
+	free(s->failed);
+	free(s);
+}
+
+const char *tf_storage_uuid(const struct tf_storage *s, unsigned atom)
+{
+	return s->details[atom].uuid;
+}
+
+int64_t tf_storage_round(const struct tf_storage *s, unsigned atom)
+{
+	return s->details[atom].round;
+}
+
+double tf_storage_progress(const struct tf_storage *s, unsigned atom)
+{
+	return s->details[atom].progress;
+}
+
+void tf_storage_set_progress(struct tf_storage *s, unsigned atom, double progress)
+{
+	s->details[atom].progress = progress;
+}
+
+void tf_storage_inject(struct tf_storage *s, struct tf_value *object)
+{
+	struct tf_json_iter it = tf_json_iter(tf_value_json(object));
+	struct tf_json key, value;
+	while (tf_json_next(&it, &key, &value)) {
+		struct tf_err err;
+		char *name = tf_json_strdup(key, &err);
+		if (name)
+			tf_value_unref(tf_map_set(s->store, name, tf_value_from(value)));
+		else /* no atom can ask for such a name */
+			tf_warn("engine", "injected value skipped: name %.*s: %s", (int)key.len, key.text,
+				err.message);
+		free(name);
+	}
+}
+
+const struct tf_map *tf_storage_store(const struct tf_storage *s)
+{
+	return s->store;
+}
+
+/* --- failures to report ------------------------------------------------------------------ */
+
+static void report(struct tf_storage *s, unsigned atom, bool revert, struct tf_value *failure)
+{
+	struct tf_detail *d = &s->details[atom];
+	if (!revert) {
+		tf_value_unref(s->failures);
+		s->failures = NULL;
+		if (failure && !d->reported[0]) {
+			if (s->failed_count == s->failed_cap) {
+				s->failed_cap = s->failed_cap ? s->failed_cap * 2 : 16;
+				s->failed = tf_realloc(s->failed, s->failed_cap * sizeof *s->failed);
+			}
+			s->failed[s->failed_count++] = atom;
+		}
+	}
+	set_value(&d->reported[revert], failure);
+}
+
+static void forget_failures(struct tf_storage *s, unsigned atom)
+{
+	if (s->details[atom].reported[0])
+		report(s, atom, false, NULL);
+	if (s->details[atom].reported[1])
+		report(s, atom, true, NULL);
+}
+
+static void file_failure(struct tf_storage *s, unsigned atom, bool revert, struct tf_value *failure)
+{
+	if (!s->keep_failures) {
+		report(s, atom, revert, failure);
+		return;
+	}
+	enum tf_intention intention = tf_scheduler_intention(s->states, atom);
+	if (intention == TF_INTENT_EXECUTE || intention == TF_INTENT_REVERT)
+		report(s, atom, intention == TF_INTENT_REVERT, failure);
+}
+
+static int by_number(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+	return x < y ? -1 : x > y;
+}
+
+/* Atoms with a failure, in node order, each once. */
+static void sort_failed(struct tf_storage *s)
+{
+	size_t kept = 0;
+	if (s->failed_count)
+		qsort(s->failed, s->failed_count, sizeof *s->failed, by_number);
+	for (size_t i = 0; i < s->failed_count; i++)
+		if (s->details[s->failed[i]].reported[0] &&
+			(kept == 0 || s->failed[kept - 1] != s->failed[i]))
+			s->failed[kept++] = s->failed[i];
+	s->failed_count = kept;
+}
+
+void tf_storage_write_member(struct tf_buf *b, const char *name, struct tf_value *value)
+{
+	tf_buf_puts(b, b->len > 1 ? ", " : "");
+	tf_json_write_string(b, name, strlen(name));
+	tf_buf_puts(b, ": ");
+	tf_buf_append(b, tf_value_text(value), tf_value_len(value));
+}
+
+struct tf_value *tf_storage_failures(struct tf_storage *s)
+{
+	if (!s->failures) {
+		sort_failed(s);
+		struct tf_buf b = TF_BUF_INIT;
+		tf_buf_putc(&b, '{');
+		for (size_t i = 0; i < s->failed_count; i++)
+			tf_storage_write_member(
+				&b, s->g->specs[s->failed[i]]->name, s->details[s->failed[i]].reported[0]);
+		tf_buf_putc(&b, '}');
+		s->failures = tf_value_take(&b);
+	}
+	return tf_value_ref(s->failures);
+}
+
+void tf_storage_each_failure(
+	struct tf_storage *s, void (*visit)(void *arg, unsigned atom, struct tf_value *failure), void *arg)
+{
+	for (int revert = 0; revert < 2; revert++)
+		for (uint32_t a = 0; a < s->g->atom_count; a++)
+			if (s->details[a].reported[revert])
+				visit(arg, a, s->details[a].reported[revert]);
+}
+
+/* --- keeping ----------------------------------------------------------------------------- */
+
+static void add_attempt(struct tf_detail *d, struct tf_value *value)
+{
+	if (!d->history)
+		d->history = TF_NEW(struct tf_history);
+	struct tf_history *h = d->history;
+	if (h->count == h->cap) {
+		h->cap = h->cap ? h->cap * 2 : 4;
+		h->attempts = tf_realloc(h->attempts, h->cap * sizeof *h->attempts);
+	}
+	h->attempts[h->count++] = (struct tf_attempt){tf_value_ref(value), NULL};
+}
+
+static void warn_missing(const struct tf_storage *s, unsigned atom, struct tf_value *result)
+{
+	const struct tf_atom_spec *spec = s->g->specs[atom];
+	for (size_t i = 0; i < spec->provide_count; i++) {
+		const struct tf_provide *p = &spec->provides[i];
+		if (p->how == TF_WHOLE)
+			continue;
+		struct tf_value *item = tf_item(result, p);
+		if (!item && p->how == TF_INDEX)
+			tf_warn("engine", "Atom '%s' did not supply result with index %zu (name '%s')",
+				spec->name, p->index, p->symbol);
+		else if (!item)
+			tf_warn("engine", "Atom '%s' did not supply result with index '%s' (name '%s')",
+				spec->name, p->symbol, p->symbol);
+		tf_value_unref(item);
+	}
+}
+
+void tf_storage_save(struct tf_storage *s, unsigned atom, enum tf_state state, struct tf_value *result)
+{
+	struct tf_detail *d = &s->details[atom];
+	bool retry = tf_graph_atom_is_retry(s->g, atom);
+	switch (state) {
+	case TF_SUCCESS:
+		set_value(&d->failure, NULL);
+		set_value(&d->revert_result, NULL);
+		set_value(&d->revert_failure, NULL);
+		if (retry)
+			add_attempt(d, result);
+		else
+			set_value(&d->result, result);
+		if (!s->keep_failures)
+			forget_failures(s, atom);
+		warn_missing(s, atom, result);
+		break;
+	case TF_FAILURE:
+		set_value(&d->failure, result);
+		set_value(&d->result, NULL);
+		set_value(&d->revert_result, NULL);
+		set_value(&d->revert_failure, NULL);
+		file_failure(s, atom, false, result);
+		break;
+	case TF_REVERTED:
+		set_value(&d->revert_result, result);
+		set_value(&d->revert_failure, NULL);
+		if (retry)
+			clear_history(d);
+		break;
+	case TF_REVERT_FAILURE:
+		set_value(&d->revert_failure, result);
+		set_value(&d->revert_result, NULL);
+		set_value(&d->result, NULL);
+		file_failure(s, atom, true, result);
+		break;
+	default:
+		TF_ASSERT(!"a final state");
+	}
+}
+
+void tf_storage_new_round(struct tf_storage *s, unsigned atom)
+{
+	s->details[atom].round++;
+	if (!s->keep_failures)
+		forget_failures(s, atom);
+}
+
+void tf_storage_reset(struct tf_storage *s)
+{
+	for (uint32_t a = 0; a < s->g->atom_count; a++) {
+		tf_storage_new_round(s, a);
+		if (!s->keep_failures)
+			clear_history(&s->details[a]);
+	}
+}
+
+/* --- histories --------------------------------------------------------------------------- */
+
+static bool write_failure(const char *name, void *failure, void *buf)
+{
+	struct tf_buf *b = buf;
+	if (b->data[b->len - 1] != '{')
+		tf_buf_puts(b, ", ");
+	tf_json_write_string(b, name, strlen(name));
+	tf_buf_puts(b, ": ");
+	tf_buf_append(b, tf_value_text(failure), tf_value_len(failure));
+	return true;
+}
+
+struct tf_value *tf_storage_history(struct tf_storage *s, unsigned retry)
+{
+	const struct tf_history *h = s->details[retry].history;
+	struct tf_buf b = TF_BUF_INIT;
+	tf_buf_putc(&b, '[');
+	for (size_t i = 0; h && i < h->count; i++) {
+		tf_buf_puts(&b, i ? ", [" : "[");
+		tf_buf_append(&b, tf_value_text(h->attempts[i].value), tf_value_len(h->attempts[i].value));
+		tf_buf_puts(&b, ", {");
+		if (h->attempts[i].failures)
+			tf_map_each(h->attempts[i].failures, write_failure, &b);
+		tf_buf_puts(&b, "}]");
+	}
+	tf_buf_putc(&b, ']');
+	return tf_value_take(&b);
+}
+
+int tf_storage_add_retry_failure(
+	struct tf_storage *s, unsigned retry, unsigned atom, struct tf_value *failure, struct tf_err *err)
+{
+	struct tf_history *h = s->details[retry].history;
+	if (!h || h->count == 0)
+		return tf_err_set(err, TF_ENOTFOUND,
+			"retry '%s' was never executed, so it cannot be asked about the failure of '%s'",
+			s->g->specs[retry]->name, s->g->specs[atom]->name);
+	struct tf_attempt *last = &h->attempts[h->count - 1];
+	if (!last->failures)
+		last->failures = tf_map_new();
+	const char *name = s->g->specs[atom]->name;
+	if (!tf_map_get(last->failures, name))
+		tf_map_set(last->failures, name, tf_value_ref(failure));
+	return 0;
+}
+
+struct tf_value *tf_storage_own_failure(const struct tf_storage *s, unsigned atom)
+{
+	return s->details[atom].failure;
+}

@@ -1,0 +1,64 @@
+/* What the atoms gave: results, failures, histories, injected values, progress (ENGINE.md 6, 7, 14).
+ *
+ * Values are kept and passed on as the text they came as. States are the scheduler's; storage asks
+ * for them where a result may only be read in some.
+ */
+#ifndef TF_ENGINE_STORAGE_H
+#define TF_ENGINE_STORAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/uuid.h"
+#include "base/value.h"
+#include "engine/graph.h"
+#include "engine/scheduler.h"
+
+struct tf_storage;
+
+/* Borrows both. keep_failures: failures of rounds that were retried stay in the lists of failures
+ * and a failure is filed under the atom's intention, as in TaskFlow 5.0.0 (ENGINE.md 7). */
+struct tf_storage *tf_storage_new(const struct tf_graph *g, struct tf_scheduler *states, bool keep_failures);
+void tf_storage_delete(struct tf_storage *s);
+
+const char *tf_storage_uuid(const struct tf_storage *s, unsigned atom);
+int64_t tf_storage_round(const struct tf_storage *s, unsigned atom);
+double tf_storage_progress(const struct tf_storage *s, unsigned atom);
+void tf_storage_set_progress(struct tf_storage *s, unsigned atom, double progress);
+
+/* Flow-wide injected values: the members of an object. */
+void tf_storage_inject(struct tf_storage *s, struct tf_value *object);
+const struct tf_map *tf_storage_store(const struct tf_storage *s); /* name -> struct tf_value * */
+
+/* Keep what came with a final state: SUCCESS, FAILURE, REVERTED or REVERT_FAILURE; the state is not
+ * set yet. A retry's SUCCESS is a new entry of its history, its REVERTED clears that. */
+void tf_storage_save(struct tf_storage *s, unsigned atom, enum tf_state state, struct tf_value *result);
+/* The atom is PENDING again: a new round. */
+void tf_storage_new_round(struct tf_storage *s, unsigned atom);
+/* Every atom begins anew; with keep_failures, failures and histories stay. */
+void tf_storage_reset(struct tf_storage *s);
+
+/* Arguments of execute or revert as an object, optional ones that nobody supplies left out.
+ * NULL with TF_ENOTFOUND. New reference, as all below. */
+struct tf_value *tf_storage_arguments(struct tf_storage *s, unsigned atom, bool revert, struct tf_err *err);
+struct tf_value *tf_storage_fetch(struct tf_storage *s, const char *symbol, struct tf_err *err);
+struct tf_value *tf_storage_fetch_all(struct tf_storage *s);
+struct tf_value *tf_storage_result(struct tf_storage *s, unsigned atom, bool *failed, struct tf_err *err);
+struct tf_value *tf_storage_revert_result(struct tf_storage *s, unsigned atom, bool *failed, struct tf_err *err);
+
+/* Execute failures as flow_failures: {"atom": failure dict}. */
+struct tf_value *tf_storage_failures(struct tf_storage *s);
+/* All execute failures, then all revert failures, in node order: `visit` borrows. */
+void tf_storage_each_failure(struct tf_storage *s, void (*visit)(void *arg, unsigned atom, struct tf_value *failure),
+	void *arg);
+
+/* A retry's history: [[value, {"atom": failure dict}], ...]. */
+struct tf_value *tf_storage_history(struct tf_storage *s, unsigned retry);
+/* Add a failure to its newest entry, unless the atom has one there. TF_ENOTFOUND: no entry. */
+int tf_storage_add_retry_failure(struct tf_storage *s, unsigned retry, unsigned atom, struct tf_value *failure,
+	struct tf_err *err);
+/* The retry's own failure, borrowed, or NULL. */
+struct tf_value *tf_storage_own_failure(const struct tf_storage *s, unsigned atom);
+
+#endif

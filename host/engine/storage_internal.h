@@ -1,0 +1,40 @@
+/* Shared by storage.c (keeping) and storage_lookup.c (finding). */
+#ifndef TF_ENGINE_STORAGE_INTERNAL_H
+#define TF_ENGINE_STORAGE_INTERNAL_H
+
+#include "base/map.h"
+#include "engine/graph_internal.h"
+#include "engine/storage.h"
+
+struct tf_attempt { /* one execution of a retry controller */
+	struct tf_value *value;
+	struct tf_map *failures; /* atom name -> struct tf_value *, or NULL */
+};
+struct tf_history {
+	struct tf_attempt *attempts;
+	size_t count, cap;
+};
+struct tf_detail {
+	char uuid[TF_UUID_LEN + 1];
+	int64_t round;
+	double progress;
+	struct tf_value *result, *failure, *revert_result, *revert_failure;
+	/* Failures to report, which may outlive those above: of execute, of revert. */
+	struct tf_value *reported[2];
+	struct tf_history *history; /* of a retry that has executed */
+};
+struct tf_storage {
+	const struct tf_graph *g;
+	struct tf_scheduler *states;
+	bool keep_failures;
+	struct tf_detail *details; /* by atom */
+	struct tf_map *store;
+	uint32_t *failed; /* atoms with reported[0] once; sorted when asked for */
+	size_t failed_count, failed_cap;
+	struct tf_value *failures; /* the object, or NULL if it has to be made */
+};
+
+/* `"name": value` into an object being written, with the comma before it. */
+void tf_storage_write_member(struct tf_buf *b, const char *name, struct tf_value *value);
+
+#endif

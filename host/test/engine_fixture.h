@@ -1,0 +1,59 @@
+/* An engine on a flow in the JSON notation of spec/fixtures/vectors/README.md, with tasks, retries
+ * and deciders played by the fixture and everything that happens written down. */
+#ifndef TF_TEST_ENGINE_FIXTURE_H
+#define TF_TEST_ENGINE_FIXTURE_H
+
+#include <json-c/json.h>
+
+#include "base/buf.h"
+#include "engine/engine.h"
+
+struct fixture_work { /* submitted, its completion not delivered yet */
+	unsigned atom;
+	int64_t round;
+	enum tf_action action;
+	bool failed;
+	struct tf_value *result;
+};
+
+struct fixture {
+	struct json_object *flow;
+	struct tf_graph *graph; /* the engine's */
+	struct tf_engine *engine;
+	struct tf_executor executor;
+	struct json_object **task_of; /* by atom: its notation */
+	int *failures_left; /* by atom; -1: always */
+	struct json_object **deciders; /* by id: link */
+	size_t decider_count;
+	struct fixture_work *works;
+	size_t work_count, work_cap;
+	struct tf_buf log; /* "flow RUNNING; task a RUNNING; ..." */
+	struct tf_buf calls; /* "execute a {"x": 1}; revert a {} 1 {...}; on_failure r [...]; decide {...}" */
+	const char *suspend_at; /* log entry after which to suspend, or NULL */
+	bool hold; /* run: do not deliver by itself */
+	bool log_tasks; /* also "progress a 0.0", off by default */
+	int starts, stops; /* of the executor */
+	int refuse_submit; /* submit refuses the n-th (1-based) from now on; 0: never */
+};
+
+/* flow, options (members of tf_engine_options; store an object): JSON text. NULL with err: compile failed. */
+struct fixture *fixture_new(const char *flow, const char *options, struct tf_err *err);
+void fixture_delete(struct fixture *f);
+
+/* Start and go on until the end; with `hold`, until nothing moves without a delivery. */
+int fixture_run(struct fixture *f, struct tf_err *err);
+void fixture_go_on(struct fixture *f);
+/* Deliver the oldest completion of the named atom; asserts that there is one. */
+void fixture_deliver(struct fixture *f, const char *name);
+void fixture_deliver_all(struct fixture *f);
+
+unsigned fixture_atom(const struct fixture *f, const char *name);
+/* "SUCCESS/EXECUTE" of the named atom. Static until the next call. */
+const char *fixture_state(const struct fixture *f, const char *name);
+/* What run() raised: "RuntimeError: boom-a; ...". Static until the next call. */
+const char *fixture_raised(const struct fixture *f);
+/* The log or the calls since the last time. Static until the next call. */
+const char *fixture_log(struct fixture *f);
+const char *fixture_calls(struct fixture *f);
+
+#endif
