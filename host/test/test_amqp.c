@@ -1,101 +1,760 @@
+/* The amqp transport against a broker that works; test_amqp_faults.c has the rest. */
 #include <stdio.h>
 #include <string.h>
 
-#include "base/log.h"
+#include "amqp_env.h"
+#include "amqp_raw.h"
 #include "base/mem.h"
-#include "base/uuid.h"
 #include "cmocka_all.h"
-#include "transport_peer.h"
+#include "vectors.h"
 
-static char exchange[64];
-
-static struct tf_loop *loop;
-
-static const char *url(void)
+static void send_to(struct peer *p, const struct tf_message *m, unsigned flags, uint64_t id)
 {
-	const char *u = getenv("TFHOST_TEST_AMQP_URL");
-
-	if (!u || !*u)
-		fail_msg("TFHOST_TEST_AMQP_URL is not set: run through spec/support/rabbitmq run");
-	return u;
-}
-
-static int set_up(void **state)
-{
-	char uuid[TF_UUID_LEN + 1];
-
-	(void)state;
-	tf_uuid(uuid);
-	snprintf(exchange, sizeof(exchange), "t-%.8s", uuid);
-	loop = tf_loop_new();
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	tf_loop_delete(loop);
-	return 0;
-}
-
-static void open_peer(struct peer *p)
-{
-	struct tf_transport_config config = {.url = url(), .exchange = exchange};
 	struct tf_err err = {0};
 
-	if (peer_open_config(p, loop, &config, &err) < 0)
+	if (tf_transport_publish(p->t, m, flags, id, &err) < 0)
 		fail_msg("%s", err.message);
 }
 
 static void test_round_trip(void **state)
 {
 	struct peer a, b;
+	const struct tf_message full = {.topic = "work",
+		.type = "REQUEST",
+		.reply_to = "me",
+		.correlation_id = "c-1",
+		.peer = "{\"v\": 1}",
+		.body = "{\"a\": \"\\u00e9\"}",
+		.body_len = 14};
+	const struct tf_message bare = {.topic = "work", .body = "", .body_len = 0};
 
 	(void)state;
-	open_peer(&a);
-	open_peer(&b);
+	amqp_open_peer(&a, amqp_url(), NULL);
+	amqp_open_peer(&b, amqp_url(), NULL);
 	peer_consume(&b, "work", 0);
 	b.settle = TF_ACK;
-	peer_send(&a, "work", "hello", TF_PUBLISH_DECLARE, 7);
-	peer_until(&b, b.count, 1);
+	send_to(&a, &full, TF_PUBLISH_DECLARE, 7);
+	send_to(&a, &bare, TF_PUBLISH_DECLARE, 0);
+	peer_until(&b, b.count, 2);
+	assert_string_equal(b.messages[0].topic, "work");
+	assert_string_equal(b.messages[0].type, "REQUEST");
+	assert_string_equal(b.messages[0].reply_to, "me");
+	assert_string_equal(b.messages[0].correlation_id, "c-1");
+	assert_string_equal(b.messages[0].peer, "{\"v\": 1}");
+	assert_string_equal(b.messages[0].content_type, "application/json");
+	assert_int_equal(b.messages[0].body_len, 14);
+	assert_memory_equal(b.messages[0].body, full.body, 14);
+	assert_false(b.messages[0].redelivered);
+	assert_null(b.messages[1].type);
+	assert_null(b.messages[1].reply_to);
+	assert_null(b.messages[1].correlation_id);
+	assert_null(b.messages[1].peer);
+	assert_int_equal(b.messages[1].body_len, 0);
 	peer_until(&a, a.outcome_count, 1);
 	assert_int_equal(a.outcomes[0].id, 7);
 	assert_int_equal(a.outcomes[0].status, TF_PUBLISHED);
-	assert_string_equal(b.messages[0].body, "hello");
+	peer_until(&a, a.t->stats.published, 2);
+	assert_int_equal(a.outcome_count, 1); /* none for id 0 */
+	peer_until(&b, b.ups, 1);
+	assert_true(tf_transport_is_up(a.t) && tf_transport_is_up(b.t));
+	assert_int_equal(a.ups, 1);
+	assert_int_equal(a.downs, 0);
 	peer_close(&a);
 	peer_close(&b);
+	/* Settled: with its consumer gone the queue is gone too. */
+	char *queue = amqp_queue("work");
+	assert_int_equal(raw_count(amqp_url(), queue), -1);
+	free(queue);
 }
 
-static void test_many(void **state)
+/* What other clients may leave out, or put in. */
+static void test_foreign_properties(void **state)
 {
+	struct peer b;
+	char *queue = amqp_queue("work"), nul[] = "NO\0TIFY";
+	amqp_connection_state_t c = raw_open(amqp_url());
+	amqp_basic_properties_t none = {0}, typed = {0};
+	amqp_table_entry_t entry = {
+		.key = amqp_cstring_bytes("x-tfhost"), .value = {.kind = AMQP_FIELD_KIND_I32}};
+
+	(void)state;
+	amqp_open_peer(&b, amqp_url(), NULL);
+	b.settle = TF_ACK;
+	peer_consume(&b, "work", 0);
+	peer_until(&b, b.ups, 1);
+	raw_publish(c, queue, &none, "\0x", 2);
+	typed._flags = AMQP_BASIC_TYPE_FLAG | AMQP_BASIC_HEADERS_FLAG;
+	typed.type = amqp_cstring_bytes("");
+	typed.headers = (amqp_table_t){.num_entries = 1, .entries = &entry};
+	raw_publish(c, queue, &typed, "y", 1);
+	typed.type = (amqp_bytes_t){.bytes = nul, .len = 7}; /* would read as another type */
+	raw_publish(c, queue, &typed, "z", 1);
+	typed.type = amqp_cstring_bytes("LAST");
+	raw_publish(c, queue, &typed, "", 0);
+	peer_until(&b, b.count, 3);
+	assert_null(b.messages[0].type);
+	assert_null(b.messages[0].content_type);
+	assert_int_equal(b.messages[0].body_len, 2);
+	assert_string_equal(b.messages[1].type, "");
+	assert_null(b.messages[1].peer); /* not text */
+	assert_string_equal(b.messages[2].type, "LAST");
+	peer_until(&b, b.t->stats.malformed, 1);
+	raw_close(c);
+	peer_close(&b);
+	free(queue);
+}
+
+static void test_order_of_many(void **state)
+{
+	enum { N = 10000 };
 	struct peer a, b;
 	char text[32];
 	int i;
 
 	(void)state;
-	open_peer(&a);
-	open_peer(&b);
+	amqp_open_peer(&a, amqp_url(), NULL);
+	amqp_open_peer(&b, amqp_url(), NULL);
 	peer_consume(&b, "work", 0);
 	b.settle = TF_ACK;
-	for (i = 0; i < 10000; i++) {
+	for (i = 0; i < N; i++) {
 		snprintf(text, sizeof(text), "%d", i);
 		peer_send(&a, "work", text, TF_PUBLISH_DECLARE, (uint64_t)i + 1);
 	}
-	peer_until(&b, b.count, 10000);
-	peer_until(&a, a.outcome_count, 10000);
-	for (i = 0; i < 10000; i++) {
+	peer_until(&b, b.count, N);
+	peer_until(&a, a.outcome_count, N);
+	for (i = 0; i < N; i++) {
 		assert_int_equal(atoi(b.messages[i].body), i);
 		assert_int_equal(a.outcomes[i].id, i + 1);
+		assert_int_equal(a.outcomes[i].status, TF_PUBLISHED);
 	}
 	peer_close(&a);
 	peer_close(&b);
 }
 
+static void test_settling(void **state)
+{
+	struct peer a, b;
+
+	(void)state;
+	amqp_open_peer(&a, amqp_url(), NULL);
+	amqp_open_peer(&b, amqp_url(), NULL);
+	peer_consume(&b, "work", 0);
+	peer_send(&a, "work", "requeued", TF_PUBLISH_DECLARE, 0);
+	peer_until(&b, b.count, 1);
+	tf_transport_settle(b.t, b.messages[0].tag, TF_REQUEUE);
+	peer_until(&b, b.count, 2);
+	assert_string_equal(b.messages[1].body, "requeued");
+	assert_true(b.messages[1].redelivered);
+	tf_transport_settle(b.t, b.messages[1].tag, TF_REJECT);
+	peer_send(&a, "work", "acked", TF_PUBLISH_DECLARE, 0);
+	peer_send(&a, "work", "left", TF_PUBLISH_DECLARE, 0);
+	peer_until(&b, b.count, 4);
+	tf_transport_settle(b.t, b.messages[2].tag, TF_ACK);
+	assert_int_equal(b.t->stats.received, 4);
+	assert_int_equal(b.t->stats.rejected, 1);
+	assert_int_equal(b.t->stats.requeued, 1);
+	/* Another consumer keeps the queue when the first goes without settling. */
+	struct peer c;
+	amqp_open_peer(&c, amqp_url(), NULL);
+	c.settle = TF_ACK;
+	peer_consume(&c, "work", 0);
+	peer_until(&c, c.ups, 1);
+	peer_close(&b);
+	peer_until(&c, c.count, 1);
+	assert_string_equal(c.messages[0].body, "left");
+	assert_true(c.messages[0].redelivered);
+	peer_idle(&c, 100);
+	assert_int_equal(c.count, 1);
+	peer_close(&a);
+	peer_close(&c);
+}
+
+static void test_prefetch(void **state)
+{
+	struct peer a, b;
+	char text[8];
+	int i;
+
+	(void)state;
+	amqp_open_peer(&a, amqp_url(), NULL);
+	amqp_open_peer(&b, amqp_url(), NULL);
+	peer_consume(&b, "few", 2);
+	peer_consume(&b, "all", 0);
+	for (i = 0; i < 10; i++) {
+		snprintf(text, sizeof(text), "%d", i);
+		peer_send(&a, "few", text, TF_PUBLISH_DECLARE, 0);
+		peer_send(&a, "all", text, TF_PUBLISH_DECLARE, 0);
+	}
+	peer_until(&b, b.count, 12);
+	peer_idle(&b, 200);
+	assert_int_equal(b.count, 12); /* 10 of all, 2 of few */
+	for (i = 0; i < 12; i++)
+		if (strcmp(b.messages[i].topic, "few") == 0) {
+			tf_transport_settle(b.t, b.messages[i].tag, TF_ACK);
+			break;
+		}
+	peer_until(&b, b.count, 13);
+	peer_idle(&b, 100);
+	assert_int_equal(b.count, 13);
+	assert_string_equal(b.messages[12].topic, "few");
+	assert_string_equal(b.messages[12].body, "2");
+	peer_close(&a);
+	peer_close(&b);
+}
+
+static void test_returned(void **state)
+{
+	struct peer a;
+	int i;
+
+	(void)state;
+	amqp_open_peer(&a, amqp_url(), NULL);
+	peer_consume(&a, "here", 0);
+	a.settle = TF_ACK;
+	/* Same text in all: returns carry no number, and must meet the right ones. */
+	for (i = 0; i < 300; i++)
+		peer_send(&a, i % 3 ? "nowhere" : "here", "x", 0, (uint64_t)i + 1);
+	peer_until(&a, a.outcome_count, 300);
+	peer_until(&a, a.count, 100);
+	for (i = 0; i < 300; i++)
+		assert_int_equal(
+			a.outcomes[i].status, (a.outcomes[i].id - 1) % 3 ? TF_RETURNED : TF_PUBLISHED);
+	assert_int_equal(a.t->stats.returned, 200);
+	assert_int_equal(a.t->stats.published, 100);
+	char *queue = amqp_queue("nowhere");
+	assert_int_equal(raw_count(amqp_url(), queue), -1); /* not declared by us */
+	free(queue);
+	peer_close(&a);
+}
+
+/* A queue is declared once, vanishes, and is declared again when the broker returns a message. */
+static void test_declared_again(void **state)
+{
+	struct peer a;
+	char *queue = amqp_queue("later");
+	amqp_connection_state_t c = raw_open(amqp_url());
+
+	(void)state;
+	amqp_open_peer(&a, amqp_url(), NULL);
+	peer_consume(&a, "me", 0); /* keeps the exchange */
+	peer_send(&a, "later", "1", TF_PUBLISH_DECLARE, 1);
+	peer_until(&a, a.outcome_count, 1);
+	assert_int_equal(raw_count(amqp_url(), queue), 1);
+	raw_delete_queue(c, queue);
+	peer_send(&a, "later", "2", TF_PUBLISH_DECLARE, 2);
+	peer_send(&a, "later", "3", TF_PUBLISH_DECLARE, 3);
+	peer_until(&a, a.outcome_count, 3);
+	assert_int_equal(a.outcomes[1].status, TF_PUBLISHED);
+	assert_int_equal(a.outcomes[2].status, TF_PUBLISHED);
+	char *body;
+	assert_true(raw_get(c, queue, &body));
+	assert_string_equal(body, "2");
+	free(body);
+	assert_true(raw_get(c, queue, &body));
+	assert_string_equal(body, "3");
+	free(body);
+	raw_delete_queue(c, queue);
+	raw_close(c);
+	free(queue);
+	assert_int_equal(a.downs, 0);
+	peer_close(&a);
+}
+
+/* The exchange goes with its last queue: the broker closes the channel over the next publish. */
+static void test_exchange_vanishes(void **state)
+{
+	struct peer a;
+	char *queue = amqp_queue("only"), text[8];
+	amqp_connection_state_t c = raw_open(amqp_url());
+	int i;
+
+	(void)state;
+	amqp_open_peer(&a, amqp_url(), NULL);
+	peer_send(&a, "only", "0", TF_PUBLISH_DECLARE, 1000);
+	peer_until(&a, a.outcome_count, 1);
+	raw_delete_queue(c, queue);
+	for (i = 1; i < 200; i++) {
+		snprintf(text, sizeof(text), "%d", i);
+		peer_send(&a, "only", text, i % 2 ? TF_PUBLISH_DECLARE : 0, (uint64_t)i);
+	}
+	peer_until(&a, a.outcome_count, 200);
+	for (i = 1; i < 200; i++)
+		if (a.outcomes[i].id % 2)
+			assert_int_equal(a.outcomes[i].status, TF_PUBLISHED);
+	char *body;
+	int last = 0, odd = 0;
+	while (raw_get(c, queue, &body)) { /* at least once, in order */
+		if (atoi(body) % 2 && atoi(body) > last)
+			odd++;
+		if (atoi(body) > last)
+			last = atoi(body);
+		free(body);
+	}
+	assert_int_equal(odd, 100);
+	raw_delete_queue(c, queue);
+	raw_close(c);
+	free(queue);
+	assert_int_equal(a.downs, 0);
+	peer_close(&a);
+}
+
+/* A queue that something declared with other arguments concerns the messages to it, no others. */
+static void test_destination_refused(void **state)
+{
+	struct peer a;
+	char *queue = amqp_queue("odd");
+	amqp_connection_state_t c = raw_open(amqp_url());
+	int i;
+
+	(void)state;
+	raw_declare(c, queue, true, false);
+	amqp_open_peer(&a, amqp_url(), NULL);
+	a.settle = TF_ACK;
+	peer_consume(&a, "good", 0);
+	for (i = 0; i < 40; i++)
+		peer_send(&a, i % 10 == 5 ? "odd" : "good", "x", TF_PUBLISH_DECLARE, (uint64_t)i + 1);
+	peer_until(&a, a.outcome_count, 40);
+	peer_until(&a, a.count, 36);
+	peer_idle(&a, 50);
+	assert_int_equal(a.count, 36); /* none twice */
+	for (i = 0; i < 40; i++) {
+		if (a.outcomes[i].id % 10 != 6) {
+			assert_int_equal(a.outcomes[i].status, TF_PUBLISHED);
+			continue;
+		}
+		assert_int_equal(a.outcomes[i].status, TF_PUBLISH_FAILED);
+		assert_non_null(strstr(a.outcomes[i].err.message, queue));
+		assert_non_null(strstr(a.outcomes[i].err.message, "other arguments"));
+	}
+	assert_int_equal(a.downs, 0);
+	peer_close(&a);
+	raw_delete_queue(c, queue);
+	raw_close(c);
+	free(queue);
+}
+
+static void test_queue_deleted_under_us(void **state)
+{
+	struct peer a;
+	char *queue = amqp_queue("mine");
+	amqp_connection_state_t c = raw_open(amqp_url());
+
+	(void)state;
+	amqp_open_peer(&a, amqp_url(), NULL);
+	a.settle = TF_ACK;
+	peer_consume(&a, "mine", 0);
+	peer_consume(&a, "other", 0);
+	peer_until(&a, a.ups, 1);
+	raw_delete_queue(c, queue);
+	amqp_until(&a, 10, raw_count(amqp_url(), queue) == 0);
+	peer_send(&a, "mine", "1", 0, 1);
+	peer_send(&a, "other", "2", 0, 2);
+	peer_until(&a, a.count, 2);
+	peer_until(&a, a.outcome_count, 2);
+	assert_int_equal(a.outcomes[0].status, TF_PUBLISHED);
+	assert_int_equal(a.downs, 0);
+	peer_close(&a);
+	raw_close(c);
+	free(queue);
+}
+
+/* What is published after consume() finds the queue: an answer must not overtake the declaration. */
+static void test_publish_waits_for_consume(void **state)
+{
+	struct peer a;
+	char topic[16];
+	int i;
+
+	(void)state;
+	amqp_open_peer(&a, amqp_url(), NULL);
+	a.settle = TF_ACK;
+	peer_until(&a, a.ups, 1);
+	for (i = 0; i < 20; i++) {
+		snprintf(topic, sizeof(topic), "t%d", i);
+		peer_consume(&a, topic, 0);
+		peer_send(&a, topic, "x", 0, (uint64_t)i + 1);
+		peer_until(&a, a.count, (uint64_t)i + 1);
+	}
+	peer_until(&a, a.outcome_count, 20);
+	for (i = 0; i < 20; i++)
+		assert_int_equal(a.outcomes[i].status, TF_PUBLISHED);
+	peer_close(&a);
+}
+
+static void test_sizes(void **state)
+{
+	static const size_t SIZES[] = {
+		0, 1, 131063, 131064, 131065, 131072, 262128, 262129, 1 << 20, TF_MAX_MESSAGE};
+	const size_t count = sizeof(SIZES) / sizeof(*SIZES);
+	struct peer a, b;
+	struct tf_err err;
+	char *body = tf_malloc(TF_MAX_MESSAGE + 1);
+	size_t i, k;
+
+	(void)state;
+	for (k = 0; k <= TF_MAX_MESSAGE; k++)
+		body[k] = (char)('a' + k % 23);
+	amqp_open_peer(&a, amqp_url(), NULL);
+	amqp_open_peer(&b, amqp_url(), NULL);
+	b.settle = TF_ACK;
+	peer_consume(&b, "big", 0);
+	for (i = 0; i < count; i++) {
+		struct tf_message m = {.topic = "big", .type = "REQUEST", .body = body, .body_len = SIZES[i]};
+
+		send_to(&a, &m, TF_PUBLISH_DECLARE, i + 1);
+		amqp_until(&b, 30, b.count == 1);
+		assert_int_equal(b.messages[0].body_len, SIZES[i]);
+		assert_memory_equal(b.messages[0].body, body, SIZES[i]);
+		peer_forget(&b);
+	}
+	peer_until(&a, a.outcome_count, count);
+	struct tf_message m = {.topic = "big", .body = body, .body_len = TF_MAX_MESSAGE + 1};
+	assert_int_equal(tf_transport_publish(a.t, &m, 0, 99, &err), TF_ELIMIT);
+	peer_close(&a);
+	peer_close(&b);
+	free(body);
+}
+
+static void test_oversized_is_rejected(void **state)
+{
+	static const size_t SIZES[] = {1000, 1001, 1, 400000, 400000, 400000};
+	struct peer a, b;
+	struct tf_err err;
+	struct tf_transport_config config = {
+		.url = amqp_url(), .exchange = amqp_exchange, .max_message = 1000};
+	char *body = tf_malloc(400000);
+
+	(void)state;
+	memset(body, 'x', 400000);
+	amqp_open_peer(&a, amqp_url(), NULL);
+	assert_int_equal(peer_open_config(&b, amqp_loop, &config, &err), 0);
+	b.settle = TF_ACK;
+	peer_consume(&b, "small", 0);
+	peer_until(&b, b.ups, 1);
+	for (size_t i = 0; i < sizeof(SIZES) / sizeof(*SIZES); i++) {
+		struct tf_message m = {.topic = "small", .body = body, .body_len = SIZES[i]};
+
+		send_to(&a, &m, 0, 0);
+	}
+	peer_send(&a, "small", "y", 0, 0);
+	peer_until(&b, b.count, 3);
+	assert_int_equal(b.messages[0].body_len, 1000);
+	assert_string_equal(b.messages[2].body, "y");
+	peer_until(&b, b.t->stats.oversized, 4);
+	char *queue = amqp_queue("small");
+	assert_int_equal(raw_count(amqp_url(), queue), 0); /* rejected for good */
+	free(queue);
+	peer_close(&a);
+	peer_close(&b);
+	free(body);
+}
+
+static void test_queue_limits(void **state)
+{
+	struct peer a;
+	struct tf_err err;
+	struct tf_transport_config config = {.url = "amqp://127.0.0.1:1",
+		.exchange = amqp_exchange,
+		.max_queued = 10,
+		.max_message = 1 << 20};
+	char *body = tf_calloc(1, 1 << 20);
+	struct tf_message m = {.topic = "x", .body = body, .body_len = 1 << 20};
+	int i, rc;
+
+	(void)state;
+	assert_int_equal(peer_open_config(&a, amqp_loop, &config, &err), 0);
+	for (i = 0; (rc = tf_transport_publish(a.t, &m, 0, 0, &err)) == 0 && i < 100; i++)
+		;
+	assert_int_equal(rc, TF_EAGAIN); /* bytes */
+	assert_in_range(i, 3, 4);
+	m.body_len = 1;
+	for (; (rc = tf_transport_publish(a.t, &m, 0, 0, &err)) == 0 && i < 100; i++)
+		;
+	assert_int_equal(rc, TF_EAGAIN); /* number */
+	assert_int_equal(i, 10);
+	free(body);
+	peer_close(&a);
+}
+
+static void test_close_flushes(void **state)
+{
+	enum { N = 500 };
+	struct peer a, b;
+	char *queue = amqp_queue("flushed");
+	amqp_connection_state_t c = raw_open(amqp_url());
+	int i, n = 0;
+
+	(void)state;
+	/* Not even connected yet. */
+	amqp_open_peer(&a, amqp_url(), NULL);
+	for (i = 0; i < N; i++)
+		peer_send(&a, "flushed", "x", TF_PUBLISH_DECLARE, 0);
+	peer_close(&a);
+	assert_int_equal(raw_count(amqp_url(), queue), N);
+	/* Settles. */
+	amqp_open_peer(&b, amqp_url(), NULL);
+	b.settle = TF_ACK;
+	peer_consume(&b, "flushed", 100);
+	raw_declare(c, "keeper", false, true);
+	raw_bind(c, "keeper", amqp_exchange, "keeper");
+	peer_until(&b, b.count, 200);
+	n = (int)b.count;
+	peer_close(&b);
+	/* auto_delete took the queue with its consumer; what matters is that it ended at once. */
+	assert_in_range(n, 200, N);
+	raw_delete_queue(c, "keeper");
+	raw_close(c);
+	free(queue);
+}
+
+static void close_inside(struct peer *p, const struct peer_message *m)
+{
+	(void)m;
+	tf_transport_close(p->t);
+	p->t = NULL;
+	p->settle = -1;
+}
+
+static void test_close_in_callback(void **state)
+{
+	struct peer a, b;
+	int i;
+
+	(void)state;
+	amqp_open_peer(&a, amqp_url(), NULL);
+	amqp_open_peer(&b, amqp_url(), NULL);
+	b.hook = close_inside;
+	peer_consume(&b, "work", 0);
+	peer_until(&b, b.ups, 1);
+	for (i = 0; i < 100; i++)
+		peer_send(&a, "work", "x", 0, 0);
+	peer_until(&b, b.count, 1);
+	peer_idle(&a, 50);
+	assert_int_equal(b.count, 1);
+	peer_close(&a);
+	peer_close(&b);
+}
+
+/* --- bytes --- */
+
+static size_t from_hex(const char *hex, char *out)
+{
+	size_t n = strlen(hex) / 2, i;
+	unsigned x;
+
+	for (i = 0; i < n; i++) {
+		assert_int_equal(sscanf(hex + 2 * i, "%2x", &x), 1);
+		out[i] = (char)x;
+	}
+	return n;
+}
+
+struct recorded {
+	struct peer *peer;
+	char *sent;
+	size_t len;
+};
+
+static struct tf_message message_of(struct json_object *v)
+{
+	struct json_object *props;
+
+	assert_true(json_object_object_get_ex(v, "properties", &props));
+	return (struct tf_message){
+		.topic = tf_vector_text(v, "routing_key"),
+		.type = tf_vector_text(props, "type"),
+		.reply_to = tf_vector_text(props, "reply_to"),
+		.correlation_id = tf_vector_text(props, "correlation_id"),
+		.body = tf_vector_text(v, "body_text"),
+		.body_len = strlen(tf_vector_text(v, "body_text")),
+	};
+}
+
+static bool is_amqp(struct json_object *v)
+{
+	return strcmp(tf_vector_text(v, "transport"), "amqp") == 0;
+}
+
+static void publish_vector(const char *file, struct json_object *v, void *arg)
+{
+	struct recorded *r = arg;
+	struct tf_message m = message_of(v);
+
+	(void)file;
+	if (is_amqp(v))
+		send_to(r->peer, &m, TF_PUBLISH_DECLARE, 1);
+}
+
+/* Method, header and body frames of ours are the recorded ones, but for the mandatory bit. */
+static void find_vector(const char *file, struct json_object *v, void *arg)
+{
+	struct recorded *r = arg;
+	struct json_object *amqp, *frames, *bodies;
+	char *bytes = tf_malloc(1 << 20);
+	size_t n, i;
+
+	if (is_amqp(v)) {
+		json_object_object_get_ex(v, "amqp", &amqp);
+		json_object_object_get_ex(amqp, "frames_hex", &frames);
+		json_object_object_get_ex(frames, "body", &bodies);
+		n = from_hex(tf_vector_text(frames, "method"), bytes);
+		assert_int_equal(bytes[n - 2], 0);
+		bytes[n - 2] = 1;
+		n += from_hex(tf_vector_text(frames, "header"), bytes + n);
+		for (i = 0; i < json_object_array_length(bodies); i++)
+			n += from_hex(
+				json_object_get_string(json_object_array_get_idx(bodies, i)), bytes + n);
+		if (!memmem(r->sent, r->len, bytes, n))
+			fail_msg("%s: not sent like this", file);
+	}
+	free(bytes);
+}
+
+static void find_frames(const char *file, const char *const *names, const char *sent, size_t len)
+{
+	struct json_object *v = tf_vector_read(file), *frames;
+	char bytes[4096];
+	size_t i, n, found = 0;
+	const char *const *name;
+
+	json_object_object_get_ex(v, "frames", &frames);
+	for (i = 0; i < json_object_array_length(frames); i++) {
+		struct json_object *f = json_object_array_get_idx(frames, i);
+
+		for (name = names; *name && strcmp(*name, tf_vector_text(f, "frame")) != 0; name++)
+			;
+		if (!*name || strcmp(tf_vector_text(f, "direction"), "client->server") != 0)
+			continue;
+		n = from_hex(tf_vector_text(f, "hex"), bytes);
+		if (strcmp(*name, "Basic.Reject") == 0 && bytes[18] > 2)
+			continue; /* of a third message */
+		if (!memmem(sent, len, bytes, n))
+			fail_msg("%s: frame %zu, %s, not sent like this", file, i, *name);
+		found++;
+	}
+	assert_int_not_equal(found, 0);
+	json_object_put(v);
+}
+
+static void test_vectors(void **state)
+{
+	static const char *const DECLARED[] = {
+		"Exchange.Declare", "Queue.Declare", "Queue.Bind", "Basic.Reject", NULL};
+	static const char *const ACKED[] = {"Basic.Ack", NULL};
+	struct tcp_proxy *proxy = tcp_proxy_new(amqp_port(amqp_url()));
+	char *url = amqp_url_through(proxy);
+	struct peer a, sender;
+	struct recorded r = {.peer = &sender};
+	size_t i;
+
+	(void)state;
+	strcpy(amqp_exchange, "spec-probe");
+	/* The consumer's connection comes first. */
+	amqp_open_peer(&a, url, NULL);
+	peer_consume(&a, "test-tasks", 0);
+	peer_until(&a, a.ups, 1);
+	amqp_open_peer(&sender, url, NULL);
+	assert_true(tf_vectors_each(publish_vector, &r) > 20);
+	peer_until(&a, a.count, 2);
+	tf_transport_settle(a.t, a.messages[0].tag, TF_REJECT);
+	tf_transport_settle(a.t, a.messages[1].tag, TF_REQUEUE);
+	amqp_until(&a, 10, sender.t->queued == 0);
+	peer_close(&a);
+	amqp_open_peer(&a, url, NULL);
+	a.settle = TF_ACK;
+	peer_consume(&a, "test-tasks", 0);
+	peer_send(&sender, "test-tasks", "x", TF_PUBLISH_DECLARE, 0);
+	peer_until(&a, a.count, 1);
+	peer_close(&a);
+	peer_close(&sender);
+	r.sent = tcp_proxy_sent(proxy, 0, &r.len);
+	find_frames("amqp-frames-worker.json", DECLARED, r.sent, r.len);
+	free(r.sent);
+	r.sent = tcp_proxy_sent(proxy, 3, &r.len);
+	tf_vectors_each(find_vector, &r);
+	free(r.sent);
+	for (i = 0; (r.sent = tcp_proxy_sent(proxy, i, &r.len)) != NULL; i++)
+		if (i == 4)
+			break;
+		else
+			free(r.sent);
+	find_frames("amqp-frames-publish.json", ACKED, r.sent, r.len);
+	free(r.sent);
+	tcp_proxy_delete(proxy);
+	free(url);
+	/* Topics of the vectors that nobody consumes leave their queues. */
+	amqp_connection_state_t c = raw_open(amqp_url());
+	raw_close(c);
+}
+
+static int refused_option(const char *options, const char *says)
+{
+	struct peer p;
+	struct tf_err err = {0};
+	struct tf_value *v = tf_value_parse(options, strlen(options), 0, &err);
+	struct tf_transport_config config = {.url = "amqp://127.0.0.1:1", .exchange = "x", .options = v};
+	int rc = peer_open_config(&p, amqp_loop, &config, &err);
+
+	assert_non_null(v);
+	if (rc == 0)
+		fail_msg("accepted: %s", options);
+	if (!strstr(err.message, says))
+		fail_msg("%s: \"%s\" lacks \"%s\"", options, err.message, says);
+	tf_value_unref(v);
+	return rc;
+}
+
+static void test_options(void **state)
+{
+	struct peer p;
+
+	(void)state;
+	assert_int_equal(refused_option("{\"hartbeat\": 1}", "\"hartbeat\""), TF_EINVAL);
+	assert_int_equal(refused_option("{\"hartbeat\": 1}", "connect_timeout, heartbeat"), TF_EINVAL);
+	assert_int_equal(refused_option("[]", "object"), TF_EINVAL);
+	assert_int_equal(refused_option("{\"heartbeat\": -1}", "heartbeat"), TF_EINVAL);
+	assert_int_equal(refused_option("{\"heartbeat\": 1.5}", "heartbeat"), TF_EINVAL);
+	assert_int_equal(refused_option("{\"heartbeat\": \"1\"}", "heartbeat"), TF_EINVAL);
+	assert_int_equal(refused_option("{\"frame_max\": 4095}", "frame_max"), TF_EINVAL);
+	assert_int_equal(refused_option("{\"connect_timeout\": 0}", "connect_timeout"), TF_EINVAL);
+	assert_int_equal(refused_option("{\"connect_timeout\": NaN}", "connect_timeout"), TF_EINVAL);
+	assert_int_equal(refused_option("{\"login_method\": \"AMQPLAIN\"}", "EXTERNAL"), TF_EINVAL);
+	assert_int_equal(refused_option("{\"ssl\": 1}", "ssl"), TF_EINVAL);
+	assert_int_equal(refused_option("{\"ssl\": {\"ca_cert\": \"x\"}}", "ca_certs"), TF_EINVAL);
+	assert_int_equal(refused_option("{\"ssl\": {\"cert_reqs\": \"maybe\"}}", "CERT_REQUIRED"), TF_EINVAL);
+	assert_int_equal(refused_option("{\"ssl\": {\"keyfile\": \"/etc/passwd\"}}", "certfile"), TF_EINVAL);
+	assert_int_equal(refused_option("{\"ssl\": {\"ca_certs\": \"/nowhere\"}}", "/nowhere"), TF_ESYS);
+	amqp_open_peer(&p, amqp_url(),
+		"{\"heartbeat\": 0, \"frame_max\": 4096, \"connect_timeout\": 2.5, \"login_method\": "
+		"\"PLAIN\", "
+		"\"ssl\": false}");
+	peer_until(&p, p.ups, 1);
+	peer_close(&p);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, amqp_set_up, amqp_tear_down)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_round_trip, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_many, set_up, tear_down),
+		T(test_round_trip),
+		T(test_foreign_properties),
+		T(test_order_of_many),
+		T(test_settling),
+		T(test_prefetch),
+		T(test_returned),
+		T(test_declared_again),
+		T(test_exchange_vanishes),
+		T(test_destination_refused),
+		T(test_queue_deleted_under_us),
+		T(test_publish_waits_for_consume),
+		T(test_sizes),
+		T(test_oversized_is_rejected),
+		T(test_queue_limits),
+		T(test_close_flushes),
+		T(test_close_in_callback),
+		T(test_vectors),
+		T(test_options),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
