@@ -109,7 +109,7 @@ lint: lint-lua lint-format lint-tidy ## luacheck, clang-format, clang-tidy
 
 .PHONY: lint-lua
 lint-lua:
-	luacheck -q $(wildcard lua flows tasks spec doc .ci/deps host/script/embed.lua)
+	luacheck -q $(wildcard lua flows tasks spec doc .ci/deps host/script/embed.lua host/bench/*.lua)
 
 .PHONY: lint-format
 lint-format:
@@ -194,7 +194,7 @@ demo: all ## a worker and a flow over a directory: what the main job looks like
 .PHONY: bench
 bench: all $(B)/bench/raw_amqp ## tasks a second beside Python TaskFlow and bare rabbitmq-c
 	@.ci/setup build test
-	@spec/support/rabbitmq run host/bench/run $(B)
+	@spec/support/rabbitmq run $(B)/tfhost lua host/bench/run.lua $(B)
 
 $(B)/bench/%: $(B)/obj/bench/%.o $(B)/libtfhost.a
 	@mkdir -p $(@D)
