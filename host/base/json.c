@@ -9,6 +9,16 @@ static bool is_space(char c)
 	return c == ' ' || c == '\n' || c == '\r' || c == '\t';
 }
 
+static bool is_open(char c)
+{
+	return c == '[' || c == '{';
+}
+
+static bool is_close(char c)
+{
+	return c == ']' || c == '}';
+}
+
 static const char *skip_space(const char *at, const char *end)
 {
 	while (at < end && is_space(*at))
@@ -58,13 +68,11 @@ static const char *skip_container(const char *at, const char *end)
 	return end;
 }
 
-static const char *skip_value(const char *at, const char *end)
+static const char *skip_scalar(const char *at, const char *end)
 {
 	if (*at == '"')
 		return skip_string(at, end);
-	if (*at == '[' || *at == '{')
-		return skip_container(at, end);
-	while (at < end && *at != ',' && *at != ']' && *at != '}' && !is_space(*at))
+	while (at < end && *at != ',' && !is_close(*at) && !is_space(*at))
 		at++;
 	return at;
 }
@@ -123,18 +131,18 @@ struct tf_json_iter tf_json_iter(struct tf_json container)
 	TF_ASSERT(container.len > 0);
 	const char *end = container.text + container.len;
 	char open = container.text[0];
-	if (open != '{' && open != '[')
+	if (!is_open(open))
 		return (struct tf_json_iter){.at = end, .end = end};
 	return (struct tf_json_iter){.at = container.text + 1, .end = end - 1, .object = open == '{'};
 }
 
-bool tf_json_next(struct tf_json_iter *it, struct tf_json *key, struct tf_json *val)
+bool tf_json_step(struct tf_json_iter *it, struct tf_json *key, struct tf_json *val)
 {
 	const char *at = it->at;
 	while (at < it->end && (*at == ',' || is_space(*at)))
 		at++;
 	it->at = at;
-	if (at >= it->end)
+	if (at >= it->end || is_close(*at))
 		return false;
 	struct tf_json k = {NULL, 0};
 	if (it->object) {
@@ -143,11 +151,36 @@ bool tf_json_next(struct tf_json_iter *it, struct tf_json *key, struct tf_json *
 		at = skip_space(past, it->end) + 1; /* the colon */
 		at = skip_space(at, it->end);
 	}
-	it->at = skip_value(at, it->end);
+	it->at = is_open(*at) ? at : skip_scalar(at, it->end);
 	if (key)
 		*key = k;
+	*val = (struct tf_json){at, is_open(*at) ? 1 : (size_t)(it->at - at)};
+	return true;
+}
+
+struct tf_json_iter tf_json_enter(const struct tf_json_iter *it)
+{
+	TF_ASSERT(it->at < it->end && is_open(*it->at));
+	return (struct tf_json_iter){.at = it->at + 1, .end = it->end, .object = *it->at == '{'};
+}
+
+void tf_json_leave(struct tf_json_iter *it, const struct tf_json_iter *inner)
+{
+	TF_ASSERT(inner->at < it->end && is_close(*inner->at));
+	it->at = inner->at + 1;
+}
+
+bool tf_json_next(struct tf_json_iter *it, struct tf_json *key, struct tf_json *val)
+{
+	struct tf_json v;
+	if (!tf_json_step(it, key, &v))
+		return false;
+	if (is_open(*v.text)) {
+		it->at = skip_container(v.text, it->end);
+		v.len = (size_t)(it->at - v.text);
+	}
 	if (val)
-		*val = (struct tf_json){at, (size_t)(it->at - at)};
+		*val = v;
 	return true;
 }
 

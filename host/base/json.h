@@ -59,6 +59,20 @@ struct tf_json_iter {
 struct tf_json_iter tf_json_iter(struct tf_json container);
 bool tf_json_next(struct tf_json_iter *it, struct tf_json *key, struct tf_json *val);
 
+/* The same for a walk that goes into everything. tf_json_next looks for the end of each container,
+ * so such a walk reads the innermost bytes once a level; this one reads every byte once:
+ *   while (tf_json_step(&it, &key, &val)) {
+ *           if (tf_json_type(val) is an array or object) {
+ *                   struct tf_json_iter inner = tf_json_enter(&it);
+ *                   ... the same with inner, until it returns false ...
+ *                   tf_json_leave(&it, &inner);
+ *           }
+ *   }
+ * Of a container, val is only the opening bracket. */
+bool tf_json_step(struct tf_json_iter *it, struct tf_json *key, struct tf_json *val);
+struct tf_json_iter tf_json_enter(const struct tf_json_iter *it);
+void tf_json_leave(struct tf_json_iter *it, const struct tf_json_iter *inner);
+
 /* Member of an object by (unescaped) name; the last of duplicates wins, as in Python.
  * False if absent or not an object. *val may be NULL. */
 bool tf_json_get(struct tf_json object, const char *name, struct tf_json *val);

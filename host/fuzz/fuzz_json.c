@@ -104,11 +104,32 @@ static void rewrite(struct tf_json v, struct tf_buf *out)
 	tf_buf_append(out, v.text, v.len);
 }
 
+/* Both ways to walk see the same members at the same places. */
+static void step_along(struct tf_json v, struct tf_json_iter *steps)
+{
+	struct tf_json_iter it = tf_json_iter(v);
+	struct tf_json key, val, step_key, step_val;
+	while (tf_json_next(&it, &key, &val)) {
+		TF_ASSERT(tf_json_step(steps, &step_key, &step_val));
+		TF_ASSERT(step_key.text == key.text && step_key.len == key.len && step_val.text == val.text);
+		if (tf_json_type(val) < TF_JSON_ARRAY) {
+			TF_ASSERT(step_val.len == val.len);
+			continue;
+		}
+		struct tf_json_iter inner = tf_json_enter(steps);
+		step_along(val, &inner);
+		tf_json_leave(steps, &inner);
+	}
+	TF_ASSERT(!tf_json_step(steps, &step_key, &step_val));
+}
+
 static void inspect_document(struct tf_json root)
 {
 	struct tf_buf once = TF_BUF_INIT, twice = TF_BUF_INIT;
 	struct tf_json again;
 	struct tf_err err;
+	struct tf_json_iter steps = tf_json_iter(root);
+	step_along(root, &steps);
 	rewrite(root, &once);
 	TF_ASSERT(tf_json_validate(once.data, once.len, 0, &again, &err) == 0);
 	TF_ASSERT(again.len == once.len);

@@ -212,6 +212,40 @@ static void walks_objects_and_arrays(void **state)
 	assert_false(tf_json_get(array, "a", &val));
 }
 
+/* Writes the tokens in order, with the depth in front of each. */
+static void walk_all(struct tf_json_iter *it, int depth, struct tf_buf *out)
+{
+	struct tf_json key, val;
+	while (tf_json_step(it, &key, &val)) {
+		tf_buf_printf(out, "%d:", depth);
+		if (key.text)
+			tf_buf_printf(out, "%.*s=", (int)key.len, key.text);
+		tf_buf_printf(out, "%.*s ", (int)val.len, val.text);
+		if (tf_json_type(val) < TF_JSON_ARRAY)
+			continue;
+		struct tf_json_iter inner = tf_json_enter(it);
+		walk_all(&inner, depth + 1, out);
+		tf_json_leave(it, &inner);
+	}
+}
+
+static void steps_into_everything(void **state)
+{
+	(void)state;
+	struct tf_json v =
+		parse(" { \"a\" : [ 1 , [ ] , \"]},\" , {} ,[[2]]] ,\"b\":{\"c\" :null\n} , \"d\":-1.5 } ");
+	struct tf_json_iter it = tf_json_iter(v);
+	struct tf_buf seen = TF_BUF_INIT;
+	struct tf_json val;
+	walk_all(&it, 0, &seen);
+	assert_string_equal(seen.data,
+		"0:\"a\"=[ 1:1 1:[ 1:\"]},\" 1:{ 1:[ 2:[ 3:2 0:\"b\"={ 1:\"c\"=null 0:\"d\"=-1.5 ");
+	assert_false(tf_json_step(&it, NULL, &val));
+	it = tf_json_iter(parse("\"[1]\""));
+	assert_false(tf_json_step(&it, NULL, &val));
+	tf_buf_free(&seen);
+}
+
 static void empty_and_scalar_have_no_members(void **state)
 {
 	(void)state;
@@ -559,6 +593,30 @@ static void hostile_shapes_stay_linear(void **state)
 	}
 }
 
+/* The same bytes must not be read once a level. */
+static void a_walk_of_everything_does_not_depend_on_depth(void **state)
+{
+	(void)state;
+	enum { LEVELS = TF_JSON_DEPTH_CAP };
+	struct tf_buf b = TF_BUF_INIT, seen = TF_BUF_INIT;
+	struct tf_json root;
+	for (int i = 0; i < LEVELS - 1; i++)
+		tf_buf_puts(&b, "[");
+	tf_buf_puts(&b, "[0");
+	while (b.len < 1 << 20)
+		tf_buf_puts(&b, ",1");
+	for (int i = 0; i < LEVELS; i++)
+		tf_buf_puts(&b, "]");
+	assert_int_equal(tf_json_validate(b.data, b.len, LEVELS, &root, NULL), 0);
+	struct tf_json_iter it = tf_json_iter(root);
+	clock_t begin = clock();
+	walk_all(&it, 0, &seen);
+	assert_true(clock() - begin < 10 * CLOCKS_PER_SEC);
+	assert_true(seen.len > b.len);
+	tf_buf_free(&b);
+	tf_buf_free(&seen);
+}
+
 /* Objects with many members in different order: sorted, not searched member by member. */
 static void equality_of_large_objects_is_not_quadratic(void **state)
 {
@@ -588,6 +646,7 @@ int main(void)
 		cmocka_unit_test(a_million_brackets_do_no_harm),
 		cmocka_unit_test(types_and_their_names),
 		cmocka_unit_test(walks_objects_and_arrays),
+		cmocka_unit_test(steps_into_everything),
 		cmocka_unit_test(empty_and_scalar_have_no_members),
 		cmocka_unit_test(get_unescapes_and_takes_the_last),
 		cmocka_unit_test(strings_compare_unescaped),
@@ -601,6 +660,7 @@ int main(void)
 		cmocka_unit_test(writes_strings_in_ascii),
 		cmocka_unit_test(utf8_takes_each_character_in_its_shortest_form_only),
 		cmocka_unit_test(hostile_shapes_stay_linear),
+		cmocka_unit_test(a_walk_of_everything_does_not_depend_on_depth),
 		cmocka_unit_test(equality_of_large_objects_is_not_quadratic),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
