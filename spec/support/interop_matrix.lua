@@ -1,8 +1,11 @@
 -- One cell of the interop matrix: an engine of one language and workers of the other, on one transport.
 -- The same flows and the same expectations in every cell.
+local flows = require "flows"
 local json_text = require "json_text"
 local peers = require "peers"
 local process = require "process"
+
+local linear, task = flows.linear, flows.task
 
 -- JSON text of what task Give makes, by kind.
 local VALUES = {
@@ -45,18 +48,6 @@ local function sorted(map)
   end
   table.sort(keys)
   return keys
-end
-
-local function linear(name, ...)
-  return { pattern = "linear", name = name, children = { ... } }
-end
-
-local function task(class, name, more)
-  local node = { task = "peer_tasks." .. class, name = name }
-  for key, value in pairs(more or {}) do
-    node[key] = value
-  end
-  return node
 end
 
 -- Give, then other tasks, each of which takes what the one before it gave.
@@ -239,7 +230,7 @@ return function(transport, engine, worker)
       -- The engine's side of the task takes `more`; the worker's does not.
       local class = engine == "python" and "Picky" or "Echo"
       local run = play {
-        flow = linear("args", task(class, "wrong", { requires = { "value", "more" } })),
+        flow = linear("args", task(class, "wrong", { requires = { "value", "more" }, by_reference = true })),
         store = { value = 1, more = 2 },
       }
       assert.equal("REVERTED", run.state)
@@ -253,7 +244,7 @@ return function(transport, engine, worker)
         flow = linear(
           "topics",
           task("Give", "give", { inject = { kind = "integer" }, provides = "n" }),
-          { task = "peer_more.Elsewhere", name = "there", rebind = { value = "n" }, provides = "seen" },
+          task("peer_more.Elsewhere", "there", { rebind = { value = "n" }, provides = "seen" }),
           task("Describe", "back", { rebind = { value = "seen" }, provides = "described" })
         ),
       })

@@ -82,20 +82,21 @@ function Environment:env(more)
 end
 
 ---A worker of that language on that topic, serving peer_tasks or what `more` says:
----{ module = "peer_more", slots = 4, env = {}, words = {} }
+---{ module = "peer_more", tasks = { references }, slots = 4, env = {}, words = {} }
 function Environment:worker(language, topic, more)
   more = more or {}
   local module = more.module or "peer_tasks"
   local command
   if language == "python" then
     local options = self:options { topic = topic, threads_count = more.slots }
-    if more.module then
-      options.tasks = { module }
-    end
+    options.tasks = more.tasks or more.module and { module } or nil
     local config = self:file("worker.json", cjson.encode(options))
     command = { PYTHON[1], M.support .. "/python/peer_worker.py", config }
   else
-    command = { M.tfhost, "worker", ("%s/%s.lua"):format(M.support, module), "--topic", topic }
+    command = { M.tfhost, "worker", "--topic", topic }
+    for _, reference in ipairs(more.tasks or { ("%s/%s.lua"):format(M.support, module) }) do
+      command[#command + 1] = reference
+    end
     for _, word in ipairs(self:words()) do
       command[#command + 1] = word
     end

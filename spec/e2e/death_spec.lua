@@ -1,0 +1,100 @@
+-- kill -9 of what runs a task, while it runs: the engine learns of it and says what happened.
+local flows = require "flows"
+local peers = require "peers"
+local process = require "process"
+
+for _, transport in ipairs { "amqp", "filesystem" } do
+  describe("death over " .. transport .. ":", function()
+    local side, worker
+
+    before_each(function()
+      side = peers.environment(transport)
+      worker = peers.ready(side:worker("lua", "work", { slots = 2 }))
+    end)
+
+    after_each(process.cleanup)
+
+    -- An engine whose task runs now, and the pid of the slot that runs it.
+    local function running(engine_language)
+      local engine = side:start_engine(engine_language, { "work" }, {
+        flow = flows.linear(
+          "dying",
+          flows.task("Undo", "before", { rebind = { value = "n" } }),
+          flows.task("Slow", "victim", { inject = { seconds = 60 } })
+        ),
+        store = { n = 1 },
+      })
+      local entry = process.poll(20, function()
+        return side:journal("start")[1]
+      end)
+      assert(entry, "the task did not start: " .. engine:story() .. worker:story())
+      return engine, entry.pid
+    end
+
+    for _, language in ipairs { "lua", "python" } do
+      it(("a killed slot is a failure that names the signal, %s engine"):format(language), function()
+        local engine, slot = running(language)
+        assert.is_not.equal(worker.pid, slot)
+        process.signal(slot, "KILL")
+        local run = peers.result(engine, 20)
+        assert.equal("REVERTED", run.state)
+        assert.matches("WorkerLost", run.failures.victim.exc_type_names[1])
+        assert.matches("signal 9", run.failures.victim.exception_str)
+        -- The task before was reverted, by the same worker with a new slot.
+        assert.equal("REVERTED", run.atoms.before)
+        assert.is_nil(worker:ended())
+        local again = side:engine(language, { "work" }, { flow = flows.linear("one", flows.task("Nothing", "again")) })
+        assert.equal("SUCCESS", again.state)
+      end)
+    end
+
+    it("a killed worker is noticed by its silence, and its slots die with it", function()
+      local engine, slot = running "lua"
+      local killed = process.now()
+      worker:kill "KILL"
+      worker:wait(5)
+      -- Nobody is left to revert `before`: the engine gives up on that after the transition timeout.
+      assert.is_truthy(process.poll(20, function()
+        return engine:stdout():find "WorkerLost" or engine:stderr():find "WorkerLost" or engine:ended()
+      end))
+      assert.is_true(process.now() - killed < 15)
+      assert.is_truthy(process.poll(5, function()
+        return not process.is_running(slot)
+      end))
+    end)
+
+    it("a killed engine leaves a worker that serves the next one", function()
+      local engine = running "lua"
+      engine:kill "KILL"
+      engine:wait(5)
+      local run = side:engine("lua", { "work" }, { flow = flows.linear("one", flows.task("Nothing", "next")) })
+      assert.equal("SUCCESS", run.state)
+      assert.is_nil(worker:ended())
+    end)
+
+    it("TERM lets what runs finish, takes no more, and exits 0", function()
+      local engine = side:start_engine("lua", { "work" }, {
+        flow = flows.linear("draining", flows.task("Slow", "last", { inject = { seconds = 2 } })),
+      })
+      assert(process.poll(20, function()
+        return side:journal("start")[1]
+      end))
+      worker:kill "TERM"
+      assert.equal("SUCCESS", peers.result(engine, 20).state)
+      assert.same({ code = 0 }, worker:wait(10))
+    end)
+
+    it("a second TERM gives up at once", function()
+      local _, slot = running "lua"
+      worker:kill "TERM"
+      process.sleep(0.5)
+      assert.is_nil(worker:ended())
+      worker:kill "TERM"
+      local how = worker:wait(5)
+      assert.is_not.same({ code = 0 }, how)
+      assert.is_truthy(process.poll(5, function()
+        return not process.is_running(slot)
+      end))
+    end)
+  end)
+end
