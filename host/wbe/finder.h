@@ -1,5 +1,6 @@
 /* Who can run what: the workers known from their NOTIFY answers (PROTOCOL.md 5.1, 5.3).
- * Pure: the clock is handed in. */
+ * Pure: the clock is handed in. Taking an answer costs by the names in it, picking costs nothing,
+ * however many workers there are. */
 #ifndef TF_WBE_FINDER_H
 #define TF_WBE_FINDER_H
 
@@ -10,15 +11,22 @@
 #include "base/clock.h"
 #include "protocol/message.h"
 
+/* Anybody can send answers: what is remembered of them is bounded. */
+#define TF_FINDER_MAX_TOPICS 65536
+#define TF_FINDER_MAX_OFFERS 2000000 /* class names of all topics together */
+
 struct tf_finder;
 
 /* expiry_ms 0: workers never expire. */
 struct tf_finder *tf_finder_new(const struct tf_clock *clock, uint64_t expiry_ms);
 void tf_finder_delete(struct tf_finder *f);
-/* Take an answer. True if it told something new (an unknown topic, another set of tasks). */
+/* Take an answer. True if it told something new (an unknown topic, another set of tasks). An answer
+ * beyond the limits is not taken: false. */
 bool tf_finder_answer(struct tf_finder *f, const struct tf_notify *n);
 /* Forget workers not heard of for expiry_ms; returns how many. Cheap when none is due. */
 size_t tf_finder_expire(struct tf_finder *f);
+/* When the next worker will be due, by the clock handed in; UINT64_MAX if none ever. */
+uint64_t tf_finder_due(const struct tf_finder *f);
 /* Topic of a worker that runs `task_cls`, chosen uniformly at random; NULL if none. Borrowed until
  * the next change. */
 const char *tf_finder_pick(const struct tf_finder *f, const char *task_cls);
