@@ -5,6 +5,12 @@
  * request is RUNNING gives a WorkerLost failure that names worker, topic and for how long. After a
  * reconnect it sends again what may have been lost with the broker, and the worker's ledger answers
  * or joins. It is lenient: a SUCCESS that overtakes its RUNNING is a success.
+ *
+ * While a connection that was up is down, no request expires and no worker is judged. Python workers
+ * get what the reference gives them: nothing is sent to them twice.
+ *
+ * Nothing is delivered inside a call of this interface but by stop. `done` and `event` may call
+ * submit and stop, not destroy.
  */
 #ifndef TF_WBE_EXECUTOR_H
 #define TF_WBE_EXECUTOR_H
@@ -12,20 +18,22 @@
 #include "engine/executor.h"
 #include "loop/loop.h"
 #include "transport/transport.h"
+#include "wbe/seam.h"
 
 struct tf_wbe_config {
 	struct tf_transport_config transport; /* exchange: "default" if NULL */
-	const char *const *topics; /* NULL-terminated */
-	const char *reply_topic; /* the flow uuid (PROTOCOL.md 1) */
-	uint64_t probe_ms; /* 0: 5000 */
-	int64_t worker_expiry_ms; /* 0: 60000; negative: never */
-	int64_t transition_timeout_ms; /* 0: 60000; negative: never */
-	uint64_t silence_ms; /* 0: 2500 */
+	const char *const *topics;            /* NULL-terminated */
+	const char *reply_topic;              /* the flow uuid (PROTOCOL.md 1) */
+	uint64_t probe_ms;                    /* 0: 5000 */
+	int64_t worker_expiry_ms;             /* 0: 60000; negative: never */
+	int64_t transition_timeout_ms;        /* 0: 60000; negative: never */
+	uint64_t silence_ms;                  /* 0: 2500 */
+	uint64_t grace_ms;                    /* after a reconnect, before silence counts; 0: 10000 */
 };
 
 struct tf_wbe_stats {
 	uint64_t malformed; /* messages rejected */
-	uint64_t stale; /* replies of an unknown, finished or earlier request, dropped */
+	uint64_t stale;     /* replies of an unknown, finished or earlier request, dropped */
 	uint64_t lost, timeouts, resent;
 	size_t workers, in_flight;
 };
@@ -33,5 +41,12 @@ struct tf_wbe_stats {
 int tf_executor_wbe_new(struct tf_loop *loop, const struct tf_wbe_config *config, struct tf_executor **out,
 	struct tf_err *err);
 void tf_executor_wbe_stats(const struct tf_executor *x, struct tf_wbe_stats *out);
+
+/* The same with time and transport handed in. */
+int tf_executor_wbe_new_with(struct tf_loop *loop, const struct tf_wbe_config *config,
+	const struct tf_wbe_seam *seam, struct tf_executor **out, struct tf_err *err);
+/* Do what is due now and deliver what happened. A timer on the loop calls it; so does a test that
+ * steps the clock. */
+void tf_executor_wbe_tick(struct tf_executor *x);
 
 #endif

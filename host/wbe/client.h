@@ -1,0 +1,67 @@
+/* The engine side of a run, inside: what executor.c (life and interface), receive.c (messages that
+ * come in) and dispatch.c (requests that go out, and what is due with time) share. Not for others. */
+#ifndef TF_WBE_CLIENT_H
+#define TF_WBE_CLIENT_H
+
+#include "base/buf.h"
+#include "base/map.h"
+#include "wbe/executor.h"
+#include "wbe/finder.h"
+#include "wbe/inflight.h"
+#include "wbe/outbox.h"
+#include "wbe/pace.h"
+#include "wbe/supervision.h"
+#include "wbe/throttle.h"
+
+struct tf_client {
+	struct tf_executor base;
+	struct tf_loop *loop; /* borrowed */
+	struct tf_wbe_seam seam;
+	struct tf_wbe_config config; /* strings and arrays owned, defaults filled in */
+
+	struct tf_transport *transport; /* owned; NULL unless started */
+	bool was_up;                    /* in this run */
+	uint64_t grace_end;             /* paced; after a reconnect */
+	struct tf_err down;             /* why it is not up */
+	struct tf_timer *timer;         /* owned */
+	uint64_t armed;                 /* when the timer fires; UINT64_MAX: not armed */
+
+	struct tf_pace pace;
+	struct tf_finder *finder;           /* owned */
+	struct tf_inflight *inflight;       /* owned */
+	struct tf_supervision *supervision; /* owned */
+	struct tf_map *tfhost_topics;       /* topics whose worker answered with our header */
+	struct tf_outbox outbox;
+
+	uint64_t probe_at, declare_at; /* next probe; next that declares the topic's queue */
+	uint64_t probe_gap;
+	bool clogged; /* the transport's queue was full: place again soon */
+	struct tf_buf scratch;
+	struct tf_throttle throttle;
+	struct tf_wbe_stats stats;
+};
+
+/* executor.c */
+uint64_t tf_client_now(const struct tf_client *c);
+/* Have the timer fire in `ms` at the latest. */
+void tf_client_arm(struct tf_client *c, uint64_t ms);
+/* The outcome of `f`, which moves to SUCCESS or FAILURE and is gone. Takes over `result`. False (and
+ * nothing happens) if its state does not allow it. */
+bool tf_client_complete(struct tf_client *c, struct tf_flight *f, bool failed, struct tf_value *result);
+
+/* receive.c */
+void tf_client_message(void *arg, const struct tf_message *m);
+
+/* dispatch.c */
+void tf_client_published(void *arg, uint64_t id, enum tf_publish_status status, const struct tf_err *err);
+void tf_client_state(void *arg, bool up, const struct tf_err *err);
+/* Send every WAITING request that a known worker can run. */
+void tf_client_place(struct tf_client *c);
+/* Send this WAITING request if a known worker can run it; otherwise look for one soon. */
+void tf_client_place_one(struct tf_client *c, struct tf_flight *f);
+/* Probes, expiry, silence, repeated sendings: whatever is due. */
+void tf_client_due(struct tf_client *c);
+/* Milliseconds until something is due. */
+uint64_t tf_client_next(const struct tf_client *c);
+
+#endif

@@ -1,0 +1,374 @@
+/* Requests that leave an engine, and what is due with time: probes, expiry, silence, sending again
+ * (PROTOCOL.md 5.1 to 5.3, ARCHITECTURE 4). */
+#include <stddef.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "protocol/failure.h"
+#include "protocol/peer.h"
+#include "wbe/client.h"
+
+/* While a request waits for a worker to appear, probes start so far apart and slow down. */
+#define HURRY_MS 100
+/* Longest sleep while something is in flight: see TF_PACE_STEP_MS. */
+#define ATTENTION_MS (TF_PACE_STEP_MS / 2)
+/* Next try after the transport's queue was full. */
+#define CLOGGED_MS 50
+/* A request that runs is asked for again so often, until the worker's queue is back. */
+#define AGAIN_MS 1000
+/* A PENDING request is sent again so long after a reconnect: a worker that has it says so first. */
+#define SETTLE_MS 2500
+
+#define flight_of(w) ((struct tf_flight *)(void *)((char *)(w)-offsetof(struct tf_flight, watch)))
+
+/* ---- sending */
+
+static int send(
+	struct tf_client *c, struct tf_flight *f, const char *topic, unsigned flags, struct tf_err *err)
+{
+	char header[TF_PEER_MAX];
+	struct tf_peer peer = TF_PEER_INIT;
+	peer.round = f->round;
+	peer.dispatch = f->dispatch + 1;
+	tf_buf_reset(&c->scratch);
+	tf_request_write(&f->request, &c->scratch);
+	const struct tf_message m = {.topic = topic,
+		.type = TF_TYPE_REQUEST,
+		.reply_to = c->config.reply_topic,
+		.correlation_id = f->uuid,
+		.peer = tf_peer_write(&peer, header),
+		.body = c->scratch.data,
+		.body_len = c->scratch.len};
+	int rc = tf_transport_publish(c->transport, &m, flags, tf_inflight_publish(c->inflight, f), err);
+	if (rc == 0)
+		f->dispatch++;
+	return rc;
+}
+
+static void not_sent(struct tf_client *c, struct tf_flight *f, const char *topic, const struct tf_err *err)
+{
+	const char *const *types =
+		err->code == TF_ELIMIT || err->code == TF_EFORMAT ? tf_types_value_error : tf_types_os_error;
+	tf_client_complete(c, f, true,
+		tf_failure_format(types, "the request to %s task '%s' could not be sent to topic '%s': %s",
+			tf_action_name(f->request.action), f->request.task_name, topic, err->message));
+}
+
+static int check_values(const struct tf_request *r, struct tf_err *err)
+{
+	const struct {
+		const char *name;
+		const struct tf_value *value;
+	} parts[] = {{"arguments", r->arguments}, {"result", r->result}, {"failures", r->failures}};
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		if (parts[i].value && tf_message_check_value(tf_value_json(parts[i].value), err) < 0)
+			return tf_err_prefix(err, "%s", parts[i].name);
+	}
+	return 0;
+}
+
+/* Send a WAITING request to `topic`: it is PENDING then, or failed, or the transport is clogged. */
+static void send_first(struct tf_client *c, struct tf_flight *f, const char *topic)
+{
+	struct tf_err err;
+	int rc = check_values(&f->request, &err);
+	if (rc == 0)
+		rc = send(c, f, topic, TF_PUBLISH_DECLARE, &err);
+	if (rc == TF_EAGAIN) {
+		c->clogged = true;
+		return;
+	}
+	if (rc < 0) {
+		not_sent(c, f, topic, &err);
+		return;
+	}
+	f->topic = tf_strdup(topic);
+	tf_inflight_move(c->inflight, f, TF_REQUEST_PENDING);
+}
+
+/* The first request that finds no worker starts a hunt: probes soon, then at growing distances. */
+static void hunt(struct tf_client *c, const struct tf_flight *f)
+{
+	const struct tf_waiting *w = tf_inflight_waiting(c->inflight);
+	if (TAILQ_NEXT(w, link) || TAILQ_FIRST(&w->flights) != f || TAILQ_NEXT(f, queued))
+		return; /* others waited before: it is on */
+	uint64_t soon = tf_client_now(c) + HURRY_MS;
+	c->probe_gap = HURRY_MS;
+	if (c->probe_at > soon)
+		c->probe_at = soon;
+}
+
+void tf_client_place_one(struct tf_client *c, struct tf_flight *f)
+{
+	const char *topic = tf_finder_pick(c->finder, f->request.task_cls);
+	if (topic)
+		send_first(c, f, topic);
+	else
+		hunt(c, f);
+}
+
+/* Send what waits for this class; false when the transport takes no more. */
+static bool place_class(struct tf_client *c, struct tf_waiting *w)
+{
+	const char *topic;
+	while ((topic = tf_finder_pick(c->finder, w->task_cls)) != NULL) {
+		struct tf_flight *f = TAILQ_FIRST(&w->flights);
+		bool last = !TAILQ_NEXT(f, queued); /* `w` goes with its last request */
+		send_first(c, f, topic);
+		if (c->clogged)
+			return false;
+		if (last)
+			break;
+	}
+	return true;
+}
+
+void tf_client_place(struct tf_client *c)
+{
+	struct tf_waiting *w = tf_inflight_waiting(c->inflight), *next;
+	c->clogged = false;
+	for (; w; w = next) {
+		next = TAILQ_NEXT(w, link);
+		if (!place_class(c, w))
+			break;
+	}
+	if (c->clogged)
+		tf_client_arm(c, CLOGGED_MS);
+}
+
+static bool in_grace(const struct tf_client *c)
+{
+	return tf_pace_ms(&c->pace) < c->grace_end;
+}
+
+void tf_client_published(void *arg, uint64_t id, enum tf_publish_status status, const struct tf_err *err)
+{
+	struct tf_client *c = arg;
+	struct tf_flight *f = c->transport ? tf_inflight_published(c->inflight, id) : NULL;
+	if (!f || status == TF_PUBLISHED)
+		return;
+	struct tf_err unknown;
+	if (!err) {
+		tf_err_set(&unknown, TF_EIO, "nothing is bound to the topic");
+		err = &unknown;
+	}
+	if (f->state == TF_REQUEST_PENDING)
+		not_sent(c, f, f->topic, err);
+	else if (f->state == TF_REQUEST_RUNNING && f->watch.worker && in_grace(c))
+		tf_inflight_again(c->inflight, f, TF_QUEUE_RUNNING_AGAIN, tf_pace_ms(&c->pace) + AGAIN_MS);
+}
+
+/* ---- after a reconnect */
+
+/* Whatever a queue held may be gone with the broker: requests on their way, replies on theirs. */
+static void recover(struct tf_client *c)
+{
+	uint64_t now = tf_pace_ms(&c->pace);
+	c->grace_end = now + c->config.grace_ms;
+	tf_supervision_grace(c->supervision, c->config.grace_ms);
+	for (struct tf_flight *f = tf_inflight_first(c->inflight); f; f = tf_inflight_next(f)) {
+		if (f->state == TF_REQUEST_RUNNING && f->watch.worker)
+			tf_inflight_again(c->inflight, f, TF_QUEUE_RUNNING_AGAIN, now);
+		else if (f->state == TF_REQUEST_PENDING && tf_map_get(c->tfhost_topics, f->topic))
+			tf_inflight_again(c->inflight, f, TF_QUEUE_PENDING_AGAIN, now + SETTLE_MS);
+	}
+}
+
+void tf_client_state(void *arg, bool up, const struct tf_err *err)
+{
+	struct tf_client *c = arg;
+	if (!c->transport)
+		return;
+	if (up) {
+		bool again = c->pace.paused;
+		tf_pace_pause(&c->pace, false);
+		if (again)
+			recover(c);
+		c->was_up = true;
+		c->probe_at = c->declare_at = tf_client_now(c);
+	} else {
+		tf_warn("engine", "the connection is down: %s", err ? err->message : "no reason given");
+		tf_pace_pause(&c->pace, c->was_up); /* a broker that was never there is no reason to wait */
+		if (err)
+			c->down = *err;
+	}
+	tf_client_arm(c, 0);
+}
+
+/* A running request goes to its worker alone, whose ledger joins or answers; a pending one to all. */
+static void send_again(struct tf_client *c, enum tf_flight_queue queue)
+{
+	struct tf_flight *f;
+	uint64_t now = tf_pace_ms(&c->pace);
+	while ((f = tf_inflight_next_again(c->inflight, queue)) != NULL && f->again_at <= now) {
+		struct tf_err err;
+		bool running = queue == TF_QUEUE_RUNNING_AGAIN;
+		tf_inflight_dequeue(c->inflight, f);
+		if (running && !f->watch.worker)
+			continue;
+		int rc = running ? send(c, f, f->watch.worker->peer.worker, 0, &err)
+				 : send(c, f, f->topic, TF_PUBLISH_DECLARE, &err);
+		if (rc == 0)
+			c->stats.resent++;
+		else if (rc == TF_EAGAIN)
+			tf_inflight_again(c->inflight, f, queue, now + AGAIN_MS);
+		else if (!running)
+			not_sent(c, f, f->topic, &err);
+	}
+}
+
+/* ---- time */
+
+static void probe(struct tf_client *c)
+{
+	uint64_t now = tf_client_now(c);
+	if (!tf_transport_is_up(c->transport) || now < c->probe_at)
+		return;
+	/* A probe that declares leaves one message for a worker that starts later, which answers at
+	 * once then; the hurried ones between must not pile up there. */
+	bool declare = now >= c->declare_at;
+	char header[TF_PEER_MAX];
+	const struct tf_peer peer = TF_PEER_INIT;
+	tf_peer_write(&peer, header);
+	for (size_t i = 0; c->config.topics[i]; i++) {
+		const struct tf_message m = {.topic = c->config.topics[i],
+			.type = TF_TYPE_NOTIFY,
+			.reply_to = c->config.reply_topic,
+			.peer = header,
+			.body = "{}",
+			.body_len = 2};
+		struct tf_err err;
+		if (tf_transport_publish(c->transport, &m, declare ? TF_PUBLISH_DECLARE : 0, 0, &err) < 0)
+			tf_debug("engine", "no probe to topic '%s': %s", m.topic, err.message);
+	}
+	if (declare)
+		c->declare_at = now + c->config.probe_ms;
+	uint64_t gap =
+		tf_inflight_waiting(c->inflight) ? c->probe_gap + c->probe_gap / 2 : c->config.probe_ms;
+	c->probe_gap = gap < c->config.probe_ms ? gap : c->config.probe_ms;
+	c->probe_at = now + c->probe_gap;
+	if (c->probe_at > c->declare_at)
+		c->probe_at = c->declare_at;
+}
+
+static struct tf_value *expiry_failure(const struct tf_client *c, const struct tf_flight *f, uint64_t waited)
+{
+	struct tf_buf why = TF_BUF_INIT;
+	if (!tf_transport_is_up(c->transport)) {
+		tf_buf_printf(&why, "there is no connection: %s", c->down.message);
+	} else if (f->state == TF_REQUEST_PENDING) {
+		tf_buf_printf(&why,
+			"it was sent to topic '%s', where no worker started it: all are busy, or gone",
+			f->topic);
+	} else {
+		tf_buf_printf(&why, "no worker that offers '%s' answered on topics", f->request.task_cls);
+		for (size_t i = 0; c->config.topics[i]; i++)
+			tf_buf_printf(&why, "%s '%s'", i ? "," : "", c->config.topics[i]);
+	}
+	struct tf_value *v = tf_failure_format(tf_types_request_timeout,
+		"Request '%s' (%s of %s) has expired after waiting for %.2f seconds for it to transition out "
+		"of "
+		"(WAITING, PENDING) states; %s",
+		f->request.task_name, tf_action_name(f->request.action), f->request.task_cls,
+		(double)waited / 1000.0, why.data);
+	tf_buf_free(&why);
+	return v;
+}
+
+static void expire(struct tf_client *c)
+{
+	struct tf_flight *f;
+	uint64_t now = tf_pace_ms(&c->pace);
+	if (c->config.transition_timeout_ms < 0)
+		return;
+	while ((f = tf_inflight_oldest(c->inflight)) != NULL &&
+		now - f->since >= (uint64_t)c->config.transition_timeout_ms) {
+		c->stats.timeouts++;
+		tf_client_complete(c, f, true, expiry_failure(c, f, now - f->since));
+	}
+}
+
+static struct tf_value *lost_failure(
+	const struct tf_client *c, const struct tf_watched *w, const struct tf_flight *f)
+{
+	char *pid = w->peer.pid > 0 ? tf_asprintf(", pid %lld", (long long)w->peer.pid) : tf_strdup("");
+	char *host = w->peer.host[0] ? tf_asprintf(", host %s", w->peer.host) : tf_strdup("");
+	struct tf_value *v = tf_failure_format(tf_types_worker_lost,
+		"worker %s (topic '%s'%s%s) was silent for %.1f s while it ran task '%s': its process was "
+		"killed or "
+		"stopped, or it lost its connection; what the task did until then is not known",
+		w->peer.worker, f->topic, host, pid, (double)(tf_pace_ms(&c->pace) - w->heard) / 1000.0,
+		f->request.task_name);
+	free(pid);
+	free(host);
+	return v;
+}
+
+static void judge_silence(struct tf_client *c)
+{
+	struct tf_watched *w;
+	while ((w = tf_supervision_silent(c->supervision)) != NULL) {
+		tf_warn("engine", "worker %s is silent: its tasks fail", w->peer.worker);
+		bool last = false;
+		while (!last) {
+			struct tf_watch *watch = TAILQ_FIRST(&w->watches);
+			struct tf_flight *f = flight_of(watch);
+			last = !TAILQ_NEXT(watch, link); /* `w` goes with its last watch */
+			c->stats.lost++;
+			tf_client_complete(c, f, true, lost_failure(c, w, f));
+		}
+	}
+}
+
+void tf_client_due(struct tf_client *c)
+{
+	if (!c->pace.paused) {
+		expire(c);
+		judge_silence(c);
+		send_again(c, TF_QUEUE_RUNNING_AGAIN);
+		send_again(c, TF_QUEUE_PENDING_AGAIN);
+	}
+	size_t forgotten = tf_finder_expire(c->finder);
+	if (forgotten)
+		tf_info("engine", "%zu workers were not heard of for %.0f s and are forgotten", forgotten,
+			(double)c->config.worker_expiry_ms / 1000.0);
+	probe(c);
+	if (c->clogged)
+		tf_client_place(c);
+}
+
+static uint64_t sooner(uint64_t ms, uint64_t due, uint64_t now)
+{
+	uint64_t in = due > now ? due - now : 0;
+	return in < ms ? in : ms;
+}
+
+static uint64_t paced_next(const struct tf_client *c, uint64_t ms)
+{
+	uint64_t now = tf_pace_ms(&c->pace);
+	const struct tf_flight *f = tf_inflight_oldest(c->inflight);
+	if (f && c->config.transition_timeout_ms >= 0)
+		ms = sooner(ms, f->since + (uint64_t)c->config.transition_timeout_ms, now);
+	ms = sooner(ms, tf_supervision_due(c->supervision), now);
+	for (int q = TF_QUEUE_PENDING_AGAIN; q <= TF_QUEUE_RUNNING_AGAIN; q++) {
+		f = tf_inflight_next_again(c->inflight, (enum tf_flight_queue)q);
+		if (f)
+			ms = sooner(ms, f->again_at, now);
+	}
+	return ms;
+}
+
+uint64_t tf_client_next(const struct tf_client *c)
+{
+	uint64_t ms = tf_inflight_count(c->inflight) ? ATTENTION_MS : c->config.probe_ms;
+	if (c->outbox.count)
+		return 0;
+	if (c->clogged && ms > CLOGGED_MS)
+		ms = CLOGGED_MS;
+	if (!c->pace.paused)
+		ms = paced_next(c, ms);
+	if (tf_transport_is_up(c->transport))
+		ms = sooner(ms, c->probe_at, tf_client_now(c));
+	return sooner(ms, tf_finder_due(c->finder), tf_client_now(c));
+}

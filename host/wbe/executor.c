@@ -1,0 +1,231 @@
+#include "wbe/executor.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "protocol/failure.h"
+#include "wbe/client.h"
+
+#define PROBE_MS 5000
+#define WORKER_EXPIRY_MS 60000
+#define TRANSITION_TIMEOUT_MS 60000
+#define SILENCE_MS 2500
+#define GRACE_MS 10000
+
+uint64_t tf_client_now(const struct tf_client *c)
+{
+	return tf_clock_ms(&c->pace.clock);
+}
+
+void tf_client_arm(struct tf_client *c, uint64_t ms)
+{
+	uint64_t at = tf_client_now(c) + ms;
+	if (at >= c->armed)
+		return;
+	c->armed = at;
+	tf_timer_start(c->timer, ms, 0);
+}
+
+bool tf_client_complete(struct tf_client *c, struct tf_flight *f, bool failed, struct tf_value *result)
+{
+	if (!tf_inflight_move(c->inflight, f, failed ? TF_REQUEST_FAILURE : TF_REQUEST_SUCCESS)) {
+		tf_value_unref(result);
+		return false;
+	}
+	tf_supervision_unwatch(c->supervision, &f->watch);
+	const struct tf_completion done = {.atom = f->atom,
+		.round = f->round,
+		.action = f->request.action,
+		.failed = failed,
+		.result = result};
+	tf_outbox_done(&c->outbox, &done);
+	tf_value_unref(result);
+	tf_flight_delete(f);
+	tf_client_arm(c, 0);
+	return true;
+}
+
+void tf_executor_wbe_tick(struct tf_executor *x)
+{
+	struct tf_client *c = (struct tf_client *)x;
+	c->armed = UINT64_MAX;
+	tf_pace_tick(&c->pace);
+	if (c->transport)
+		tf_client_due(c);
+	tf_outbox_deliver(&c->outbox, c->outbox.count, x);
+	if (c->transport)
+		tf_client_arm(c, tf_client_next(c));
+}
+
+static void on_timer(void *arg)
+{
+	tf_executor_wbe_tick(arg);
+}
+
+static int start(struct tf_executor *x, struct tf_err *err)
+{
+	struct tf_client *c = (struct tf_client *)x;
+	static const struct tf_transport_events events = {
+		.message = tf_client_message, .published = tf_client_published, .state = tf_client_state};
+	struct tf_transport *t;
+
+	if (c->transport)
+		return tf_err_set(err, TF_ESTATE, "the worker-based executor is started already");
+	int rc = c->seam.open(c->loop, &c->config.transport, &events, c, &t, err);
+	if (rc < 0)
+		return rc;
+	rc = tf_transport_consume(t, c->config.reply_topic, 0, err);
+	if (rc < 0) {
+		tf_transport_close(t);
+		return rc;
+	}
+	c->transport = t;
+	c->was_up = false;
+	tf_err_set(&c->down, TF_ECLOSED, "not connected yet");
+	tf_pace_create(&c->pace, c->seam.clock);
+	c->finder = tf_finder_new(
+		c->seam.clock, c->config.worker_expiry_ms > 0 ? (uint64_t)c->config.worker_expiry_ms : 0);
+	c->supervision = tf_supervision_new(&c->pace, c->config.silence_ms);
+	c->tfhost_topics = tf_map_new();
+	c->probe_gap = c->config.probe_ms;
+	c->probe_at = c->declare_at = tf_client_now(c);
+	c->clogged = false;
+	c->armed = UINT64_MAX;
+	if (!c->config.topics[0])
+		tf_warn("engine", "no topics are configured: no worker can be found");
+	tf_client_arm(c, 0);
+	return 0;
+}
+
+static int submit(struct tf_executor *x, const struct tf_work *w, struct tf_err *err)
+{
+	struct tf_client *c = (struct tf_client *)x;
+	if (!c->transport)
+		return tf_err_set(err, TF_ESTATE, "the worker-based executor is not started");
+	struct tf_flight *f = tf_inflight_add(c->inflight, w, tf_pace_ms(&c->pace));
+	if (!f)
+		return tf_err_set(
+			err, TF_EEXIST, "a request of atom '%s' (%s) is in flight already", w->name, w->uuid);
+	tf_client_place_one(c, f);
+	tf_client_arm(c, tf_client_next(c));
+	return 0;
+}
+
+static void stop(struct tf_executor *x)
+{
+	struct tf_client *c = (struct tf_client *)x;
+	struct tf_transport *t = c->transport;
+	struct tf_flight *f;
+
+	if (!t)
+		return;
+	c->transport = NULL; /* from here on submit refuses */
+	while ((f = tf_inflight_first(c->inflight)) != NULL) {
+		struct tf_value *why = tf_failure_format(tf_types_request_timeout,
+			"Request '%s' (%s of %s) was given up in state %s: the engine was stopped",
+			f->request.task_name, tf_action_name(f->request.action), f->request.task_cls,
+			tf_request_state_name(f->state));
+		tf_client_complete(c, f, true, why);
+	}
+	tf_timer_stop(c->timer);
+	c->armed = UINT64_MAX;
+	tf_finder_delete(c->finder);
+	tf_supervision_delete(c->supervision);
+	tf_map_delete(c->tfhost_topics, NULL);
+	c->finder = NULL;
+	c->supervision = NULL;
+	c->tfhost_topics = NULL;
+	tf_transport_close(t);
+	tf_outbox_deliver(&c->outbox, SIZE_MAX, x);
+}
+
+static void config_free(struct tf_wbe_config *c)
+{
+	free((char *)c->transport.url);
+	free((char *)c->transport.transport);
+	free((char *)c->transport.exchange);
+	tf_value_unref(c->transport.options);
+	for (size_t i = 0; c->topics[i]; i++)
+		free((char *)c->topics[i]);
+	free((void *)c->topics);
+	free((char *)c->reply_topic);
+}
+
+static void destroy(struct tf_executor *x)
+{
+	struct tf_client *c = (struct tf_client *)x;
+	stop(x);
+	tf_timer_delete(c->timer);
+	tf_inflight_delete(c->inflight);
+	tf_buf_free(&c->scratch);
+	config_free(&c->config);
+	free(c);
+}
+
+static const char *const *copy_topics(const char *const *topics)
+{
+	size_t n = 0;
+	while (topics && topics[n])
+		n++;
+	const char **copy = tf_calloc(n + 1, sizeof(*copy));
+	for (size_t i = 0; i < n; i++)
+		copy[i] = tf_strdup(topics[i]);
+	return copy;
+}
+
+static void config_copy(const struct tf_wbe_config *from, struct tf_wbe_config *to)
+{
+	*to = *from;
+	to->transport.url = tf_strdup(from->transport.url);
+	to->transport.transport = tf_strdup(from->transport.transport);
+	to->transport.exchange = tf_strdup(from->transport.exchange ? from->transport.exchange : "default");
+	tf_value_ref(to->transport.options);
+	to->topics = copy_topics(from->topics);
+	to->reply_topic = tf_strdup(from->reply_topic);
+	to->probe_ms = from->probe_ms ? from->probe_ms : PROBE_MS;
+	to->worker_expiry_ms = from->worker_expiry_ms ? from->worker_expiry_ms : WORKER_EXPIRY_MS;
+	to->transition_timeout_ms =
+		from->transition_timeout_ms ? from->transition_timeout_ms : TRANSITION_TIMEOUT_MS;
+	to->silence_ms = from->silence_ms ? from->silence_ms : SILENCE_MS;
+	to->grace_ms = from->grace_ms ? from->grace_ms : GRACE_MS;
+}
+
+static const struct tf_executor_ops ops = {
+	.name = "worker-based", .start = start, .submit = submit, .stop = stop, .destroy = destroy};
+
+int tf_executor_wbe_new_with(struct tf_loop *loop, const struct tf_wbe_config *config,
+	const struct tf_wbe_seam *seam, struct tf_executor **out, struct tf_err *err)
+{
+	if (!config->reply_topic || !config->reply_topic[0])
+		return tf_err_set(
+			err, TF_EINVAL, "worker-based executor: a reply topic (the flow's uuid) is needed");
+	struct tf_client *c = TF_NEW(struct tf_client);
+	c->base.ops = &ops;
+	c->loop = loop;
+	c->seam = *seam;
+	config_copy(config, &c->config);
+	c->timer = tf_timer_new(loop, on_timer, c);
+	c->armed = UINT64_MAX;
+	c->inflight = tf_inflight_new();
+	tf_outbox_create(&c->outbox);
+	tf_pace_create(&c->pace, seam->clock);
+	*out = &c->base;
+	return 0;
+}
+
+int tf_executor_wbe_new(struct tf_loop *loop, const struct tf_wbe_config *config, struct tf_executor **out,
+	struct tf_err *err)
+{
+	const struct tf_wbe_seam real = {.clock = tf_loop_clock(loop), .open = tf_transport_open};
+	return tf_executor_wbe_new_with(loop, config, &real, out, err);
+}
+
+void tf_executor_wbe_stats(const struct tf_executor *x, struct tf_wbe_stats *out)
+{
+	const struct tf_client *c = (const struct tf_client *)x;
+	*out = c->stats;
+	out->workers = c->finder ? tf_finder_count(c->finder) : 0;
+	out->in_flight = tf_inflight_count(c->inflight);
+}

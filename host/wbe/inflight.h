@@ -1,0 +1,88 @@
+/* The requests of an engine that have no outcome yet, and the state each is in (PROTOCOL.md 5.2).
+ *
+ * Pure bookkeeping: nothing here sends, completes or knows the time. All changes of state go through
+ * tf_inflight_move, which refuses what the state machine does not allow; so an outcome is recorded
+ * once. Every operation costs the same however many requests there are, except the visits of all.
+ */
+#ifndef TF_WBE_INFLIGHT_H
+#define TF_WBE_INFLIGHT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "engine/executor.h"
+#include "protocol/message.h"
+#include "protocol/state.h"
+#include "wbe/supervision.h"
+
+/* Lists that a request can be in because something is due for it; at most one at a time. */
+enum tf_flight_queue { TF_QUEUE_NONE, TF_QUEUE_WAITING, TF_QUEUE_PENDING_AGAIN, TF_QUEUE_RUNNING_AGAIN };
+
+struct tf_flight {
+	unsigned atom;
+	int64_t round;
+	char *uuid;                /* owned; correlation id */
+	struct tf_request request; /* owned: strings copied, values referenced */
+	enum tf_request_state state;
+	uint64_t since;        /* of submission; the caller's time */
+	int64_t dispatch;      /* number of sendings */
+	char *topic;           /* owned; where it was sent, NULL while WAITING */
+	uint64_t publish;      /* id of the last sending, 0 when its outcome is known */
+	struct tf_watch watch; /* the tfhost worker that runs it */
+	uint64_t again_at;     /* in an again queue: when to send it again */
+	enum tf_flight_queue queue;
+	struct tf_waiting *waiting; /* in TF_QUEUE_WAITING */
+	TAILQ_ENTRY(tf_flight) all, timed, queued;
+};
+TAILQ_HEAD(tf_flights, tf_flight);
+
+/* The WAITING requests of one class. */
+struct tf_waiting {
+	TAILQ_ENTRY(tf_waiting) link;
+	char *task_cls; /* owned */
+	struct tf_flights flights;
+};
+
+struct tf_inflight;
+
+struct tf_inflight *tf_inflight_new(void);
+void tf_inflight_delete(struct tf_inflight *t); /* empty by then */
+size_t tf_inflight_count(const struct tf_inflight *t);
+
+/* New request in WAITING. NULL if one of this uuid is in flight. Not freed by the table: a final
+ * move takes it out, then tf_flight_delete. */
+struct tf_flight *tf_inflight_add(struct tf_inflight *t, const struct tf_work *w, uint64_t now);
+void tf_flight_delete(struct tf_flight *f);
+struct tf_flight *tf_inflight_find(const struct tf_inflight *t, const char *uuid);
+/* Change the state; false (and nothing happens) if it is not allowed from the present one. A
+ * request that becomes PENDING leaves the waiting list, one that leaves PENDING has no timer any
+ * more, a final one is forgotten. */
+bool tf_inflight_move(struct tf_inflight *t, struct tf_flight *f, enum tf_request_state to);
+
+/* The request whose last sending has this id; settles the id. NULL: it has moved on. */
+struct tf_flight *tf_inflight_published(struct tf_inflight *t, uint64_t id);
+/* A new id for sending `f`. */
+uint64_t tf_inflight_publish(struct tf_inflight *t, struct tf_flight *f);
+
+/* The longest WAITING or PENDING; NULL if none. */
+struct tf_flight *tf_inflight_oldest(const struct tf_inflight *t);
+/* Classes with WAITING requests: first, then next of one. */
+struct tf_waiting *tf_inflight_waiting(const struct tf_inflight *t);
+/* Any request; NULL if none. */
+struct tf_flight *tf_inflight_first(const struct tf_inflight *t);
+/* Walk all: next of first. */
+static inline struct tf_flight *tf_inflight_next(const struct tf_flight *f)
+{
+	return TAILQ_NEXT(f, all);
+}
+
+/* Enter an again queue (leaving any other); each is first in, first out. */
+void tf_inflight_again(struct tf_inflight *t, struct tf_flight *f, enum tf_flight_queue queue, uint64_t at);
+/* The head of an again queue, NULL if empty. */
+struct tf_flight *tf_inflight_next_again(const struct tf_inflight *t, enum tf_flight_queue queue);
+/* Leave the queue it is in. */
+void tf_inflight_dequeue(struct tf_inflight *t, struct tf_flight *f);
+
+#endif

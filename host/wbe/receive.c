@@ -1,0 +1,152 @@
+/* Messages that reach an engine: NOTIFY answers and RESPONSEs (PROTOCOL.md 5.4, 9). */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "protocol/peer.h"
+#include "wbe/client.h"
+
+static void complain(struct tf_client *c, const struct tf_message *m, const char *what, const char *why)
+{
+	uint64_t left_out;
+	if (!tf_throttle_allows(&c->throttle, tf_client_now(c), &left_out))
+		return;
+	tf_warn("engine", "%s a %.32s message on topic '%s' (correlation id %.64s, %zu bytes): %s%s", what,
+		m->type ? m->type : "typeless", c->config.reply_topic,
+		m->correlation_id ? m->correlation_id : "none", m->body_len, why,
+		left_out ? " (like others before, not logged)" : "");
+}
+
+static void reject(struct tf_client *c, const struct tf_message *m, const char *why)
+{
+	c->stats.malformed++;
+	complain(c, m, "rejected", why);
+	tf_transport_settle(c->transport, m->tag, TF_REJECT);
+}
+
+/* ---- NOTIFY */
+
+static void take_answer(struct tf_client *c, const struct tf_notify *n, const struct tf_peer *peer)
+{
+	bool news = tf_finder_answer(c->finder, n);
+	if (!peer->present)
+		tf_map_remove(c->tfhost_topics, n->topic);
+	else if (tf_map_count(c->tfhost_topics) < TF_FINDER_MAX_TOPICS)
+		tf_map_set(c->tfhost_topics, n->topic, c);
+	if (peer->worker[0])
+		tf_supervision_heard(c->supervision, peer);
+	if (!news)
+		return;
+	tf_debug("engine", "a worker on topic '%s' offers %zu tasks", n->topic, n->task_count);
+	tf_client_place(c);
+}
+
+static void on_notify(struct tf_client *c, const struct tf_message *m)
+{
+	struct tf_notify n;
+	struct tf_err err;
+	if (tf_notify_parse(m->body, m->body_len, &n, &err) < 0) {
+		reject(c, m, err.message);
+		return;
+	}
+	if (!n.answer) {
+		reject(c, m, "topic: missing");
+	} else {
+		const struct tf_peer peer = tf_peer_parse(m->peer);
+		tf_transport_settle(c->transport, m->tag, TF_ACK);
+		take_answer(c, &n, &peer);
+	}
+	tf_notify_free(&n);
+}
+
+/* ---- RESPONSE */
+
+static void on_running(struct tf_client *c, struct tf_flight *f, const struct tf_peer *peer)
+{
+	if (tf_inflight_move(c->inflight, f, TF_REQUEST_RUNNING))
+		tf_debug("engine", "task '%s' runs on topic '%s'", f->request.task_name, f->topic);
+	if (f->state != TF_REQUEST_RUNNING)
+		return;
+	tf_inflight_dequeue(c->inflight, f); /* not lost: no need to send it again */
+	if (peer->worker[0])
+		tf_supervision_watch(c->supervision, &f->watch, peer);
+}
+
+static void take_response(struct tf_client *c, const struct tf_message *m, struct tf_flight *f,
+	struct tf_response *r, const struct tf_peer *peer)
+{
+	switch (r->state) {
+	case TF_RESPONSE_RUNNING:
+		on_running(c, f, peer);
+		break;
+	case TF_RESPONSE_EVENT:
+		tf_outbox_event(&c->outbox, f->atom, f->round, r->event_type, r->details);
+		tf_client_arm(c, 0);
+		break;
+	case TF_RESPONSE_SUCCESS:
+	case TF_RESPONSE_FAILURE:
+		tf_client_complete(c, f, r->state == TF_RESPONSE_FAILURE, r->result);
+		r->result = NULL;
+		break;
+	case TF_RESPONSE_WAITING:
+	case TF_RESPONSE_PENDING:
+		complain(c, m, "ignored", "a worker does not report this state");
+		break;
+	}
+}
+
+/* A reply to an earlier attempt: its request is not the one in flight now. */
+static bool is_stale(const struct tf_flight *f, const struct tf_response *r, const struct tf_peer *peer)
+{
+	if (!f || (f->state == TF_REQUEST_WAITING && r->state != TF_RESPONSE_EVENT))
+		return true;
+	return (peer->round >= 0 && peer->round != f->round) ||
+	       (peer->action >= 0 && peer->action != (int)f->request.action);
+}
+
+static void on_response(struct tf_client *c, const struct tf_message *m)
+{
+	struct tf_response r;
+	struct tf_err err;
+	if (tf_response_parse(m->body, m->body_len, &r, &err) < 0) {
+		reject(c, m, err.message);
+		return;
+	}
+	tf_transport_settle(c->transport, m->tag, TF_ACK);
+	const struct tf_peer peer = tf_peer_parse(m->peer);
+	if (peer.worker[0])
+		tf_supervision_heard(c->supervision, &peer);
+	struct tf_flight *f = m->correlation_id ? tf_inflight_find(c->inflight, m->correlation_id) : NULL;
+	if (!m->correlation_id) {
+		c->stats.malformed++;
+		complain(c, m, "ignored", "the correlation_id property is missing");
+	} else if (is_stale(f, &r, &peer)) {
+		c->stats.stale++;
+	} else {
+		take_response(c, m, f, &r, &peer);
+	}
+	tf_response_free(&r);
+}
+
+/* Python takes application/json alone; a back end without content types has none. */
+static bool is_json(const char *content_type)
+{
+	return !content_type || !strncmp(content_type, "application/json", 16);
+}
+
+void tf_client_message(void *arg, const struct tf_message *m)
+{
+	struct tf_client *c = arg;
+	if (!c->transport)
+		return; /* stopping: not settled, so the broker keeps it */
+	if (!m->type)
+		reject(c, m, "the type property is missing");
+	else if (!is_json(m->content_type))
+		reject(c, m, "content type is not application/json");
+	else if (!strcmp(m->type, TF_TYPE_NOTIFY))
+		on_notify(c, m);
+	else if (!strcmp(m->type, TF_TYPE_RESPONSE))
+		on_response(c, m);
+	else
+		reject(c, m, "an engine takes NOTIFY and RESPONSE alone");
+}

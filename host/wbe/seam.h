@@ -1,0 +1,16 @@
+/* What engine and worker side take from outside and a test replaces: time and the transport. */
+#ifndef TF_WBE_SEAM_H
+#define TF_WBE_SEAM_H
+
+#include "base/clock.h"
+#include "transport/transport.h"
+
+struct tf_wbe_seam {
+	const struct tf_clock *clock;
+	/* Like tf_transport_open. */
+	int (*open)(struct tf_loop *loop, const struct tf_transport_config *config,
+		const struct tf_transport_events *events, void *arg, struct tf_transport **out,
+		struct tf_err *err);
+};
+
+#endif
