@@ -5,6 +5,11 @@
  * its window is full it sends NOTIFY answers unasked every 5 s to each reply_to it has work of, and
  * to tfhost engines a beat every `beat_ms`. A request it already runs or has lately answered (same
  * reply_to, correlation id, action, round) is joined or answered from the ledger, not run twice.
+ *
+ * Whatever a request asks for, it gets a final message, or is rejected as malformed, or goes back to
+ * its queue. A final message that nobody can take now (its engine's queue is gone) is offered again
+ * for a minute, then dropped with a warning. Memory is bounded: by the prefetch window for requests,
+ * by the ledger's limits for outcomes.
  */
 #ifndef TF_WBE_SERVER_H
 #define TF_WBE_SERVER_H
@@ -12,6 +17,8 @@
 #include "loop/loop.h"
 #include "pool/pool.h"
 #include "transport/transport.h"
+#include "wbe/endpoint.h"
+#include "wbe/seam.h"
 
 struct tf_server;
 
@@ -20,17 +27,25 @@ struct tf_server_config {
 	const char *topic; /* required */
 	struct tf_pool_config pool;
 	uint64_t beat_ms; /* 0: 500 */
+			  /* transport.prefetch 0: as many as there are slots */
 };
 
 struct tf_server_stats {
-	uint64_t requests, succeeded, failed, malformed, joined, answered_from_ledger, probes;
+	uint64_t requests;                     /* accepted as new work */
+	uint64_t succeeded, failed;            /* of them, when their final message was delivered */
+	uint64_t dropped;                      /* final messages that nobody took */
+	uint64_t malformed;                    /* messages rejected */
+	uint64_t joined, answered_from_ledger; /* requests that came again */
+	uint64_t probes;                       /* answered */
+	uint64_t events_dropped;               /* events of tasks that could not be sent */
 	unsigned slots, busy;
 };
 
 struct tf_server_events {
 	/* Scripts loaded and serving (names: class names), or err: nothing can be served. */
 	void (*ready)(void *arg, char *const *names, size_t count, const struct tf_err *err);
-	/* Drained after tf_server_drain, or broken beyond repair (err). The owner then deletes it. */
+	/* Drained after tf_server_drain, or broken beyond repair (err). The owner then deletes it, in
+	 * this callback or later. */
 	void (*stopped)(void *arg, const struct tf_err *err);
 };
 
@@ -40,6 +55,12 @@ int tf_server_new(struct tf_loop *loop, const struct tf_server_config *config,
 void tf_server_drain(struct tf_server *s);
 void tf_server_stats(const struct tf_server *s, struct tf_server_stats *out);
 const char *tf_server_uuid(const struct tf_server *s);
+/* The same with time, transport and pool handed in. */
+int tf_server_new_with(struct tf_loop *loop, const struct tf_server_config *config,
+	const struct tf_wbe_seam *seam, const struct tf_endpoint_ops *endpoint,
+	const struct tf_server_events *events, void *arg, struct tf_server **out, struct tf_err *err);
+/* Do what is due now. A timer on the loop calls it; so does a test that steps the clock. */
+void tf_server_tick(struct tf_server *s);
 /* Gives up at once: running slots are killed, their requests requeued. */
 void tf_server_delete(struct tf_server *s);
 

@@ -1,0 +1,207 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "protocol/failure.h"
+#include "wbe/service.h"
+
+#define ID_TEXT 17 /* 16 hex digits and NUL */
+
+static const char *id_text(uint64_t id, char out[ID_TEXT])
+{
+	snprintf(out, ID_TEXT, "%" PRIx64, id);
+	return out;
+}
+
+/* ---- engines */
+
+static struct tf_engine_peer *engine_ref(struct tf_server *s, const char *reply_to, bool tfhost)
+{
+	struct tf_engine_peer *e = tf_map_get(s->engines_by_topic, reply_to);
+	if (!e) {
+		e = TF_NEW(struct tf_engine_peer);
+		e->reply_to = tf_strdup(reply_to);
+		tf_map_set(s->engines_by_topic, reply_to, e);
+		TAILQ_INSERT_TAIL(&s->engines, e, link);
+	}
+	e->tfhost = tfhost;
+	e->jobs++;
+	return e;
+}
+
+static void engine_unref(struct tf_server *s, struct tf_engine_peer *e)
+{
+	if (--e->jobs)
+		return;
+	TAILQ_REMOVE(&s->engines, e, link);
+	tf_map_remove(s->engines_by_topic, e->reply_to);
+	free(e->reply_to);
+	free(e);
+}
+
+/* ---- the table */
+
+struct tf_job *tf_job_new(struct tf_server *s, const struct tf_message *m, const char *key,
+	const struct tf_peer *peer, struct tf_request *r)
+{
+	char text[ID_TEXT];
+	struct tf_job *j = TF_NEW(struct tf_job);
+	j->id = ++s->last_id;
+	j->key = tf_strdup(key);
+	j->engine = engine_ref(s, m->reply_to, peer->present);
+	j->correlation_id = tf_strdup(m->correlation_id);
+	j->peer = *peer;
+	j->action = r->action;
+	j->task_name = tf_strdup(r->task_name);
+	j->request = *r;
+	*r = (struct tf_request){0};
+	j->state = TF_JOB_SUBMITTED; /* until it is told to wait */
+	j->tag = m->tag;
+	j->tag_live = true;
+	s->live_tags++;
+	tf_map_set(s->by_id, id_text(j->id, text), j);
+	tf_map_set(s->by_key, j->key, j);
+	TAILQ_INSERT_TAIL(&s->jobs, j, all);
+	tf_service_arm(s, TF_SERVICE_ATTENTION_MS);
+	return j;
+}
+
+static void settle(struct tf_server *s, struct tf_job *j, enum tf_settle how)
+{
+	if (!j->tag_live)
+		return;
+	j->tag_live = false;
+	s->live_tags--;
+	tf_transport_settle(s->transport, j->tag, how);
+}
+
+static void leave_lists(struct tf_server *s, struct tf_job *j)
+{
+	if (j->state == TF_JOB_QUEUED)
+		TAILQ_REMOVE(&s->queued, j, list);
+	else if (j->retrying)
+		TAILQ_REMOVE(&s->retry, j, list);
+	j->retrying = false;
+}
+
+void tf_job_delete(struct tf_server *s, struct tf_job *j, enum tf_settle how)
+{
+	char text[ID_TEXT];
+	leave_lists(s, j);
+	settle(s, j, how);
+	TAILQ_REMOVE(&s->jobs, j, all);
+	tf_map_remove(s->by_id, id_text(j->id, text));
+	if (tf_map_get(s->by_key, j->key) == j)
+		tf_map_remove(s->by_key, j->key);
+	engine_unref(s, j->engine);
+	tf_request_free(&j->request);
+	tf_buf_free(&j->final);
+	free(j->key);
+	free(j->correlation_id);
+	free(j->task_name);
+	free(j);
+	if (s->draining && TAILQ_EMPTY(&s->jobs))
+		tf_service_arm(s, 0);
+}
+
+struct tf_job *tf_job_find(const struct tf_server *s, uint64_t id)
+{
+	char text[ID_TEXT];
+	return tf_map_get(s->by_id, id_text(id, text));
+}
+
+/* ---- the way of a job */
+
+void tf_job_enqueue(struct tf_server *s, struct tf_job *j)
+{
+	j->state = TF_JOB_QUEUED;
+	TAILQ_INSERT_TAIL(&s->queued, j, list);
+	tf_jobs_pump(s);
+}
+
+void tf_jobs_pump(struct tf_server *s)
+{
+	struct tf_job *j;
+	while ((j = TAILQ_FIRST(&s->queued)) != NULL && s->endpoint.ops->free_slots(s->endpoint.pool) > 0) {
+		struct tf_err err;
+		int rc = s->endpoint.ops->submit(s->endpoint.pool, j->id, &j->request, &err);
+		if (rc == TF_EAGAIN)
+			return;
+		leave_lists(s, j);
+		j->state = TF_JOB_SUBMITTED;
+		tf_request_free(&j->request);
+		if (rc < 0)
+			tf_job_finish(s, j, true,
+				tf_failure_format(tf_types_value_error, "task '%s' could not be started: %s",
+					j->task_name, err.message));
+	}
+}
+
+void tf_job_join(struct tf_server *s, struct tf_job *j, uint64_t tag)
+{
+	if (j->tag_live) { /* one delivery is enough to keep the request safe */
+		tf_transport_settle(s->transport, tag, TF_ACK);
+		return;
+	}
+	j->tag = tag;
+	j->tag_live = true;
+	s->live_tags++;
+}
+
+/* What may be sent as the outcome; another failure in place of what may not. */
+static struct tf_value *fit_to_send(const struct tf_job *j, bool *failed, struct tf_value *result)
+{
+	struct tf_err err;
+	struct tf_json json = tf_value_json(result);
+	struct tf_value *fit = NULL;
+
+	if (*failed &&
+		(tf_failure_check_schema(json, &err) < 0 || tf_failure_check_reconstruct(json, &err) < 0))
+		fit = tf_failure_format(tf_types_type_error, "task '%s' failed without a proper failure: %s",
+			j->task_name, err.message);
+	else if (tf_message_check_value(json, &err) < 0)
+		fit = tf_failure_format(tf_types_value_error, "the result of task '%s' cannot be sent: %s",
+			j->task_name, err.message);
+	if (!fit)
+		return result;
+	*failed = true;
+	tf_value_unref(result);
+	return fit;
+}
+
+void tf_job_finish(struct tf_server *s, struct tf_job *j, bool failed, struct tf_value *result)
+{
+	TF_ASSERT(j->state != TF_JOB_QUEUED && j->state != TF_JOB_FINISHED);
+	result = fit_to_send(j, &failed, result);
+	if (!failed && j->state == TF_JOB_SUBMITTED)
+		tf_reply_running(s, j); /* never a success that was not running: PROTOCOL.md 11.2 */
+	j->state = TF_JOB_FINISHED;
+	j->failed = failed;
+	j->finished_at = tf_pace_ms(&s->pace);
+	const struct tf_response final = {
+		.state = failed ? TF_RESPONSE_FAILURE : TF_RESPONSE_SUCCESS, .result = result};
+	tf_response_write(&final, &j->final);
+	tf_value_unref(result);
+	tf_request_free(&j->request);
+	tf_reply_final(s, j);
+}
+
+void tf_jobs_disconnected(struct tf_server *s)
+{
+	struct tf_job *j, *next;
+	struct tf_held *h;
+	for (j = TAILQ_FIRST(&s->jobs); j; j = next) {
+		next = TAILQ_NEXT(j, all);
+		if (j->tag_live)
+			s->live_tags--;
+		j->tag_live = false;
+		if (j->state == TF_JOB_QUEUED)
+			tf_job_delete(s, j, TF_REQUEUE);
+	}
+	while ((h = TAILQ_FIRST(&s->held)) != NULL) {
+		TAILQ_REMOVE(&s->held, h, link);
+		free(h);
+	}
+}

@@ -1,0 +1,216 @@
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "protocol/failure.h"
+#include "wbe/service.h"
+
+/* A final message that nobody takes is offered again so often, and given up after so long. */
+#define RETRY_MS 1000
+#define GIVE_UP_MS 60000
+/* Next try after the transport's queue was full. */
+#define CLOGGED_MS 100
+/* Unasked NOTIFY answers while the window is full: as often as engines probe. */
+#define ANSWER_MS 5000
+
+/* ---- sending */
+
+static int send(
+	struct tf_server *s, struct tf_job *j, const struct tf_buf *body, uint64_t id, struct tf_err *err)
+{
+	char header[TF_PEER_MAX];
+	struct tf_peer peer = s->self;
+	peer.round = j->peer.round;
+	peer.dispatch = j->peer.dispatch;
+	peer.action = (int)j->action;
+	const struct tf_message m = {.topic = j->engine->reply_to,
+		.type = TF_TYPE_RESPONSE,
+		.correlation_id = j->correlation_id,
+		.peer = j->peer.present ? tf_peer_write(&peer, header) : NULL,
+		.body = body->data,
+		.body_len = body->len};
+	return tf_transport_publish(s->transport, &m, 0, id, err);
+}
+
+static int send_running(struct tf_server *s, struct tf_job *j, struct tf_err *err)
+{
+	const struct tf_response running = {.state = TF_RESPONSE_RUNNING};
+	tf_buf_reset(&s->scratch);
+	tf_response_write(&running, &s->scratch);
+	int rc = send(s, j, &s->scratch, 0, err);
+	j->running_owed = rc == TF_EAGAIN;
+	return rc;
+}
+
+void tf_reply_running(struct tf_server *s, struct tf_job *j)
+{
+	struct tf_err err;
+	if (send_running(s, j, &err) < 0)
+		tf_warn("worker", "could not tell topic '%s' that task '%s' runs: %s", j->engine->reply_to,
+			j->task_name, err.message);
+}
+
+void tf_reply_event(struct tf_server *s, struct tf_job *j, const char *type, struct tf_value *details)
+{
+	struct tf_err err;
+	uint64_t left_out;
+	const struct tf_response event = {
+		.state = TF_RESPONSE_EVENT, .event_type = (char *)type, .details = details};
+	int rc = tf_json_type(tf_value_json(details)) == TF_JSON_OBJECT
+			 ? tf_message_check_value(tf_value_json(details), &err)
+			 : tf_err_set(&err, TF_EINVAL, "its details are not an object");
+	if (rc == 0) {
+		tf_buf_reset(&s->scratch);
+		tf_response_write(&event, &s->scratch);
+		rc = send(s, j, &s->scratch, 0, &err);
+	}
+	if (rc == 0)
+		return;
+	s->stats.events_dropped++;
+	if (tf_throttle_allows(&s->throttle, tf_clock_ms(&s->pace.clock), &left_out))
+		tf_warn("worker", "event '%.64s' of task '%s' is not sent: %s", type, j->task_name,
+			err.message);
+}
+
+/* ---- the final message */
+
+static void try_later(struct tf_server *s, struct tf_job *j, uint64_t ms)
+{
+	if (!j->retrying)
+		TAILQ_INSERT_TAIL(&s->retry, j, list);
+	j->retrying = true;
+	j->retry_at = tf_pace_ms(&s->pace) + ms;
+	tf_service_arm(s, ms);
+}
+
+static void remember(struct tf_server *s, struct tf_job *j)
+{
+	tf_ledger_put(s->ledger, j->key, j->final.data, j->final.len);
+}
+
+static void give_up(struct tf_server *s, struct tf_job *j, const char *why)
+{
+	tf_warn("worker", "the outcome of task '%s' for topic '%s' (correlation id %s) is dropped: %s",
+		j->task_name, j->engine->reply_to, j->correlation_id, why);
+	s->stats.dropped++;
+	remember(s, j);
+	tf_job_delete(s, j, TF_ACK);
+}
+
+void tf_reply_final(struct tf_server *s, struct tf_job *j)
+{
+	struct tf_err err;
+	int rc = j->running_owed ? send_running(s, j, &err) : 0;
+	if (rc == 0)
+		rc = send(s, j, &j->final, j->id, &err);
+	if (rc == TF_ELIMIT) { /* say so, instead of what does not fit */
+		struct tf_value *why =
+			tf_failure_format(tf_types_value_error, "the %s of task '%s' cannot be sent: %s",
+				j->failed ? "failure" : "result", j->task_name, err.message);
+		const struct tf_response failure = {.state = TF_RESPONSE_FAILURE, .result = why};
+		tf_buf_free(&j->final);
+		tf_response_write(&failure, &j->final);
+		tf_value_unref(why);
+		j->failed = true;
+		rc = send(s, j, &j->final, j->id, &err);
+	}
+	if (rc == TF_EAGAIN)
+		try_later(s, j, CLOGGED_MS);
+	else if (rc < 0)
+		give_up(s, j, err.message);
+}
+
+void tf_reply_published(void *arg, uint64_t id, enum tf_publish_status status, const struct tf_err *err)
+{
+	struct tf_server *s = arg;
+	struct tf_job *j = tf_job_find(s, id);
+	if (!j)
+		return;
+	if (status == TF_PUBLISHED) {
+		if (j->from_ledger)
+			s->stats.answered_from_ledger++;
+		else if (j->failed)
+			s->stats.failed++;
+		else
+			s->stats.succeeded++;
+		remember(s, j);
+		tf_job_delete(s, j, TF_ACK);
+	} else if (tf_pace_ms(&s->pace) - j->finished_at < GIVE_UP_MS) {
+		try_later(s, j, RETRY_MS);
+	} else {
+		give_up(s, j, err ? err->message : "no engine reads this topic any more");
+	}
+}
+
+void tf_reply_retry(struct tf_server *s)
+{
+	uint64_t now = tf_pace_ms(&s->pace);
+	struct tf_job *j, *next;
+	struct tf_jobs due = TAILQ_HEAD_INITIALIZER(due);
+	for (j = TAILQ_FIRST(&s->retry); j; j = next) {
+		next = TAILQ_NEXT(j, list);
+		if (j->retry_at > now)
+			continue;
+		TAILQ_REMOVE(&s->retry, j, list);
+		j->retrying = false;
+		TAILQ_INSERT_TAIL(&due, j, list);
+	}
+	while ((j = TAILQ_FIRST(&due)) != NULL) {
+		TAILQ_REMOVE(&due, j, list);
+		tf_reply_final(s, j);
+	}
+}
+
+/* ---- NOTIFY */
+
+void tf_reply_notify(struct tf_server *s, const char *reply_to, bool tfhost)
+{
+	char header[TF_PEER_MAX];
+	struct tf_err err;
+	const struct tf_message m = {.topic = reply_to,
+		.type = TF_TYPE_NOTIFY,
+		.peer = tfhost ? tf_peer_write(&s->self, header) : NULL,
+		.body = s->answer.data,
+		.body_len = s->answer.len};
+	if (tf_transport_publish(s->transport, &m, 0, 0, &err) < 0)
+		tf_debug("worker", "no NOTIFY answer to topic '%s': %s", reply_to, err.message);
+}
+
+void tf_reply_beats(struct tf_server *s)
+{
+	const struct tf_engine_peer *e;
+	uint64_t now = tf_pace_ms(&s->pace);
+	if (!tf_transport_is_up(s->transport) || s->answer.len == 0)
+		return;
+	bool beat = now >= s->beat_at, answer = now >= s->answer_at && s->live_tags >= s->prefetch;
+	if (beat)
+		s->beat_at = now + s->beat_ms;
+	if (answer)
+		s->answer_at = now + ANSWER_MS;
+	TAILQ_FOREACH(e, &s->engines, link)
+	{
+		if (e->tfhost ? beat : answer)
+			tf_reply_notify(s, e->reply_to, e->tfhost);
+	}
+}
+
+static uint64_t sooner(uint64_t ms, uint64_t due, uint64_t now)
+{
+	uint64_t in = due > now ? due - now : 0;
+	return in < ms ? in : ms;
+}
+
+uint64_t tf_reply_next(const struct tf_server *s, uint64_t ms)
+{
+	const struct tf_job *j;
+	uint64_t now = tf_pace_ms(&s->pace);
+	if (!tf_transport_is_up(s->transport))
+		return ms;
+	TAILQ_FOREACH(j, &s->retry, list)
+	ms = sooner(ms, j->retry_at, now);
+	if (!TAILQ_EMPTY(&s->engines))
+		ms = sooner(ms, s->beat_at, now);
+	if (s->live_tags >= s->prefetch)
+		ms = sooner(ms, s->answer_at, now);
+	return ms;
+}

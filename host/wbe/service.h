@@ -1,0 +1,153 @@
+/* The worker side, inside: what server.c (life and interface), intake.c (messages that come in),
+ * reply.c (messages that go out) and jobs.c (requests that have no delivered outcome yet) share. Not
+ * for others.
+ *
+ * A job is one request that this worker took: waiting for a slot, in a slot, running (the task was
+ * built), or finished, when its final message is on its way. It is over when the broker has that.
+ */
+#ifndef TF_WBE_SERVICE_H
+#define TF_WBE_SERVICE_H
+
+#include <sys/queue.h>
+
+#include "base/buf.h"
+#include "base/map.h"
+#include "protocol/peer.h"
+#include "wbe/digest.h"
+#include "wbe/ledger.h"
+#include "wbe/pace.h"
+#include "wbe/server.h"
+#include "wbe/throttle.h"
+
+/* Longest sleep while there are jobs: see TF_PACE_STEP_MS. */
+#define TF_SERVICE_ATTENTION_MS (TF_PACE_STEP_MS / 2)
+
+/* An engine that work is done for. */
+struct tf_engine_peer {
+	TAILQ_ENTRY(tf_engine_peer) link;
+	char *reply_to; /* owned */
+	bool tfhost;
+	size_t jobs;
+};
+
+#define TF_JOB_STATES(X) X(QUEUED) X(SUBMITTED) X(RUNNING) X(FINISHED)
+enum tf_job_state {
+#define X(name) TF_JOB_##name,
+	TF_JOB_STATES(X)
+#undef X
+};
+
+struct tf_job {
+	TAILQ_ENTRY(tf_job) all;
+	TAILQ_ENTRY(tf_job) list;      /* of `queued` while QUEUED, of `retry` while retrying */
+	uint64_t id;                   /* for the pool, and of the final message's publish */
+	char *key;                     /* owned; what makes a repetition of it one */
+	struct tf_engine_peer *engine; /* borrowed */
+	char *correlation_id;          /* owned */
+	struct tf_peer peer;           /* what the request's header said */
+	enum tf_action action;
+	char *task_name; /* owned */
+	uint64_t tag;
+	bool tag_live; /* to be settled; not so once its connection is lost */
+	enum tf_job_state state;
+	struct tf_request request; /* owned; empty once in a slot */
+	bool from_ledger;
+	bool running_owed; /* RUNNING could not be sent yet: it goes before the final message */
+	/* FINISHED: */
+	bool failed;
+	struct tf_buf final;  /* body */
+	uint64_t finished_at; /* paced */
+	bool retrying;        /* in `retry` */
+	uint64_t retry_at;    /* paced */
+};
+TAILQ_HEAD(tf_jobs, tf_job);
+
+struct tf_held { /* a message that came while draining */
+	TAILQ_ENTRY(tf_held) link;
+	uint64_t tag;
+};
+
+struct tf_server {
+	struct tf_loop *loop; /* borrowed */
+	struct tf_server_events events;
+	void *arg;
+	char *topic;         /* owned */
+	struct tf_peer self; /* uuid, host, pid */
+	uint64_t beat_ms;
+	unsigned prefetch, slots;
+
+	struct tf_transport *transport; /* owned */
+	struct tf_endpoint endpoint;
+	struct tf_timer *timer; /* owned */
+	uint64_t armed;         /* when the timer fires; UINT64_MAX: not armed */
+	struct tf_pace pace;
+
+	struct tf_map *classes; /* names served */
+	struct tf_buf answer;   /* body of a NOTIFY answer; empty before the pool is ready */
+	bool consuming;
+
+	struct tf_jobs jobs, queued, retry;
+	struct tf_map *by_id;  /* id in hex -> job */
+	struct tf_map *by_key; /* the latest job of a key */
+	uint64_t last_id;
+	size_t live_tags; /* jobs with one */
+	TAILQ_HEAD(, tf_engine_peer) engines;
+	struct tf_map *engines_by_topic;
+	struct tf_ledger *ledger; /* owned */
+	struct tf_digest_key digest_key;
+
+	uint64_t beat_at, answer_at; /* paced */
+	bool draining;
+	TAILQ_HEAD(, tf_held) held;
+	uint64_t release_at;               /* paced; when to give back what is held */
+	uint64_t offline_since;            /* while draining without a connection */
+	bool report_ready, report_stopped; /* calls to the owner that are due */
+	bool stopped;
+	struct tf_err ready_err, stopped_err; /* code 0: none */
+	char **names;                         /* owned; NULL-terminated */
+
+	struct tf_buf scratch;
+	struct tf_throttle throttle;
+	struct tf_server_stats stats;
+};
+
+/* server.c */
+void tf_service_arm(struct tf_server *s, uint64_t ms);
+
+/* jobs.c */
+/* A new job that waits for nothing yet; takes `r` over. */
+struct tf_job *tf_job_new(struct tf_server *s, const struct tf_message *m, const char *key,
+	const struct tf_peer *peer, struct tf_request *r);
+/* Forget it, its tag settled. */
+void tf_job_delete(struct tf_server *s, struct tf_job *j, enum tf_settle how);
+struct tf_job *tf_job_find(const struct tf_server *s, uint64_t id);
+/* Wait for a slot. */
+void tf_job_enqueue(struct tf_server *s, struct tf_job *j);
+/* Hand waiting jobs to free slots. */
+void tf_jobs_pump(struct tf_server *s);
+/* Adopt the delivery `tag` of the same request. */
+void tf_job_join(struct tf_server *s, struct tf_job *j, uint64_t tag);
+/* The outcome of `j`: composes the final message and sends it. Takes over `result`. */
+void tf_job_finish(struct tf_server *s, struct tf_job *j, bool failed, struct tf_value *result);
+/* A connection was lost: its tags are void, what waited is the broker's again. */
+void tf_jobs_disconnected(struct tf_server *s);
+
+/* intake.c */
+void tf_service_message(void *arg, const struct tf_message *m);
+
+/* reply.c */
+void tf_reply_running(struct tf_server *s, struct tf_job *j);
+void tf_reply_event(struct tf_server *s, struct tf_job *j, const char *type, struct tf_value *details);
+/* Send the final message of `j`, whose `final` is composed; on trouble it will be tried again. */
+void tf_reply_final(struct tf_server *s, struct tf_job *j);
+void tf_reply_published(void *arg, uint64_t id, enum tf_publish_status status, const struct tf_err *err);
+/* Try again what is due. */
+void tf_reply_retry(struct tf_server *s);
+/* A NOTIFY answer to this topic, with our header for a tfhost engine. */
+void tf_reply_notify(struct tf_server *s, const char *reply_to, bool tfhost);
+/* Beats, and unasked answers while the window is full. */
+void tf_reply_beats(struct tf_server *s);
+/* Milliseconds until something of this is due; at most `ms`. */
+uint64_t tf_reply_next(const struct tf_server *s, uint64_t ms);
+
+#endif
