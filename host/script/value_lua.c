@@ -235,43 +235,46 @@ TF_RAISES static void value_push_string(lua_State *L, struct value_job *job, con
 	lua_pushlstring(L, job->scratch.len ? job->scratch.data : "", job->scratch.len);
 }
 
-TF_RAISES static void value_push(
-	lua_State *L, struct value_job *job, const struct value_place *at, struct tf_json v);
+TF_RAISES static void value_push(lua_State *L, struct value_job *job, const struct value_place *at,
+	struct tf_json v, struct tf_json_iter *outer);
 
+/* Leaves `it` at the end of the container. */
 TF_RAISES static void value_push_container(
-	lua_State *L, struct value_job *job, const struct value_place *at, struct tf_json v)
+	lua_State *L, struct value_job *job, const struct value_place *at, struct tf_json_iter *it)
 {
 	if (at->depth >= TF_JSON_MAX_DEPTH)
 		value_refuse(L, job, at, TF_ELIMIT, "nested deeper than %d", TF_JSON_MAX_DEPTH);
 	luaL_checkstack(L, 8, job->what);
-	struct tf_json_iter it = tf_json_iter(v);
 	struct value_place in = {.up = at, .depth = at->depth + 1};
 	struct tf_json key, val;
 	lua_newtable(L); /* table */
-	if (it.object) {
-		while (tf_json_next(&it, &key, &val)) {
+	if (it->object) {
+		while (tf_json_step(it, &key, &val)) {
 			in.key = key.text + 1;
 			in.key_len = key.len - 2;
 			value_push_string(L, job, &in, key, "key"); /* table, key */
-			value_push(L, job, &in, val);               /* table, key, value */
+			value_push(L, job, &in, val, it);           /* table, key, value */
 			lua_rawset(L, -3);
 		}
 		return;
 	}
 	lua_pushvalue(L, job->marker);
 	lua_setmetatable(L, -2);
-	while (tf_json_next(&it, &key, &val)) {
+	while (tf_json_step(it, &key, &val)) {
 		in.index++;
 		if (in.index > INT32_MAX)
 			value_refuse(L, job, at, TF_ELIMIT, "list too long");
-		value_push(L, job, &in, val); /* table, value */
+		value_push(L, job, &in, val, it); /* table, value */
 		lua_rawseti(L, -2, (int)in.index);
 	}
 }
 
-TF_RAISES static void value_push(
-	lua_State *L, struct value_job *job, const struct value_place *at, struct tf_json v)
+/* v is what the last step of `outer` found (NULL: the whole text). Steps read every byte once,
+ * however deep it lies. */
+TF_RAISES static void value_push(lua_State *L, struct value_job *job, const struct value_place *at,
+	struct tf_json v, struct tf_json_iter *outer)
 {
+	struct tf_json_iter it;
 	double d = 0;
 	switch (tf_json_type(v)) {
 	case TF_JSON_NULL:
@@ -293,7 +296,10 @@ TF_RAISES static void value_push(
 		return;
 	case TF_JSON_ARRAY:
 	case TF_JSON_OBJECT:
-		value_push_container(L, job, at, v);
+		it = outer ? tf_json_enter(outer) : tf_json_iter(v);
+		value_push_container(L, job, at, &it);
+		if (outer)
+			tf_json_leave(outer, &it);
 		return;
 	}
 }
@@ -304,7 +310,7 @@ TF_RAISES static int value_decode(lua_State *L)
 	struct value_place root = {0};
 	value_registry(L, &value_key_marker);
 	job->marker = lua_gettop(L);
-	value_push(L, job, &root, job->json);
+	value_push(L, job, &root, job->json, NULL);
 	return 1;
 }
 
