@@ -20,6 +20,7 @@ enum {
 	FAILURE_MAX_TYPES = 32,    /* length of exc_type_names */
 	FAILURE_MAX_CAUSES = 16,   /* of one failure */
 	FAILURE_MAX_NESTING = 6,   /* each link of a chain doubles its size (PROTOCOL.md 4) */
+	FAILURE_MAX_ALL = 128,     /* causes in one dict, at whatever depth: one may be its own cause */
 	FAILURE_MAX_FRAMES = 40,   /* printed at each end of a stack */
 	FAILURE_MAX_SOURCE = 1000, /* bytes of a source line */
 };
@@ -33,9 +34,11 @@ struct failure_parts {
 	struct tf_buf causes;  /* inside of the array */
 	unsigned cause_count;
 	unsigned nesting;
+	unsigned *budget; /* causes that may still be added */
 };
 
-static struct tf_value *failure_convert(lua_State *L, int index, const char *traceback, unsigned nesting);
+static struct tf_value *failure_convert(
+	lua_State *L, int index, const char *traceback, unsigned nesting, unsigned *budget);
 
 /* Append the bytes at the top of the stack, if a string; pops it. True if it was one. */
 static bool failure_take_string(lua_State *L, struct tf_buf *out)
@@ -132,13 +135,14 @@ TF_RAISES static void failure_take_causes(lua_State *L, int index, struct failur
 {
 	luaL_checkstack(L, 6, "failure");
 	lua_getfield(L, index, "causes"); /* causes */
-	for (int i = 1; lua_istable(L, -1) && p->cause_count < FAILURE_MAX_CAUSES; i++) {
+	for (int i = 1; lua_istable(L, -1) && p->cause_count < FAILURE_MAX_CAUSES && *p->budget; i++) {
 		lua_rawgeti(L, -1, i); /* causes, cause */
 		if (lua_isnil(L, -1)) {
 			lua_pop(L, 1);
 			break;
 		}
-		struct tf_value *cause = failure_convert(L, -1, NULL, p->nesting + 1);
+		(*p->budget)--;
+		struct tf_value *cause = failure_convert(L, -1, NULL, p->nesting + 1, p->budget);
 		tf_buf_printf(&p->causes, "%s%s", p->causes.len ? ", " : "", tf_value_text(cause));
 		tf_value_unref(cause);
 		p->cause_count++;
@@ -196,9 +200,10 @@ static struct tf_value *failure_build(struct failure_parts *p, const char *trace
 	return v;
 }
 
-static struct tf_value *failure_convert(lua_State *L, int index, const char *traceback, unsigned nesting)
+static struct tf_value *failure_convert(
+	lua_State *L, int index, const char *traceback, unsigned nesting, unsigned *budget)
 {
-	struct failure_parts p = {.nesting = nesting};
+	struct failure_parts p = {.nesting = nesting, .budget = budget};
 	int top = lua_gettop(L);
 	if (index < 0)
 		index = top + 1 + index;
@@ -227,7 +232,8 @@ static struct tf_value *failure_convert(lua_State *L, int index, const char *tra
 
 struct tf_value *tf_failure_lua(struct lua_State *L, int index, const char *traceback)
 {
-	return failure_convert(L, index, traceback, 0);
+	unsigned budget = FAILURE_MAX_ALL;
+	return failure_convert(L, index, traceback, 0, &budget);
 }
 
 /* Append line `wanted` of a script, without its indentation. Scripts are small; a failure is rare. */

@@ -19,7 +19,7 @@
 #include "script/modules.h"
 #include "script/value_lua.h"
 
-/* Registry: module name -> path of the file that was loaded by path. */
+/* Registry: module name -> path of the file that was loaded by path; "" for names that are ours. */
 #define STATE_FILES "tfhost.files"
 
 static const struct luaL_Reg state_modules[] = {
@@ -97,13 +97,36 @@ TF_RAISES static void state_set_path(lua_State *L, const char *field, const char
 	lua_pop(L, 1);              /* package */
 }
 
+/* No script may take the name of a standard module or of one of the library. */
+TF_RAISES static void state_reserve_names(lua_State *L)
+{
+	lua_newtable(L); /* files */
+	lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+	lua_pushnil(L);
+	while (lua_next(L, -2)) { /* files, loaded, name, module */
+		lua_pop(L, 1);
+		lua_pushvalue(L, -1);
+		lua_pushliteral(L, "");
+		lua_rawset(L, -5);
+	}
+	lua_pop(L, 1); /* files */
+	for (const struct luaL_Reg *m = state_modules; m->name; m++) {
+		lua_pushliteral(L, "");
+		lua_setfield(L, -2, m->name);
+	}
+	for (const struct tf_embed *m = tf_embed_modules; m->name; m++) {
+		lua_pushliteral(L, "");
+		lua_setfield(L, -2, m->name);
+	}
+	lua_setfield(L, LUA_REGISTRYINDEX, STATE_FILES);
+}
+
 TF_RAISES static int state_open(lua_State *L)
 {
 	const char *lua_dir = lua_touserdata(L, 1);
 	luaL_openlibs(L);
 	tf_value_lua_open(L);
-	lua_newtable(L);
-	lua_setfield(L, LUA_REGISTRYINDEX, STATE_FILES);
+	state_reserve_names(L);
 	lua_getglobal(L, "package");    /* package */
 	lua_getfield(L, -1, "preload"); /* package, preload */
 	for (const struct luaL_Reg *m = state_modules; m->name; m++) {
@@ -246,23 +269,24 @@ TF_RAISES static bool state_is_loaded_from(lua_State *L, const struct state_refe
 TF_RAISES static void state_prepare_file(lua_State *L, const struct state_reference *ref)
 {
 	int top = lua_gettop(L);
-	lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
-	lua_getfield(L, -1, ref->module); /* loaded, module */
-	if (lua_toboolean(L, -1)) {
-		if (!state_is_loaded_from(L, ref))
-			luaL_error(L, "%s: another module named '%s' is loaded; give the file another name",
-				ref->path, ref->module);
-		lua_settop(L, top);
-		return;
-	}
 	lua_getfield(L, LUA_REGISTRYINDEX, STATE_FILES);
-	lua_pushstring(L, ref->path);
-	lua_setfield(L, -2, ref->module);
-	lua_getglobal(L, "package");
-	lua_getfield(L, -1, "preload"); /* ..., preload */
-	if (luaL_loadfile(L, ref->path))
-		lua_error(L);
-	lua_setfield(L, -2, ref->module);
+	lua_getfield(L, -1, ref->module); /* files, path */
+	bool taken = lua_isstring(L, -1) && !*lua_tostring(L, -1);
+	lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+	lua_getfield(L, -1, ref->module); /* files, path, loaded, module */
+	bool loaded = lua_toboolean(L, -1);
+	if (taken || (loaded && !state_is_loaded_from(L, ref)))
+		luaL_error(L, "%s: another module is named '%s'; give the file another name", ref->path,
+			ref->module);
+	if (!loaded) {
+		lua_getglobal(L, "package");
+		lua_getfield(L, -1, "preload"); /* ..., preload */
+		if (luaL_loadfile(L, ref->path))
+			lua_error(L);
+		lua_setfield(L, -2, ref->module);
+		lua_pushstring(L, ref->path);
+		lua_setfield(L, top + 1, ref->module);
+	}
 	lua_settop(L, top);
 }
 

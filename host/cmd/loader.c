@@ -1,0 +1,29 @@
+/* `tfhost loader REFERENCE...`: what a worker runs to load its scripts and fork slots (pool.h). Not for people:
+ * it speaks on the descriptor that the supervisor left at TF_LOADER_FD. */
+#include <fcntl.h>
+#include <stdio.h>
+
+#include "cmd/command.h"
+#include "pool/pool.h"
+#include "script/state.h"
+#include "script/task_runner.h"
+
+int tf_cmd_loader(int argc, char **argv)
+{
+	struct lua_State *L = NULL;
+	struct tf_err err;
+	if (argc < 2 || fcntl(TF_LOADER_FD, F_GETFD) < 0) {
+		fprintf(stderr, "%s: this command is started by `tfhost worker`, not by hand\n", argv[0]);
+		return TF_EXIT_USAGE;
+	}
+	fcntl(TF_LOADER_FD, F_SETFD, FD_CLOEXEC); /* programs that scripts start must not hold it */
+	if (tf_state_new(NULL, &L, &err) < 0) {
+		fprintf(stderr, "%s: %s\n", argv[0], err.message);
+		return TF_EXIT_ERROR;
+	}
+	struct tf_task_runner *runner = tf_task_runner_new(L, argv + 1, (size_t)argc - 1);
+	int code = tf_loader_main(TF_LOADER_FD, tf_task_runner_get(runner));
+	tf_task_runner_delete(runner);
+	tf_state_delete(L);
+	return code;
+}
