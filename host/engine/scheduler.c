@@ -160,14 +160,15 @@ void tf_scheduler_ready(struct tf_scheduler *s, unsigned atom)
 	push(&s->ready, atom);
 }
 
-/* Bring the settled flag of `node` up to date, and through it those of the nodes after it. */
+/* Bring the settled flag of `node` up to date, and through it those of the nodes after it: in order of
+ * distance, so that deciders near the start are asked first. */
 static void update_settled(struct tf_scheduler *s, uint32_t node)
 {
 	const struct tf_graph *g = s->g;
 	s->work.count = 0;
 	push(&s->work, node);
-	while (s->work.count) {
-		uint32_t n = s->work.items[--s->work.count];
+	for (size_t i = 0; i < s->work.count; i++) {
+		uint32_t n = s->work.items[i];
 		bool settled = s->unsettled[n] == 0 && settled_itself(s, n);
 		if (settled == !!(s->flags[n] & SETTLED))
 			continue;

@@ -192,7 +192,8 @@ static int add_flow(struct fixture *f, struct json_object *o)
 							       : add_atom(f->graph, child, false);
 	}
 	if (pattern == TF_GRAPH) {
-		link_symbols(f->graph, children, ids);
+		if (!json_object_object_get_ex(o, "auto", &retry) || json_object_get_boolean(retry))
+			link_symbols(f->graph, children, ids);
 		link_by_hand(f, o, children, ids);
 	}
 	free(ids);
@@ -326,10 +327,13 @@ static struct tf_value *retry_execute(void *arg, const struct tf_retry_call *c, 
 		return tf_value_null();
 	struct json_object *rest = remaining(f, c);
 	*failed = json_object_array_length(rest) == 0;
-	struct tf_value *v =
-		*failed ? tf_failure_format(tf_types_not_found, "No elements left in collection of iterable"
-								" retry controller")
-			: value_of(json_object_array_get_idx(rest, 0));
+	struct tf_value *v;
+	if (*failed)
+		v = tf_failure_format(tf_types_not_found,
+			"No elements left in collection of iterable retry controller %s",
+			name_of(f, c->atom));
+	else
+		v = value_of(json_object_array_get_idx(rest, 0));
 	json_object_put(rest);
 	return v;
 }

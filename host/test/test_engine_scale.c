@@ -72,13 +72,12 @@ static int task(struct tf_graph *g, size_t i, bool symbols)
 	snprintf(name, sizeof name, "task-%zu", i);
 	static const struct tf_binding needs = {"x", "x", true};
 	static const struct tf_provide gives = {"x", TF_WHOLE, 0};
-	return tf_graph_add_task(g,
-		&(struct tf_atom_spec){.name = name,
-			.task_cls = "tests.Task",
-			.execute = &needs,
-			.execute_count = symbols,
-			.provides = &gives,
-			.provide_count = symbols});
+	return tf_graph_add_task(g, &(struct tf_atom_spec){.name = name,
+					    .task_cls = "tests.Task",
+					    .execute = &needs,
+					    .execute_count = symbols,
+					    .provides = &gives,
+					    .provide_count = symbols});
 }
 
 static void build_linear(struct tf_graph *g, size_t n) /* all need and give the same symbol */
@@ -150,11 +149,13 @@ static void build_retries(struct tf_graph *g, size_t n) /* each task in a flow w
 		char name[32];
 		snprintf(name, sizeof name, "retry-%zu", i);
 		tf_graph_open_flow(g, name, TF_LINEAR);
-		tf_graph_add_retry(g, &(struct tf_atom_spec){.name = name, .provides = &gives, .provide_count = 1});
+		tf_graph_add_retry(
+			g, &(struct tf_atom_spec){.name = name, .provides = &gives, .provide_count = 1});
 		snprintf(name, sizeof name, "task-%zu", i);
-		tf_graph_add_task(g,
-			&(struct tf_atom_spec){
-				.name = name, .task_cls = "tests.Task", .execute = &needs, .execute_count = 1});
+		tf_graph_add_task(g, &(struct tf_atom_spec){.name = name,
+					     .task_cls = "tests.Task",
+					     .execute = &needs,
+					     .execute_count = 1});
 		tf_graph_close_flow(g);
 	}
 	tf_graph_close_flow(g);
@@ -194,10 +195,11 @@ static double seconds(void)
 
 struct cost {
 	double micros; /* per atom: build, compile, run, free */
-	double bytes; /* per atom, after the run */
+	double bytes;  /* per atom, after the run */
 };
 
-static struct cost measure(void (*build)(struct tf_graph *, size_t), size_t n, bool fail_last, enum tf_state end)
+static struct cost measure(
+	void (*build)(struct tf_graph *, size_t), size_t n, bool fail_last, enum tf_state end)
 {
 	static const char *const types[] = {"RuntimeError", "Exception", NULL};
 	rng_state = 1;
@@ -211,8 +213,9 @@ static struct cost measure(void (*build)(struct tf_graph *, size_t), size_t n, b
 	struct tf_err err;
 	if (tf_graph_compile(g, &err) != 0)
 		fail_msg("%s", err.message);
-	struct tf_engine_events events = {
-		.retry_execute = retry_execute, .retry_revert = retry_revert, .retry_on_failure = retry_on_failure};
+	struct tf_engine_events events = {.retry_execute = retry_execute,
+		.retry_revert = retry_revert,
+		.retry_on_failure = retry_on_failure};
 	struct tf_engine *e = tf_engine_new(g, &s.x, &(struct tf_engine_options){0}, &events, NULL);
 	run(&s, e);
 	assert_int_equal(tf_engine_flow_state(e), end);
@@ -231,13 +234,14 @@ static size_t large(void)
 	return s ? strtoull(s, NULL, 10) : 50000;
 }
 
-static void compare(const char *what, void (*build)(struct tf_graph *, size_t), bool fail_last, enum tf_state end)
+static void compare(
+	const char *what, void (*build)(struct tf_graph *, size_t), bool fail_last, enum tf_state end)
 {
 	size_t n = large();
 	measure(build, 1000, fail_last, end); /* warm up */
 	struct cost small = measure(build, 1000, fail_last, end), big = measure(build, n, fail_last, end);
-	printf("%-26s %8zu atoms: %5.2f us/atom (1000: %5.2f, ratio %.2f), %4.0f bytes/atom\n", what, n, big.micros,
-		small.micros, big.micros / small.micros, big.bytes);
+	printf("%-26s %8zu atoms: %5.2f us/atom (1000: %5.2f, ratio %.2f), %4.0f bytes/atom\n", what, n,
+		big.micros, small.micros, big.micros / small.micros, big.bytes);
 	assert_true(big.micros < small.micros * 8 + 1);
 	assert_true(big.bytes < 1024);
 }

@@ -103,24 +103,31 @@ static void compare_events(struct fixture *f, struct json_object *s, struct json
 	json_object_put(got);
 }
 
+/* The text of each failure, as the reference's failure.exception_str. */
+static void compare_texts(struct fixture *f, struct json_object *expected)
+{
+	assert_int_equal(tf_engine_failure_count(f->engine), json_object_array_length(expected));
+	for (size_t i = 0; i < json_object_array_length(expected); i++) {
+		struct json_object *failure =
+			json_tokener_parse(tf_value_text(tf_engine_failure(f->engine, i, NULL)));
+		assert_string_equal(text_of(failure, "exception_str"),
+			json_object_get_string(json_object_array_get_idx(expected, i)));
+		json_object_put(failure);
+	}
+}
+
 static void compare_raised(struct fixture *f, struct json_object *s)
 {
 	struct json_object *texts;
-	struct tf_buf expected = TF_BUF_INIT;
 	if (json_object_object_get_ex(s, "failures", &texts)) {
-		for (size_t i = 0; i < json_object_array_length(texts); i++)
-			tf_buf_printf(&expected, "%sRuntimeError: %s", i ? "; " : "",
-				json_object_get_string(json_object_array_get_idx(texts, i)));
 		assert_string_equal(text_of(s, "exception"), "WrappedFailure");
-		assert_string_equal(fixture_raised(f), expected.data);
-	} else if (text_of(s, "message")) {
-		tf_buf_printf(&expected, "%s: %s", text_of(s, "exception"), text_of(s, "message"));
-		assert_string_equal(fixture_raised(f), expected.data);
-	} else {
-		assert_int_equal(tf_engine_failure_count(f->engine), 1);
-		assert_non_null(strstr(fixture_raised(f), text_of(s, "exception")));
+		compare_texts(f, texts);
+		return;
 	}
-	tf_buf_free(&expected);
+	assert_int_equal(tf_engine_failure_count(f->engine), 1);
+	assert_non_null(strstr(fixture_raised(f), text_of(s, "exception")));
+	if (text_of(s, "message"))
+		assert_non_null(strstr(fixture_raised(f), text_of(s, "message")));
 }
 
 static void compare_end(struct fixture *f, struct json_object *s, struct json_object *atoms)
@@ -192,11 +199,12 @@ static void run_scenario(void **state)
 	scenario(*state);
 }
 
-int main(void)
+int main(int argc, char **argv) /* optional: another file of scenarios */
 {
-	struct json_object *file = json_object_from_file(VECTORS), *list;
+	const char *path = argc > 1 ? argv[1] : VECTORS;
+	struct json_object *file = json_object_from_file(path), *list;
 	if (!file || !json_object_object_get_ex(file, "scenarios", &list)) {
-		fprintf(stderr, "cannot read %s: run from the top of the tree\n", VECTORS);
+		fprintf(stderr, "cannot read %s: run from the top of the tree\n", path);
 		return 1;
 	}
 	size_t count = json_object_array_length(list);
