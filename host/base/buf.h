@@ -18,8 +18,8 @@ void tf_buf_puts(struct tf_buf *b, const char *s);
 void tf_buf_putc(struct tf_buf *b, char c);
 void tf_buf_printf(struct tf_buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void tf_buf_consume(struct tf_buf *b, size_t n); /* drop the first n bytes (memmove) */
-void tf_buf_reset(struct tf_buf *b); /* len = 0, keeps memory */
-char *tf_buf_steal(struct tf_buf *b); /* caller frees; never NULL; b is empty after */
-void tf_buf_free(struct tf_buf *b); /* releases and zeroes */
+void tf_buf_reset(struct tf_buf *b);             /* len = 0, keeps memory */
+char *tf_buf_steal(struct tf_buf *b);            /* caller frees; never NULL; b is empty after */
+void tf_buf_free(struct tf_buf *b);              /* releases and zeroes */
 
 #endif

@@ -12,9 +12,9 @@
 
 /* code, text. Value of code i is -(i + 1). */
 #define TF_ERR_CODES(X) \
-	X(TF_EINVAL, "invalid argument") /* the caller's mistake */ \
-	X(TF_EFORMAT, "malformed data") /* foreign bytes break a format rule */ \
-	X(TF_ELIMIT, "limit exceeded") /* size, depth, queue length */ \
+	X(TF_EINVAL, "invalid argument")   /* the caller's mistake */ \
+	X(TF_EFORMAT, "malformed data")    /* foreign bytes break a format rule */ \
+	X(TF_ELIMIT, "limit exceeded")     /* size, depth, queue length */ \
 	X(TF_EAGAIN, "not now, try later") /* queue full, no free slot */ \
 	X(TF_ENOTFOUND, "not found") \
 	X(TF_EEXIST, "already exists") \
@@ -43,7 +43,7 @@ enum tf_err_code {
 };
 
 struct tf_err {
-	int code; /* one of enum tf_err_code */
+	int code;         /* one of enum tf_err_code */
 	const char *file; /* where it was raised: static string */
 	int line;
 	char message[1000]; /* NUL-terminated; a longer one ends in "..." */

@@ -17,7 +17,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-#define TF_JSON_MAX_DEPTH 128 /* default nesting limit of containers */
+#define TF_JSON_MAX_DEPTH 128  /* default nesting limit of containers */
 #define TF_JSON_DEPTH_CAP 4096 /* the highest limit a caller can ask for */
 
 enum tf_json_type {
@@ -25,7 +25,7 @@ enum tf_json_type {
 	TF_JSON_TRUE,
 	TF_JSON_FALSE,
 	TF_JSON_INTEGER, /* no fraction, no exponent */
-	TF_JSON_REAL, /* fraction or exponent, or NaN, Infinity, -Infinity */
+	TF_JSON_REAL,    /* fraction or exponent, or NaN, Infinity, -Infinity */
 	TF_JSON_STRING,
 	TF_JSON_ARRAY,
 	TF_JSON_OBJECT,
@@ -41,8 +41,8 @@ struct tf_json {
  * On success *root (unless NULL) is that value. Errors (TF_EFORMAT, TF_ELIMIT) name the
  * byte offset and what was expected. max_depth 0 means TF_JSON_MAX_DEPTH; above
  * TF_JSON_DEPTH_CAP it is the cap. */
-int tf_json_validate(const char *text, size_t len, unsigned max_depth, struct tf_json *root,
-	struct tf_err *err);
+int tf_json_validate(
+	const char *text, size_t len, unsigned max_depth, struct tf_json *root, struct tf_err *err);
 
 /* Everything below requires validated text. */
 enum tf_json_type tf_json_type(struct tf_json v);

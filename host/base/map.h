@@ -13,7 +13,7 @@ void tf_map_delete(struct tf_map *m, void (*free_value)(void *));
 /* Set; returns the previous value (caller's to free) or NULL. */
 void *tf_map_set(struct tf_map *m, const char *key, void *value);
 void *tf_map_get(const struct tf_map *m, const char *key); /* NULL if absent */
-void *tf_map_remove(struct tf_map *m, const char *key); /* the value, or NULL */
+void *tf_map_remove(struct tf_map *m, const char *key);    /* the value, or NULL */
 size_t tf_map_count(const struct tf_map *m);
 /* Visit in order of insertion; the visitor may remove the visited entry, nothing else.
  * Stops early when it returns false. */

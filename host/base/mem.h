@@ -11,7 +11,7 @@
 void *tf_malloc(size_t n);
 void *tf_calloc(size_t count, size_t n); /* zeroed; aborts on overflow */
 void *tf_realloc(void *p, size_t n);
-char *tf_strdup(const char *s); /* NULL gives NULL */
+char *tf_strdup(const char *s);            /* NULL gives NULL */
 char *tf_strndup(const char *s, size_t n); /* copies n bytes, adds NUL */
 char *tf_asprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

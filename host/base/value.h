@@ -16,14 +16,14 @@ struct tf_value *tf_value_from(struct tf_json json);
 /* The same from a buffer that our own writers filled; empties `b`. */
 struct tf_value *tf_value_take(struct tf_buf *b);
 struct tf_value *tf_value_string(const char *utf8); /* a JSON string */
-struct tf_value *tf_value_null(void); /* a new reference, never NULL */
-struct tf_value *tf_value_empty_object(void); /* a new reference */
+struct tf_value *tf_value_null(void);               /* a new reference, never NULL */
+struct tf_value *tf_value_empty_object(void);       /* a new reference */
 
 struct tf_value *tf_value_ref(struct tf_value *v); /* returns v; NULL gives NULL */
-void tf_value_unref(struct tf_value *v); /* NULL allowed */
+void tf_value_unref(struct tf_value *v);           /* NULL allowed */
 
 struct tf_json tf_value_json(const struct tf_value *v); /* borrowed while v lives */
-const char *tf_value_text(const struct tf_value *v); /* NUL-terminated, borrowed */
+const char *tf_value_text(const struct tf_value *v);    /* NUL-terminated, borrowed */
 size_t tf_value_len(const struct tf_value *v);
 
 #endif

@@ -25,6 +25,7 @@ void tf_loop_delete(struct tf_loop *loop);
 void tf_loop_run(struct tf_loop *loop);
 /* One turn; waits for an event if `block`. Returns false when nothing is left to wait for. */
 bool tf_loop_turn(struct tf_loop *loop, bool block);
+/* From a callback, or before tf_loop_run, which then returns at once. */
 void tf_loop_stop(struct tf_loop *loop);
 const struct tf_clock *tf_loop_clock(struct tf_loop *loop); /* real clock, borrowed */
 
@@ -37,12 +38,15 @@ void tf_timer_delete(struct tf_timer *t); /* NULL allowed, as for all _delete he
 
 enum { TF_IO_READ = 1, TF_IO_WRITE = 2 };
 /* Readiness of a descriptor (level-triggered). The descriptor stays the caller's: close it
- * after tf_io_delete. On hang-up or error the callback gets every watched flag. */
+ * right after tf_io_delete. It becomes non-blocking. On an error condition the callback gets every
+ * watched flag. NULL with errno if it cannot be polled (EPERM: a regular file). */
 struct tf_io *tf_io_new(struct tf_loop *loop, int fd, void (*cb)(void *arg, int events), void *arg);
 void tf_io_watch(struct tf_io *io, int events); /* 0 stops */
 void tf_io_delete(struct tf_io *io);
 
-/* Signal delivery as a loop event. Several handles may watch one signal. */
+/* Signal delivery as a loop event. Several handles may watch one signal. After fork, the handler in
+ * the child still writes to the parent's loop: fork with signals blocked, and let the child set the
+ * dispositions back before it unblocks them. */
 struct tf_signal *tf_signal_new(struct tf_loop *loop, int signo, void (*cb)(void *arg, int signo), void *arg);
 void tf_signal_delete(struct tf_signal *s);
 

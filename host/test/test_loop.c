@@ -195,6 +195,18 @@ static void stop_from_a_callback_leaves_handles_alive(void **state)
 	assert_int_equal(w->count, 1);
 }
 
+static void a_stop_before_the_run_counts_once(void **state)
+{
+	struct world *w = *state;
+	w->timer = tf_timer_new(w->loop, count, w);
+	tf_timer_start(w->timer, 0, 0);
+	tf_loop_stop(w->loop);
+	tf_loop_run(w->loop);
+	assert_int_equal(w->count, 0);
+	tf_loop_run(w->loop);
+	assert_int_equal(w->count, 1);
+}
+
 static void a_turn_does_not_block_unless_asked(void **state)
 {
 	struct world *w = *state;
@@ -604,6 +616,7 @@ int main(void)
 		IN_LOOP(timers_count_from_their_start),
 		IN_LOOP(a_timer_may_delete_itself_and_one_that_is_due),
 		IN_LOOP(stop_from_a_callback_leaves_handles_alive),
+		IN_LOOP(a_stop_before_the_run_counts_once),
 		IN_LOOP(a_turn_does_not_block_unless_asked),
 		IN_LOOP(reading_comes_again_until_all_is_read),
 		IN_LOOP(only_watched_events_are_told),
