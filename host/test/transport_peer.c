@@ -7,6 +7,12 @@
 
 #include "base/mem.h"
 
+/* Room for one more after `count`: doubled whenever that is a power of two. */
+static void *grow(void *array, size_t count, size_t size)
+{
+	return (count & (count - 1)) == 0 ? tf_realloc(array, (count ? count * 2 : 1) * size) : array;
+}
+
 static void on_message(void *arg, const struct tf_message *m)
 {
 	struct peer *p = arg;
@@ -14,7 +20,7 @@ static void on_message(void *arg, const struct tf_message *m)
 	struct peer_message copy;
 
 	assert_false(p->inside);
-	p->messages = tf_realloc(p->messages, (p->count + 1) * sizeof(*p->messages));
+	p->messages = grow(p->messages, p->count, sizeof(*p->messages));
 	c = &p->messages[p->count++];
 	*c = (struct peer_message){
 		.topic = tf_strdup(m->topic),
@@ -43,7 +49,7 @@ static void on_published(void *arg, uint64_t id, enum tf_publish_status status, 
 
 	assert_false(p->inside);
 	assert_int_not_equal(id, 0);
-	p->outcomes = tf_realloc(p->outcomes, (p->outcome_count + 1) * sizeof(*p->outcomes));
+	p->outcomes = grow(p->outcomes, p->outcome_count, sizeof(*p->outcomes));
 	o = &p->outcomes[p->outcome_count++];
 	*o = (struct peer_outcome){.id = id, .status = status};
 	if (err)
@@ -134,12 +140,12 @@ static void nothing(void *arg)
 void peer_until_at(struct peer *p, const void *counter, size_t size, uint64_t n, const char *file, int line)
 {
 	struct tf_timer *tick = tf_timer_new(p->loop, nothing, NULL);
-	uint64_t end = tf_clock_ms(&tf_clock_real) + 10000;
+	uint64_t end = tf_clock_ms(&tf_clock_real) + 60000;
 
 	tf_timer_start(tick, 10, 10);
 	while (counter_value(counter, size) < n) {
 		if (tf_clock_ms(&tf_clock_real) > end)
-			fail_msg("%s:%d: still %ju of %ju after 10 s", file, line,
+			fail_msg("%s:%d: still %ju of %ju after a minute", file, line,
 				(uintmax_t)counter_value(counter, size), (uintmax_t)n);
 		tf_loop_turn(p->loop, true);
 	}

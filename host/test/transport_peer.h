@@ -41,7 +41,7 @@ int peer_open_config(
 void peer_consume(struct peer *p, const char *topic, unsigned prefetch);
 /* A REQUEST with reply_to "reply" and a correlation id equal to the body. */
 void peer_send(struct peer *p, const char *topic, const char *body, unsigned flags, uint64_t id);
-/* Turn the loop until `*counter` is at least `n`; fails the test after 10 s. */
+/* Turn the loop until `*counter` is at least `n`; fails the test after a minute. */
 #define peer_until(p, counter, n) peer_until_at((p), &(counter), sizeof(counter), (n), __FILE__, __LINE__)
 void peer_until_at(struct peer *p, const void *counter, size_t size, uint64_t n, const char *file, int line);
 /* Turn for `ms`. */

@@ -8,6 +8,31 @@
 
 static const char SUFFIX[] = ".msg";
 
+static int check_name(const char *what, const char *name, struct tf_err *err)
+{
+	if (!strpbrk(name, "./"))
+		return 0;
+	return tf_err_set(err, TF_EINVAL,
+		"%s \"%s\": the filesystem transport allows no dot and no slash in it, file names are made "
+		"of it",
+		what, name);
+}
+
+char *tf_kombu_queue(const char *exchange, const char *topic, struct tf_err *err)
+{
+	size_t len = strlen(exchange) + 1 + strlen(topic);
+
+	if (check_name("exchange", exchange, err) < 0 || check_name("topic", topic, err) < 0)
+		return NULL;
+	if (len > TF_KOMBU_QUEUE_MAX) {
+		tf_err_set(err, TF_EINVAL,
+			"queue name %s_%s has %zu bytes, the filesystem transport allows %d in a file's name",
+			exchange, topic, len, TF_KOMBU_QUEUE_MAX);
+		return NULL;
+	}
+	return tf_asprintf("%s_%s", exchange, topic);
+}
+
 static bool is_digit(char c)
 {
 	return c >= '0' && c <= '9';
@@ -270,7 +295,7 @@ void tf_kombu_file_destroy(struct tf_kombu_file *f)
 
 bool tf_kombu_file_mark_redelivered(struct tf_buf *content)
 {
-	struct tf_json root, already;
+	struct tf_json root = {0}, already;
 	size_t end;
 
 	if (!content->data || check_object(content->data, content->len, &root, NULL) < 0)

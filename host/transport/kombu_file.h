@@ -19,6 +19,10 @@
 #define TF_KOMBU_NAME_EXTRA 64
 #define TF_KOMBU_QUEUE_MAX (255 - TF_KOMBU_NAME_EXTRA)
 
+/* "<exchange>_<topic>", to be freed; NULL with TF_EINVAL: dots and slashes are not allowed in either
+ * (PROTOCOL.md 11.9), and the file's name must fit. */
+char *tf_kombu_queue(const char *exchange, const char *topic, struct tf_err *err);
+
 struct tf_kombu_name {
 	uint64_t ms;       /* what orders the messages of a queue, numerically */
 	const char *queue; /* into the parsed name, not terminated */

@@ -9,9 +9,9 @@ extern const struct tf_transport_ops tf_transport_memory;
 /* Cut the connection, or restore it. While cut: publishes wait, nothing is delivered; what was
  * unsettled is delivered again (redelivered), and its old tags are void. Queues outlive a cut. The
  * `state` callback follows at the next turn. */
-void tf_memory_set_up(struct tf_transport *t, bool up);
+void tf_memory_set_up(struct tf_transport *base, bool up);
 
 /* The next `count` publishes are reported TF_PUBLISHED, but never arrive. */
-void tf_memory_drop(struct tf_transport *t, unsigned count);
+void tf_memory_drop(struct tf_transport *base, unsigned count);
 
 #endif

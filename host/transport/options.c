@@ -25,7 +25,7 @@ static int read_string(
 		return refuse(err, backend, name, "a string", value);
 	s = tf_json_strdup(value, err);
 	if (!s)
-		return tf_err_prefix(err, "transport_options of %s: %s", backend, name);
+		return refuse(err, backend, name, "text without NUL", value);
 	if (!*s) {
 		free(s);
 		return refuse(err, backend, name, "a string that is not empty", value);

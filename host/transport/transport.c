@@ -4,11 +4,11 @@
 
 #include "base/mem.h"
 
-extern const struct tf_transport_ops tf_transport_amqp;
-extern const struct tf_transport_ops tf_transport_memory;
+extern const struct tf_transport_ops tf_transport_amqp, tf_transport_filesystem, tf_transport_memory;
 
 static const struct tf_transport_ops *const BACKENDS[] = {
 	&tf_transport_amqp,
+	&tf_transport_filesystem,
 	&tf_transport_memory,
 };
 
@@ -30,38 +30,36 @@ static const struct tf_transport_ops *backend_of(const char *scheme)
 	return NULL;
 }
 
-/* The scheme of every URL must be one back end's: a fail-over list does not change it. */
-static int choose(const struct tf_transport_config *config, const struct tf_url_list *urls,
-	const struct tf_transport_ops **out, struct tf_err *err)
+/* NULL: TF_EINVAL. `transport` wins over the URL, as in kombu. Otherwise all URLs must be of one back
+ * end: a fail-over list does not change it. */
+static const struct tf_transport_ops *choose(
+	const char *transport, const struct tf_url_list *urls, struct tf_err *err)
 {
-	struct tf_url_list named = {0};
+	struct tf_url_list named;
 	const struct tf_transport_ops *chosen;
 	size_t i;
-	int rc;
 
-	if (config->transport) { /* wins over the URL, as in kombu */
-		rc = tf_url_parse_list(NULL, config->transport, &named, err);
-		if (rc < 0)
-			return rc;
+	if (transport) {
+		if (tf_url_parse_list(NULL, transport, &named, err) < 0)
+			return NULL;
 		chosen = backend_of(named.urls[0].scheme);
 		tf_url_list_free(&named);
 		if (!chosen)
-			return tf_err_set(
-				err, TF_EINVAL, "transport \"%s\" is not built in", config->transport);
-		*out = chosen;
-		return 0;
+			tf_err_set(err, TF_EINVAL, "transport \"%s\" is not built in", transport);
+		return chosen;
 	}
 	chosen = backend_of(urls->urls[0].scheme);
 	if (!chosen)
-		return tf_err_set(err, TF_EINVAL, "no transport for URL scheme \"%s\"", urls->urls[0].scheme);
-	for (i = 1; i < urls->count; i++)
-		if (backend_of(urls->urls[i].scheme) != chosen)
-			return tf_err_set(err, TF_EINVAL,
-				"the URLs of a fail-over list must be of one transport, not \"%s\" and "
-				"\"%s\"",
-				urls->urls[0].scheme, urls->urls[i].scheme);
-	*out = chosen;
-	return 0;
+		tf_err_set(err, TF_EINVAL, "no transport for URL scheme \"%s\"", urls->urls[0].scheme);
+	for (i = 1; chosen && i < urls->count; i++) {
+		if (backend_of(urls->urls[i].scheme) == chosen)
+			continue;
+		tf_err_set(err, TF_EINVAL,
+			"the URLs of a fail-over list must be of one transport, not \"%s\" and \"%s\"",
+			urls->urls[0].scheme, urls->urls[i].scheme);
+		chosen = NULL;
+	}
+	return chosen;
 }
 
 static int check_config(const struct tf_transport_config *c, struct tf_err *err)
@@ -95,9 +93,11 @@ int tf_transport_open(struct tf_loop *loop, const struct tf_transport_config *co
 	rc = tf_url_parse_list(config->url, config->transport, &urls, err);
 	if (rc < 0)
 		return rc;
-	rc = choose(config, &urls, &ops, err);
-	if (rc < 0)
+	ops = choose(config->transport, &urls, err);
+	if (!ops) {
+		rc = TF_EINVAL;
 		goto out;
+	}
 	c.max_message = c.max_message ? c.max_message : TF_MAX_MESSAGE;
 	c.max_queued = c.max_queued ? c.max_queued : TF_MAX_QUEUED;
 	rc = ops->open(loop, &c, &urls, &t, err);

@@ -1,0 +1,152 @@
+#include "transport/fs_folder.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+char *tf_fs_folder_absolute(const char *path)
+{
+	char *here, *absolute;
+
+	if (*path == '/' || !(here = getcwd(NULL, 0)))
+		return tf_strdup(path);
+	absolute = tf_asprintf("%s/%s", here, path);
+	free(here);
+	return absolute;
+}
+
+/* Every part of the path, the last one included. What cannot be made shows when it is opened. */
+static void make_parents(const char *path)
+{
+	char *copy = tf_strdup(path), *slash;
+
+	for (slash = strchr(copy + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		mkdir(copy, 0777);
+		*slash = '/';
+	}
+	mkdir(copy, 0777);
+	free(copy);
+}
+
+int tf_fs_folder_open(const char *path, struct tf_err *err)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 && errno == ENOENT) {
+		make_parents(path);
+		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	}
+	if (fd < 0)
+		return tf_err_sys(err, "folder %s", path);
+	return fd;
+}
+
+int tf_fs_folder_open_in(int folder, const char *path, const char *name, struct tf_err *err)
+{
+	struct stat st;
+	bool made = mkdirat(folder, name, 0700) == 0;
+	int fd = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0)
+		return tf_err_sys(err, "folder %s/%s", path, name);
+	/* Whoever may use the folder may use what is in it. */
+	if (made && fstat(folder, &st) == 0)
+		fchmod(fd, st.st_mode & 0777);
+	return fd;
+}
+
+bool tf_fs_folder_is(int folder, const char *path)
+{
+	struct stat by_fd, by_path;
+
+	return fstat(folder, &by_fd) == 0 && stat(path, &by_path) == 0 && by_fd.st_dev == by_path.st_dev &&
+	       by_fd.st_ino == by_path.st_ino;
+}
+
+bool tf_fs_folder_is_gone(int folder)
+{
+	struct stat st;
+
+	return fstat(folder, &st) < 0 || st.st_nlink == 0;
+}
+
+static int read_all(int fd, size_t max, struct tf_buf *out)
+{
+	struct stat st;
+	size_t start = out->len;
+	ssize_t n;
+
+	if (fstat(fd, &st) < 0)
+		return errno;
+	if (!S_ISREG(st.st_mode))
+		return EINVAL;
+	if ((uintmax_t)st.st_size > max)
+		return EFBIG;
+	tf_buf_reserve(out, (size_t)st.st_size + 1); /* the end shows without growing */
+	for (;;) {
+		tf_buf_reserve(out, 1);
+		n = read(fd, out->data + out->len, out->cap - out->len - 1);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return errno;
+		if (n == 0)
+			break;
+		out->len += (size_t)n;
+		if (out->len - start > max)
+			return EFBIG;
+	}
+	out->data[out->len] = '\0';
+	return 0;
+}
+
+int tf_fs_folder_read(int folder, const char *name, size_t max, struct tf_buf *out)
+{
+	int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	int rc;
+
+	if (fd < 0) /* a link; a socket */
+		return errno == ELOOP || errno == ENXIO ? EINVAL : errno;
+	rc = read_all(fd, max, out);
+	close(fd);
+	return rc;
+}
+
+static int write_all(int fd, const struct tf_buf *content)
+{
+	size_t done = 0;
+	ssize_t n;
+
+	while (done < content->len) {
+		n = write(fd, content->data + done, content->len - done);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return errno;
+		done += (size_t)n;
+	}
+	return 0;
+}
+
+int tf_fs_folder_write(int folder, const char *name, const struct tf_buf *content, bool sync)
+{
+	int fd = openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+	int rc;
+
+	if (fd < 0)
+		return errno;
+	rc = write_all(fd, content);
+	if (rc == 0 && sync && fsync(fd) < 0)
+		rc = errno;
+	if (close(fd) < 0 && rc == 0) /* some file systems tell of a full disk only here */
+		rc = errno;
+	if (rc)
+		unlinkat(folder, name, 0);
+	return rc;
+}
