@@ -16,6 +16,9 @@
 #include "script/call.h"
 #include "script/value_lua.h"
 
+/* Registry: the error value that became a failure last. */
+#define FAILURE_RAISED "tfhost.raised"
+
 enum {
 	FAILURE_MAX_TYPES = 32,    /* length of exc_type_names */
 	FAILURE_MAX_CAUSES = 16,   /* of one failure */
@@ -164,6 +167,10 @@ TF_RAISES static int failure_collect(lua_State *L)
 	static const char *const texts[] = {"exception_str", "message", NULL};
 	struct failure_parts *p = lua_touserdata(L, 2);
 	luaL_checkstack(L, 20, "failure");
+	if (p->nesting == 0) {
+		lua_pushvalue(L, 1);
+		lua_setfield(L, LUA_REGISTRYINDEX, FAILURE_RAISED);
+	}
 	if (!lua_istable(L, 1) || !failure_take_types(L, 1, p)) {
 		failure_take_text(L, 1, &p->text);
 		return 0;
@@ -310,6 +317,28 @@ void tf_failure_lua_traceback(struct lua_State *L, int level, const char *entry,
 		failure_frame(&ar, outermost ? entry : NULL, out);
 		outermost = false;
 	}
+}
+
+TF_RAISES static int failure_raised(lua_State *L)
+{
+	lua_getfield(L, LUA_REGISTRYINDEX, FAILURE_RAISED);
+	lua_pushnil(L);
+	lua_setfield(L, LUA_REGISTRYINDEX, FAILURE_RAISED);
+	return 1;
+}
+
+int tf_failure_lua_raised(struct lua_State *L)
+{
+	struct tf_err err;
+	if (!lua_checkstack(L, 4))
+		return 0;
+	lua_pushcfunction(L, failure_raised);
+	if (tf_call(L, 0, 1, &err) < 0)
+		return 0;
+	if (!lua_isnil(L, -1))
+		return 1;
+	lua_pop(L, 1);
+	return 0;
 }
 
 TF_RAISES static int failure_push(lua_State *L)

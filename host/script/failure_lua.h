@@ -18,6 +18,10 @@ struct lua_State;
  * may be NULL. New reference, never NULL; does not raise. */
 struct tf_value *tf_failure_lua(struct lua_State *L, int index, const char *traceback);
 
+/* Push the error value of which tf_failure_lua made the latest failure, and forget it: for who can raise it again in
+ * this process as it was. 0, with nothing pushed, if there is none. */
+int tf_failure_lua_raised(struct lua_State *L);
+
 /* Appends the stack of `L` from `level`, outermost call first, innermost last, in Python's shape:
  * `  File "F", line N, in f\n    source line\n`. Frames of C functions have no file and are left out.
  * `entry` names the outermost Lua function, which C called. Long stacks lose their middle. */

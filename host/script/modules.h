@@ -6,7 +6,9 @@
 struct lua_State;
 
 /* X(module name, open function) */
-#define TF_SCRIPT_MODULES(X) X("taskflow.values", tf_bind_values_open)
+#define TF_SCRIPT_MODULES(X) \
+	X("taskflow.values", tf_bind_values_open) \
+	X("tfhost.engine", tf_bind_engine_open)
 
 #define X(name, open) int open(struct lua_State *L);
 TF_SCRIPT_MODULES(X)

@@ -12,6 +12,7 @@
 #include "base/value.h"
 #include "protocol/failure.h"
 #include "script/call.h"
+#include "script/failure_lua.h"
 #include "script/state.h"
 
 struct program_arg {
@@ -62,7 +63,11 @@ static int program_call(lua_State *L, int nargs)
 	int rc = tf_call_catch(L, nargs, 0, "main chunk", &failure);
 	if (rc < 0) {
 		fflush(stdout);
-		tf_program_report(failure);
+		/* error() without a value ends a program without a word, as in lua. */
+		if (tf_failure_lua_raised(L)) {
+			lua_pop(L, 1);
+			tf_program_report(failure);
+		}
 		tf_value_unref(failure);
 	}
 	return rc;

@@ -1,0 +1,433 @@
+/* Module tfhost.engine: engines for lua/taskflow/engines. Failures of the world return nil, message, code. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#include "base/mem.h"
+#include "script/bind.h"
+#include "script/engine_handle.h"
+#include "script/executor_serial.h"
+#include "script/failure_lua.h"
+#include "script/flow_load.h"
+#include "script/interrupt.h"
+#include "script/modules.h"
+#include "script/value_lua.h"
+
+#define ENGINE_TYPE "tfhost.engine"
+/* Registry: handle -> environment of its userdata, weak. */
+#define ENGINE_HANDLES "tfhost.engine.handles"
+
+void tf_engine_handle_env(lua_State *L, const struct tf_engine_handle *h)
+{
+	lua_getfield(L, LUA_REGISTRYINDEX, ENGINE_HANDLES);
+	lua_pushlightuserdata(L, (void *)(uintptr_t)h);
+	lua_rawget(L, -2);
+	lua_remove(L, -2);
+}
+
+static void handle_close(struct tf_engine_handle *h)
+{
+	if (h->engine) {
+		tf_engine_delete(h->engine);
+	} else {
+		tf_graph_delete(h->graph);
+		if (h->executor)
+			h->executor->ops->destroy(h->executor);
+	}
+	tf_task_runner_delete(h->runner);
+	if (h->loop)
+		tf_loop_delete(h->loop);
+	memset(h, 0, sizeof(*h));
+}
+
+TF_RAISES static struct tf_engine_handle *handle_check(lua_State *L)
+{
+	struct tf_engine_handle *h = luaL_checkudata(L, 1, ENGINE_TYPE);
+	if (!h->engine)
+		luaL_error(L, "the engine is closed");
+	return h;
+}
+
+/* Atom number of the name at `index`; a Lua error if there is none. */
+TF_RAISES static unsigned handle_atom(lua_State *L, const struct tf_engine_handle *h, int index)
+{
+	const char *name = luaL_checkstring(L, index);
+	int atom = tf_graph_find(h->graph, name);
+	if (atom < 0)
+		luaL_error(L, "no atom '%s' in flow '%s'", name, tf_graph_name(h->graph));
+	return (unsigned)atom;
+}
+
+/* Push a value and release it. */
+TF_RAISES static int handle_push(lua_State *L, struct tf_value *v, const char *what)
+{
+	struct tf_err err;
+	int rc = tf_value_lua_push(L, tf_value_json(v), what, &err);
+	tf_value_unref(v);
+	return rc < 0 ? tf_bind_fail(L, &err) : 1;
+}
+
+/* A thread for calls into Lua, kept in the environment at `env`. */
+TF_RAISES static lua_State *handle_thread(lua_State *L, int env, const char *key)
+{
+	lua_State *thread = lua_newthread(L);
+	lua_setfield(L, env, key);
+	return thread;
+}
+
+/* A userdata that is still empty, with its environment: (options) -> options, handle, environment */
+TF_RAISES static struct tf_engine_handle *handle_new(lua_State *L)
+{
+	struct tf_engine_handle *h = lua_newuserdata(L, sizeof(*h));
+	memset(h, 0, sizeof(*h));
+	luaL_getmetatable(L, ENGINE_TYPE);
+	lua_setmetatable(L, -2);
+	lua_newtable(L); /* options, handle, environment */
+	lua_pushvalue(L, -1);
+	lua_setfenv(L, -3);
+	lua_getfield(L, LUA_REGISTRYINDEX, ENGINE_HANDLES);
+	lua_pushlightuserdata(L, h);
+	lua_pushvalue(L, -3);
+	lua_rawset(L, -3);
+	lua_pop(L, 1);
+	return h;
+}
+
+/* load{ steps, tasks, handlers, engine, store, defer_reverts, never_resolve, ... } -> handle */
+TF_RAISES static int engine_load(lua_State *L)
+{
+	struct tf_err err;
+	luaL_checktype(L, 1, LUA_TTABLE);
+	lua_settop(L, 1);
+	struct tf_engine_handle *h = handle_new(L); /* options, handle, environment */
+	static const char *const kept[] = {"handlers", "tasks"};
+	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
+		lua_getfield(L, 1, kept[i]);
+		lua_setfield(L, 3, kept[i]);
+	}
+	h->tasks = handle_thread(L, 3, "task thread");
+	h->calls = handle_thread(L, 3, "call thread");
+	h->loop = tf_loop_new();
+	h->graph = tf_graph_new();
+	tf_uuid(h->flow_uuid);
+	lua_getfield(L, 1, "steps");
+	if (tf_flow_load(L, 4, h->graph, &err) < 0 || tf_graph_compile(h->graph, &err) < 0 ||
+		tf_engine_handle_executor(L, 1, h, &err) < 0)
+		return tf_bind_fail(L, &err);
+	struct tf_engine_options options = {
+		.defer_reverts = tf_bind_boolean(L, 1, "defer_reverts"),
+		.never_resolve = tf_bind_boolean(L, 1, "never_resolve"),
+		.reference_quirks = tf_bind_boolean(L, 1, "reference_quirks"),
+		.flow_uuid = h->flow_uuid,
+		.store = tf_bind_value(L, 1, "store", "store"),
+	};
+	h->engine = tf_engine_new(h->graph, h->executor, &options, &tf_engine_handle_events, h);
+	tf_value_unref(options.store);
+	lua_settop(L, 2);
+	return 1;
+}
+
+TF_RAISES static int engine_close(lua_State *L)
+{
+	struct tf_engine_handle *h = luaL_checkudata(L, 1, ENGINE_TYPE);
+	if (h->running)
+		return luaL_error(L, "the engine is running: suspend it, close it afterwards");
+	handle_close(h);
+	return 0;
+}
+
+static int engine_gc(lua_State *L)
+{
+	handle_close(luaL_checkudata(L, 1, ENGINE_TYPE));
+	return 0;
+}
+
+TF_RAISES static int engine_validate(lua_State *L)
+{
+	struct tf_engine_handle *h = handle_check(L);
+	struct tf_err err;
+	if (tf_engine_validate(h->engine, &err) < 0)
+		return tf_bind_fail(L, &err);
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+/* One turn: what has completed is taken, and if there was nothing, the loop waits. */
+static void handle_turn(struct tf_engine_handle *h, bool wait)
+{
+	bool did = h->serial && tf_executor_serial_step(h->executor);
+	did = tf_engine_step(h->engine) || did;
+	if (!tf_engine_finished(h->engine))
+		tf_loop_turn(h->loop, wait && !did);
+}
+
+static void handle_interrupt(void *arg)
+{
+	struct tf_engine_handle *h = arg;
+	tf_engine_suspend(h->engine);
+}
+
+TF_RAISES static void handle_enter(lua_State *L, struct tf_engine_handle *h)
+{
+	if (h->running)
+		luaL_error(L, "Engine currently locked, please try again later");
+	h->running = true;
+}
+
+/* start() -> true: the first atoms are scheduled */
+TF_RAISES static int engine_start(lua_State *L)
+{
+	struct tf_engine_handle *h = handle_check(L);
+	struct tf_err err;
+	handle_enter(L, h);
+	int rc = tf_engine_start(h->engine, &err);
+	h->running = false;
+	if (rc < 0)
+		return tf_bind_fail(L, &err);
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+/* step(wait) -> whether the run has ended */
+TF_RAISES static int engine_step(lua_State *L)
+{
+	struct tf_engine_handle *h = handle_check(L);
+	bool wait = lua_toboolean(L, 2);
+	handle_enter(L, h);
+	if (!tf_engine_finished(h->engine))
+		handle_turn(h, wait);
+	h->running = false;
+	lua_pushboolean(L, tf_engine_finished(h->engine));
+	return 1;
+}
+
+/* run(watch signals) -> state of the flow, signal that came or nil */
+TF_RAISES static int engine_run(lua_State *L)
+{
+	struct tf_engine_handle *h = handle_check(L);
+	bool watch = lua_toboolean(L, 2);
+	struct tf_err err;
+	handle_enter(L, h);
+	int rc = watch ? tf_interrupt_watch(h->loop, handle_interrupt, h, &err) : 0;
+	if (rc == 0) {
+		rc = tf_engine_start(h->engine, &err);
+		while (rc == 0 && !tf_engine_finished(h->engine))
+			handle_turn(h, true);
+		if (watch)
+			tf_interrupt_unwatch();
+	}
+	h->running = false;
+	if (rc < 0)
+		return tf_bind_fail(L, &err);
+	lua_pushstring(L, tf_state_name(tf_engine_flow_state(h->engine)));
+	if (watch && tf_interrupt_signal())
+		lua_pushinteger(L, tf_interrupt_signal());
+	else
+		lua_pushnil(L);
+	return 2;
+}
+
+TF_RAISES static int engine_suspend(lua_State *L)
+{
+	tf_engine_suspend(handle_check(L)->engine);
+	return 0;
+}
+
+TF_RAISES static int engine_reset(lua_State *L)
+{
+	struct tf_engine_handle *h = handle_check(L);
+	struct tf_err err;
+	if (tf_engine_reset(h->engine, &err) < 0)
+		return tf_bind_fail(L, &err);
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+TF_RAISES static int engine_state(lua_State *L)
+{
+	lua_pushstring(L, tf_state_name(tf_engine_flow_state(handle_check(L)->engine)));
+	return 1;
+}
+
+TF_RAISES static int engine_flow_uuid(lua_State *L)
+{
+	lua_pushstring(L, tf_engine_flow_uuid(handle_check(L)->engine));
+	return 1;
+}
+
+/* atoms() -> names in node order */
+TF_RAISES static int engine_atoms(lua_State *L)
+{
+	struct tf_engine_handle *h = handle_check(L);
+	size_t n = tf_graph_atom_count(h->graph);
+	lua_createtable(L, (int)n, 0);
+	for (size_t i = 0; i < n; i++) {
+		lua_pushstring(L, tf_graph_atom(h->graph, (unsigned)i)->name);
+		lua_rawseti(L, -2, (int)i + 1);
+	}
+	return 1;
+}
+
+/* atom(name) -> state, intention, uuid, progress */
+TF_RAISES static int engine_atom(lua_State *L)
+{
+	struct tf_engine_handle *h = handle_check(L);
+	unsigned atom = handle_atom(L, h, 2);
+	lua_pushstring(L, tf_state_name(tf_engine_atom_state(h->engine, atom)));
+	lua_pushstring(L, tf_intention_name(tf_engine_atom_intention(h->engine, atom)));
+	lua_pushstring(L, tf_engine_atom_uuid(h->engine, atom));
+	lua_pushnumber(L, tf_engine_atom_progress(h->engine, atom));
+	return 4;
+}
+
+/* failures() -> list of { atom = name or nil, failure = dict } */
+TF_RAISES static int engine_failures(lua_State *L)
+{
+	struct tf_engine_handle *h = handle_check(L);
+	size_t n = tf_engine_failure_count(h->engine);
+	lua_createtable(L, (int)n, 0);
+	for (size_t i = 0; i < n; i++) {
+		struct tf_err err;
+		unsigned atom;
+		struct tf_value *dict = tf_engine_failure(h->engine, i, &atom);
+		lua_newtable(L);
+		if (atom < tf_graph_atom_count(h->graph)) {
+			lua_pushstring(L, tf_graph_atom(h->graph, atom)->name);
+			lua_setfield(L, -2, "atom");
+		}
+		if (tf_value_lua_push(L, tf_value_json(dict), "failure", &err) < 0)
+			return luaL_error(L, "%s", err.message);
+		lua_setfield(L, -2, "failure");
+		lua_rawseti(L, -2, (int)i + 1);
+	}
+	return 1;
+}
+
+TF_RAISES static int engine_fetch(lua_State *L)
+{
+	struct tf_engine_handle *h = handle_check(L);
+	const char *symbol = luaL_checkstring(L, 2);
+	struct tf_err err;
+	struct tf_value *v = tf_engine_fetch(h->engine, symbol, &err);
+	return v ? handle_push(L, v, symbol) : tf_bind_fail(L, &err);
+}
+
+TF_RAISES static int engine_fetch_all(lua_State *L)
+{
+	return handle_push(L, tf_engine_fetch_all(handle_check(L)->engine), "results");
+}
+
+/* fetch_all_text() -> JSON text, numbers as they came */
+TF_RAISES static int engine_fetch_all_text(lua_State *L)
+{
+	struct tf_value *v = tf_engine_fetch_all(handle_check(L)->engine);
+	lua_pushlstring(L, tf_value_text(v), tf_value_len(v));
+	tf_value_unref(v);
+	return 1;
+}
+
+/* result(name, revert) -> value, whether it is a failure dict */
+TF_RAISES static int engine_result(lua_State *L)
+{
+	struct tf_engine_handle *h = handle_check(L);
+	unsigned atom = handle_atom(L, h, 2);
+	bool failed = false;
+	struct tf_err err;
+	struct tf_value *v = lua_toboolean(L, 3) ? tf_engine_revert_result(h->engine, atom, &failed, &err)
+						 : tf_engine_result(h->engine, atom, &failed, &err);
+	if (!v)
+		return tf_bind_fail(L, &err);
+	int n = handle_push(L, v, "result");
+	if (n != 1)
+		return n;
+	lua_pushboolean(L, failed);
+	return 2;
+}
+
+/* notified() -> result of the notification that is being delivered, whether it is a failure dict; nothing if
+ * there is none */
+TF_RAISES static int engine_notified(lua_State *L)
+{
+	struct tf_engine_handle *h = handle_check(L);
+	if (!h->result)
+		return 0;
+	int n = handle_push(L, tf_value_ref(h->result), "result");
+	if (n != 1)
+		return n;
+	lua_pushboolean(L, h->result_failed);
+	return 2;
+}
+
+TF_RAISES static int engine_inject(lua_State *L)
+{
+	struct tf_engine_handle *h = handle_check(L);
+	struct tf_err err;
+	luaL_checktype(L, 2, LUA_TTABLE);
+	struct tf_value *v = tf_value_lua_get(L, 2, "store", &err);
+	if (!v)
+		return tf_bind_fail(L, &err);
+	bool object = tf_json_type(tf_value_json(v)) == TF_JSON_OBJECT;
+	if (object)
+		tf_engine_inject(h->engine, v);
+	tf_value_unref(v);
+	if (!object)
+		return luaL_error(L, "the store must be a table from name to value");
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+static const struct luaL_Reg engine_methods[] = {
+	{"close", engine_close},
+	{"validate", engine_validate},
+	{"start", engine_start},
+	{"step", engine_step},
+	{"run", engine_run},
+	{"suspend", engine_suspend},
+	{"reset", engine_reset},
+	{"state", engine_state},
+	{"flow_uuid", engine_flow_uuid},
+	{"atoms", engine_atoms},
+	{"atom", engine_atom},
+	{"failures", engine_failures},
+	{"fetch", engine_fetch},
+	{"fetch_all", engine_fetch_all},
+	{"fetch_all_text", engine_fetch_all_text},
+	{"result", engine_result},
+	{"notified", engine_notified},
+	{"inject", engine_inject},
+	{NULL, NULL},
+};
+
+/* cores() -> number of processors to use */
+static int engine_cores(lua_State *L)
+{
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+	lua_pushinteger(L, n > 0 ? n : 1);
+	return 1;
+}
+
+int tf_bind_engine_open(lua_State *L)
+{
+	lua_newtable(L); /* handles */
+	lua_newtable(L);
+	lua_pushliteral(L, "v");
+	lua_setfield(L, -2, "__mode");
+	lua_setmetatable(L, -2);
+	lua_setfield(L, LUA_REGISTRYINDEX, ENGINE_HANDLES);
+	luaL_newmetatable(L, ENGINE_TYPE);
+	lua_pushcfunction(L, engine_gc);
+	lua_setfield(L, -2, "__gc");
+	lua_newtable(L);
+	luaL_register(L, NULL, engine_methods);
+	lua_setfield(L, -2, "__index");
+	lua_pop(L, 1);
+	lua_newtable(L);
+	lua_pushcfunction(L, engine_load);
+	lua_setfield(L, -2, "load");
+	lua_pushcfunction(L, engine_cores);
+	lua_setfield(L, -2, "cores");
+	return 1;
+}

@@ -1,0 +1,47 @@
+/* An engine as Lua holds it. Private to host/script/: bind_engine.c (module and methods), engine_calls.c (what the
+ * engine asks of Lua), engine_executor.c (which executor).
+ *
+ * Lua owns the engine through a userdata; a method of a closed one is an error. Everything that runs in Lua on
+ * the engine's behalf uses two threads of its own, so that an engine may be run from a coroutine and a
+ * task may notify from one: `tasks` for tasks and retries, `calls` for listeners and deciders. */
+#ifndef TF_SCRIPT_ENGINE_HANDLE_H
+#define TF_SCRIPT_ENGINE_HANDLE_H
+
+#include <stdbool.h>
+
+#include "base/uuid.h"
+#include "engine/engine.h"
+#include "loop/loop.h"
+#include "script/call.h"
+#include "script/task_runner.h"
+
+struct lua_State;
+
+struct tf_engine_handle {
+	struct tf_loop *loop;            /* owned */
+	struct tf_engine *engine;        /* owned; NULL: closed, or not made yet */
+	struct tf_executor *executor;    /* the engine's, or owned while there is no engine */
+	struct tf_graph *graph;          /* the engine's, or owned while there is no engine */
+	struct tf_task_runner *runner;   /* owned; parallel only */
+	struct lua_State *tasks, *calls; /* anchored in the userdata's environment */
+	struct tf_value *result;         /* of the notification that is being delivered; borrowed */
+	bool result_failed;
+	bool serial;
+	bool running; /* inside start or step */
+	char flow_uuid[TF_UUID_LEN + 1];
+};
+
+/* Environment of the userdata, pushed on L: { handlers, tasks, ... }. Nil once collected. */
+TF_RAISES void tf_engine_handle_env(struct lua_State *L, const struct tf_engine_handle *h);
+
+/* engine_calls.c: events of `engine/engine.h` that call the handlers in Lua. */
+extern const struct tf_engine_events tf_engine_handle_events;
+/* What the serial executor asks: arg is the handle. */
+struct lua_State *tf_engine_handle_push_task(void *arg, const char *name, struct tf_err *err);
+void tf_engine_handle_raised(void *arg, const char *name, struct lua_State *L);
+
+/* engine_executor.c: make h->executor from the options at `index` (checked by lua/taskflow/engines/options.lua). */
+TF_RAISES int tf_engine_handle_executor(
+	struct lua_State *L, int index, struct tf_engine_handle *h, struct tf_err *err);
+
+#endif

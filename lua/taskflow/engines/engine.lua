@@ -1,0 +1,436 @@
+-- An engine: runs one flow, as the options say where. See taskflow.engines for how one is made.
+local compiler = require "taskflow.engines.compiler"
+local exceptions = require "taskflow.exceptions"
+local failure = require "taskflow.failure"
+local host = require "tfhost.engine"
+local notifier = require "taskflow.notifier"
+local options = require "taskflow.engines.options"
+local retry_module = require "taskflow.retry"
+local states = require "taskflow.states"
+local storage = require "taskflow.engines.storage"
+local task = require "taskflow.task"
+local values = require "taskflow.values"
+
+---@class taskflow.Engine
+---@field flow_name string
+---@field kind "serial"|"parallel"|"worker-based"
+---@field notifier taskflow.Notifier states of the flow
+---@field atom_notifier taskflow.Notifier states of tasks and retries
+---@field storage taskflow.Storage
+---@field options table as used
+---@field package _handle userdata of the host, nil before compile
+local Engine = {}
+
+local M = { Engine = Engine }
+
+-- Codes of the bindings -> exceptions.
+local CODES = {
+  EINVAL = "ValueError",
+  EFORMAT = "InvalidFormat",
+  ENOTFOUND = "NotFound",
+  EEXIST = "Duplicate",
+  ESTATE = "InvalidState",
+  EMISSING = "MissingDependencies",
+  ECYCLE = "DependencyFailure",
+  ETIMEOUT = "RequestTimeout",
+  EAUTH = "PermissionError",
+  ECLOSED = "ConnectionError",
+  EIO = "OSError",
+  ESYS = "OSError",
+}
+
+-- Where the atoms that a message names were made: 'a', or '"a==1.0"'.
+local function places(self, message)
+  local out = {}
+  for quoted in message:gmatch "'([^']*)'" do
+    local name = quoted:match '^"(.*)==[%d.]*"$' or quoted
+    for _, atom in ipairs(self._plan.order) do
+      local line = atom.name == name and atom.where and ("'%s' is made at %s"):format(name, atom.where)
+      if line and not out[line] then
+        out[line] = true
+        out[#out + 1] = line
+      end
+    end
+  end
+  return out
+end
+
+-- The first value of a call of the host, or the exception for its failure.
+function Engine:_check(value, message, code)
+  if value ~= nil then
+    return value
+  end
+  local class = exceptions[CODES[code] or "RuntimeError"]
+  if code == "EMISSING" or code == "EEXIST" then
+    local where = places(self, message)
+    if where[1] then
+      message = message .. "\n  " .. table.concat(where, "\n  ")
+    end
+  end
+  exceptions.raise(class, message)
+end
+
+-- The failure with its live error value, if that was raised in this process.
+function Engine:_live(name, f)
+  local raised = self._raised[name]
+  if raised and raised.exception_str == f.exception_str and raised.exc_type_names[1] == f.exc_type_names[1] then
+    f.exception = raised.exception
+  end
+  return f
+end
+
+-- ---- what the host calls while the flow runs ----
+
+local function flow_details(self, old)
+  return {
+    engine = self,
+    flow_name = self.flow_name,
+    flow_uuid = self._handle:flow_uuid(),
+    old_state = old,
+  }
+end
+
+local function atom_details(self, name, atom, state, old)
+  local _, _, uuid = self._handle:atom(name)
+  local prefix = retry_module.is_retry(atom) and "retry" or "task"
+  local details = { [prefix .. "_name"] = name, [prefix .. "_uuid"] = uuid, old_state = old }
+  if states.WITH_RESULT[state] then
+    local value, failed = self._handle:notified()
+    if failed == true then
+      value = self:_live(name, failure.from_dict(value))
+    end
+    details.result = value -- nil for one that Lua cannot represent: it is stored and passed on as it came
+  end
+  return details
+end
+
+local function call_by_name(atom, f, arguments)
+  local args, count = {}, 0
+  local used = {}
+  while true do
+    local name = debug.getlocal(f, count + 2)
+    if not name then
+      break
+    end
+    count = count + 1
+    args[count] = arguments[name]
+    used[name] = true
+  end
+  if atom.kwargs then
+    local rest = {}
+    for key, value in pairs(arguments) do
+      if not used[key] then
+        rest[key] = value
+      end
+    end
+    for i = 1, count do
+      if debug.getlocal(f, i + 1) == "kwargs" then
+        args[i] = rest
+      end
+    end
+  end
+  return f(atom, unpack(args, 1, count))
+end
+
+local function failures_from(dicts)
+  local out = {}
+  for name, dict in pairs(dicts) do
+    out[name] = failure.from_dict(dict)
+  end
+  return out
+end
+
+local function history_from(list, own)
+  local entries = {}
+  for i, entry in ipairs(list) do
+    entries[i] = { entry[1], failures_from(entry[2]) }
+  end
+  return retry_module.History(entries, own and failure.from_dict(own))
+end
+
+local function handlers(self)
+  local h = {}
+
+  function h.flow(state, old)
+    if self.notifier:count() > 0 then
+      self.notifier:notify(state, flow_details(self, old))
+    end
+  end
+
+  function h.atom(index, state, old)
+    if self.atom_notifier:count() > 0 then
+      local name = self._names[index]
+      self.atom_notifier:notify(state, atom_details(self, name, self._plan.atoms[name], state, old))
+    end
+  end
+
+  function h.event(index, event_type, details)
+    local atom = self._plan.atoms[self._names[index]]
+    atom.notifier:notify(event_type, details)
+  end
+
+  function h.retry(index, method, arguments, history, own_failure, flow_failures)
+    local atom = self._plan.atoms[self._names[index]]
+    local f = atom[method]
+    if not f then
+      return nil
+    end
+    arguments.history = history_from(history, own_failure)
+    if flow_failures then
+      arguments.flow_failures = failures_from(flow_failures)
+    end
+    return call_by_name(atom, f, arguments)
+  end
+
+  function h.decide(index, history)
+    return self._plan.deciders[index](history) == true
+  end
+
+  function h.raised(name, err)
+    self._raised[name] = failure.from_exception(err)
+  end
+
+  return h
+end
+
+-- ---- life ----
+
+-- Tasks by name, as local engines run them. A reference is resolved to its class here.
+local function instances(self)
+  local out = {}
+  for _, atom in ipairs(self._plan.order) do
+    if task.is_task(atom) then
+      if atom.reference and self.kind ~= "worker-based" then
+        out[atom.name] = M.resolve(atom, self.kind)
+      else
+        out[atom.name] = atom
+      end
+    end
+  end
+  return out
+end
+
+---The task that a reference names, for an engine that runs it in this process.
+function M.resolve(atom, kind)
+  local module, name = atom.reference:match "^(.*):(.*)$"
+  local ok, content = pcall(require, module)
+  local class = ok and type(content) == "table" and content[name]
+  if not task.is_class(class) then
+    local why = ("module '%s' has no task class '%s'"):format(module, name)
+    if not ok then
+      why = tostring(content):match "^[^\n]*"
+    end
+    exceptions.raise(
+      exceptions.NotFound,
+      ("task '%s' (%s): the %s engine runs it on this machine, but %s"):format(
+        atom.name,
+        atom.reference,
+        kind,
+        why
+      )
+    )
+  end
+  return class { name = atom.name }
+end
+
+local function check_wire_names(plan)
+  for _, atom in ipairs(plan.order) do
+    if task.is_task(atom) then
+      local name, why = compiler.wire_name(atom)
+      if not name then
+        exceptions.raise(
+          exceptions.ValueError,
+          ("task '%s' (made at %s) cannot run on workers: %s"):format(atom.name, atom.where, why)
+        )
+      end
+    end
+  end
+end
+
+-- Options that the host reads, with defaults filled in.
+local function host_options(self)
+  local out = { steps = self._plan.steps, tasks = instances(self), handlers = handlers(self) }
+  for key, value in pairs(self.options) do
+    out[key] = value
+  end
+  if self.kind == "parallel" then
+    out.max_workers = out.max_workers or host.cores()
+  elseif self.kind == "worker-based" then
+    out.topics = out.topics or values.list {}
+    out.exchange = out.exchange or "default"
+    if out.topics[1] == nil then
+      exceptions.raise(exceptions.ValueError, "engine 'worker-based': topics: name at least one topic of workers")
+    end
+  end
+  return out
+end
+
+-- Atoms that never had a name of their own.
+local function check_names(plan)
+  for _, atom in ipairs(plan.order) do
+    if atom.name == "" then
+      exceptions.raise(exceptions.ValueError, ("an atom (made at %s) has an empty name"):format(tostring(atom.where)))
+    end
+  end
+end
+
+---Flatten the flow and connect it to the host. Done once; run does it by itself.
+function Engine:compile()
+  if self._handle then
+    return
+  end
+  check_names(self._plan)
+  if self.kind == "worker-based" then
+    check_wire_names(self._plan)
+  end
+  self._handle = self:_check(host.load(host_options(self)))
+  self._names = self._handle:atoms()
+end
+
+local function need_compiled(self, what)
+  if not self._handle then
+    exceptions.raise(
+      exceptions.InvalidState,
+      ("Can not %s an engine which has not been compiled"):format(what)
+    )
+  end
+end
+
+local function need_prepared(self, what)
+  need_compiled(self, what)
+  if not self._prepared then
+    exceptions.raise(
+      exceptions.InvalidState,
+      ("Can not %s an engine which has not had its storage populated"):format(what)
+    )
+  end
+end
+
+---Get the storage ready. run does it by itself.
+function Engine:prepare()
+  need_compiled(self, "prepare")
+  self._prepared = true
+end
+
+---Check that every input can be satisfied; raises MissingDependencies. run does it by itself.
+function Engine:validate()
+  need_prepared(self, "validate")
+  self:_check(self._handle:validate())
+end
+
+local function collect_failures(self)
+  local out = {}
+  for i, entry in ipairs(self._handle:failures()) do
+    local f = failure.from_dict(entry.failure)
+    out[i] = entry.atom and self:_live(entry.atom, f) or f
+  end
+  return out
+end
+
+---The failures of the last run.
+---@return taskflow.Failure[]
+function Engine:failures()
+  need_compiled(self, "ask for failures of")
+  return collect_failures(self)
+end
+
+local function make_ready(self)
+  self:compile()
+  self:prepare()
+  self:validate()
+  self._raised = {}
+end
+
+local function finish(self)
+  if self._handle:state() ~= states.SUSPENDED and self._handle:state() ~= states.SUCCESS then
+    failure.reraise_if_any(collect_failures(self))
+  end
+end
+
+---Run the flow to its end. Raises what failed: the error itself if there is one and it was raised in this
+---process, else a WrappedFailure.
+---@param run_options { signals: boolean? }? signals: the first Ctrl-C or TERM suspends the engine, the second ends
+---  the process
+---@return string state of the flow: "SUCCESS" or "SUSPENDED"
+---@return integer? signal that suspended it
+function Engine:run(run_options)
+  make_ready(self)
+  local state, signal, code = self._handle:run(run_options and run_options.signals or false)
+  if not state then
+    self:_check(nil, signal, code)
+  end
+  finish(self)
+  return state, signal
+end
+
+---Run step by step: an iterator over the state of the flow after each turn. With a timeout of 0 a turn does not
+---wait for what is not there yet, so that several engines may be stepped by one loop. Raises like run.
+---@param run_options { wait: boolean? }? wait: false to return at once, default: true
+---@return fun(): string?
+function Engine:run_iter(run_options)
+  local wait = not run_options or run_options.wait ~= false
+  local started, ended = false, false
+  return function()
+    if ended then
+      return nil
+    end
+    if not started then
+      started = true
+      make_ready(self)
+      self:_check(self._handle:start())
+      return self._handle:state()
+    end
+    ended = self._handle:step(wait)
+    if ended then
+      finish(self)
+    end
+    return self._handle:state()
+  end
+end
+
+---Start nothing new; what runs, finishes. A later run goes on.
+function Engine:suspend()
+  need_compiled(self, "suspend")
+  self._handle:suspend()
+end
+
+---Forget the progress: the next run begins anew.
+function Engine:reset()
+  need_prepared(self, "reset")
+  self:_check(self._handle:reset())
+end
+
+---Release what the engine holds: connections, processes. Using it afterwards is an error.
+function Engine:close()
+  if self._handle then
+    self._handle:close()
+  end
+end
+
+-- Called methods before compile have nothing to ask; afterwards the handle itself checks that it is open.
+local meta = {
+  __index = Engine,
+  __tostring = function(self)
+    return ("%s engine of flow '%s'"):format(self.kind, self.flow_name)
+  end,
+}
+
+---@param flow taskflow.Flow|taskflow.Task
+---@param given table? options
+---@return taskflow.Engine
+function M.new(flow, given)
+  local parsed = options.parse(given)
+  local self = setmetatable({
+    kind = parsed.engine,
+    options = parsed,
+    notifier = notifier.new(),
+    atom_notifier = notifier.new(),
+    _raised = {},
+    _plan = compiler.compile(flow),
+  }, meta)
+  self.flow_name = self._plan.name
+  self.storage = storage.new(self)
+  return self
+end
+
+return M
