@@ -1,9 +1,6 @@
 #include "transport/amqp_conn.h"
 
-#include <amqp_ssl_socket.h>
-#include <amqp_tcp_socket.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,7 +13,7 @@ enum {
 	ANSWER_MS_WITHOUT_HEARTBEAT = 60000, /* patience with a call when no heartbeat was agreed */
 };
 
-static struct timeval seconds(double s)
+struct timeval tf_amqp_seconds(double s)
 {
 	return (struct timeval){.tv_sec = (time_t)s, .tv_usec = (suseconds_t)((s - (double)(time_t)s) * 1e6)};
 }
@@ -100,7 +97,7 @@ int tf_amqp_conn_on_close(struct tf_amqp_conn *c, amqp_channel_t channel, const 
 int tf_amqp_conn_failed(struct tf_amqp_conn *c, const char *doing, int status, struct tf_err *err)
 {
 	const char *hint = "";
-	int code = TF_EIO;
+	int code = TF_EIO, because = errno;
 
 	switch (status) {
 	case AMQP_STATUS_TIMEOUT:
@@ -115,7 +112,8 @@ int tf_amqp_conn_failed(struct tf_amqp_conn *c, const char *doing, int status, s
 		break;
 	case AMQP_STATUS_SSL_HOSTNAME_VERIFY_FAILED:
 		code = TF_EAUTH;
-		hint = ": the broker's certificate is for another host name";
+		hint = ": the broker's certificate is for another host name than the URL's (an IP address "
+		       "in the URL never matches: use a name)";
 		break;
 	case AMQP_STATUS_SSL_PEER_VERIFY_FAILED:
 	case AMQP_STATUS_SSL_CONNECTION_FAILED:
@@ -127,6 +125,11 @@ int tf_amqp_conn_failed(struct tf_amqp_conn *c, const char *doing, int status, s
 	case AMQP_STATUS_CONNECTION_CLOSED:
 		if (c->tls)
 			hint = ": if this happens at every try, the broker may refuse our certificate";
+		break;
+	case AMQP_STATUS_SOCKET_ERROR:
+		errno = because;
+		if (errno && errno != EAGAIN && errno != EINPROGRESS)
+			return tf_err_sys(err, "%s: %s", c->where, doing);
 		break;
 	default:
 		break;
@@ -152,62 +155,10 @@ static int check(struct tf_amqp_conn *c, amqp_channel_t channel, const char *doi
 
 /* --- connecting --- */
 
-static int open_tls(struct tf_amqp_conn *c, amqp_socket_t **out, struct tf_err *err)
-{
-	const struct tf_amqp_options *o = &c->shared->options;
-	amqp_socket_t *s = amqp_ssl_socket_new(c->state);
-
-	if (!s)
-		return tf_err_set(err, TF_EIO, "%s: TLS cannot be initialised", c->where);
-	*out = s;
-	amqp_ssl_socket_set_verify_peer(s, o->verify);
-	amqp_ssl_socket_set_verify_hostname(s, o->verify && o->check_hostname);
-	amqp_ssl_socket_set_ssl_versions(s, AMQP_TLSv1_2, AMQP_TLSvLATEST);
-	if (o->verify && !o->ca_certs)
-		return tf_err_set(err, TF_EINVAL,
-			"%s: no authorities to verify the broker's certificate with: give ssl.ca_certs",
-			c->where);
-	if (o->ca_certs && amqp_ssl_socket_set_cacert(s, o->ca_certs) != AMQP_STATUS_OK)
-		return tf_err_set(
-			err, TF_EINVAL, "%s: ca_certs: no PEM certificates in \"%s\"", c->where, o->ca_certs);
-	if (o->certfile && amqp_ssl_socket_set_key(s, o->certfile, o->keyfile) != AMQP_STATUS_OK)
-		return tf_err_set(err, TF_EINVAL,
-			"%s: no certificate with its private key in \"%s\" and \"%s\"", c->where, o->certfile,
-			o->keyfile);
-	return 0;
-}
-
-static int open_socket(struct tf_amqp_conn *c, const struct tf_url *url, struct tf_err *err)
-{
-	struct timeval tv = seconds(c->shared->options.connect_timeout);
-	amqp_socket_t *s = NULL;
-	int rc;
-
-	if (c->tls) {
-		rc = open_tls(c, &s, err);
-		if (rc < 0)
-			return rc;
-	} else {
-		s = amqp_tcp_socket_new(c->state);
-		TF_ASSERT(s);
-	}
-	errno = 0;
-	rc = amqp_socket_open_noblock(s, url->host, url->port, &tv);
-	if (rc == AMQP_STATUS_SOCKET_ERROR && errno)
-		return tf_err_sys(err, "%s: cannot connect", c->where);
-	if (rc != AMQP_STATUS_OK)
-		return tf_amqp_conn_failed(c, "cannot connect", rc, err);
-	c->fd = amqp_get_sockfd(c->state);
-	pthread_mutex_lock(&c->link->fd_lock);
-	c->link->fd = fcntl(c->fd, F_DUPFD_CLOEXEC, 0);
-	pthread_mutex_unlock(&c->link->fd_lock);
-	return 0;
-}
-
 static int login(struct tf_amqp_conn *c, const struct tf_url *url, struct tf_err *err)
 {
 	const struct tf_amqp_options *o = &c->shared->options;
-	struct timeval tv = seconds(o->connect_timeout);
+	struct timeval tv = tf_amqp_seconds(o->connect_timeout);
 	char name[300];
 	amqp_table_entry_t abilities[2], properties[3];
 	amqp_table_t table = {.num_entries = 3, .entries = properties};
@@ -259,7 +210,7 @@ int tf_amqp_conn_open(struct tf_amqp_conn *c, const struct tf_url *url, struct t
 	c->blocked = false;
 	c->state = amqp_new_connection();
 	TF_ASSERT(c->state);
-	rc = open_socket(c, url, err);
+	rc = tf_amqp_conn_open_socket(c, url, err);
 	if (rc == 0)
 		rc = login(c, url, err);
 	if (rc == 0)
@@ -272,7 +223,7 @@ int tf_amqp_conn_open(struct tf_amqp_conn *c, const struct tf_url *url, struct t
 	}
 	c->frame_max = amqp_get_frame_max(c->state);
 	c->heartbeat = amqp_get_heartbeat(c->state);
-	tv = seconds(c->heartbeat ? c->heartbeat * 2 : ANSWER_MS_WITHOUT_HEARTBEAT / 1000);
+	tv = tf_amqp_seconds(c->heartbeat ? c->heartbeat * 2 : ANSWER_MS_WITHOUT_HEARTBEAT / 1000);
 	amqp_set_rpc_timeout(c->state, &tv);
 	c->serviced = tf_amqp_now();
 	return 0;
@@ -293,7 +244,7 @@ int tf_amqp_conn_reopen(struct tf_amqp_conn *c, amqp_channel_t channel, struct t
 
 void tf_amqp_conn_close(struct tf_amqp_conn *c, bool orderly, int ms)
 {
-	struct timeval tv = seconds(ms / 1000.0);
+	struct timeval tv = tf_amqp_seconds(ms / 1000.0);
 
 	if (!c->state)
 		return;

@@ -45,7 +45,7 @@ struct tf_amqp_closed { /* why the broker closed the channel or connection */
 };
 
 struct tf_amqp_conn {
-	const struct tf_amqp_shared *shared; /* constant part */
+	struct tf_amqp_shared *shared;
 	struct tf_amqp_link *link;
 	const struct tf_amqp_handler *handler;
 	void *arg;
@@ -88,7 +88,10 @@ bool tf_amqp_conn_wait(struct tf_amqp_conn *c, int ms);
 /* A heartbeat sent by hand, for a link that does not want to read. */
 int tf_amqp_conn_send_heartbeat(struct tf_amqp_conn *c, struct tf_err *err);
 
-/* --- between amqp_conn.c and amqp_frames.c --- */
+/* --- between amqp_conn.c, amqp_frames.c and amqp_socket.c --- */
+
+int tf_amqp_conn_open_socket(struct tf_amqp_conn *c, const struct tf_url *url, struct tf_err *err);
+struct timeval tf_amqp_seconds(double s);
 
 /* Answer and report connection.close or channel.close. */
 int tf_amqp_conn_on_close(struct tf_amqp_conn *c, amqp_channel_t channel, const char *doing,
