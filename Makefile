@@ -92,6 +92,12 @@ test-sanitized: ## the whole suite under ASan and UBSan, and the C tests under V
 check-c: ## C unit tests
 	@.ci/test B=$(B) c
 
+AMQP_TESTS = $(B)/test/test_amqp $(B)/test/test_amqp_faults
+
+.PHONY: check-amqp
+check-amqp: $(AMQP_TESTS) ## the C tests of the amqp transport, with a private broker
+	@spec/support/rabbitmq run sh -ec 'for t; do $$t; done' sh $(AMQP_TESTS)
+
 .PHONY: check-lua
 check-lua: ## Lua specs, inside the host
 	@.ci/test B=$(B) build lua
