@@ -26,7 +26,7 @@ static struct tf_engine_peer *engine_ref(struct tf_server *s, const char *reply_
 		tf_map_set(s->engines_by_topic, reply_to, e);
 		TAILQ_INSERT_TAIL(&s->engines, e, link);
 	}
-	e->tfhost = tfhost;
+	e->tfhost = e->tfhost || tfhost;
 	e->jobs++;
 	return e;
 }

@@ -142,7 +142,7 @@ static void on_state(void *arg, bool up, const struct tf_err *err)
 	/* Engines of our kind wait for a sign; what was said before may be lost with the broker. */
 	TAILQ_FOREACH(j, &s->jobs, all)
 	{
-		if (j->state == TF_JOB_RUNNING && j->engine->tfhost)
+		if (j->state == TF_JOB_RUNNING && j->peer.present)
 			tf_reply_running(s, j);
 	}
 	s->beat_at = tf_pace_ms(&s->pace);

@@ -1,0 +1,111 @@
+#include "fake_pool.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "cmocka_all.h"
+
+struct fake_pool *fake_pool_last;
+
+static int open_fake(struct tf_loop *loop, const struct tf_pool_config *config,
+	const struct tf_pool_events *events, void *arg, void **pool, struct tf_err *err)
+{
+	(void)loop, (void)err;
+	struct fake_pool *p = TF_NEW(struct fake_pool);
+	p->events = *events;
+	p->arg = arg;
+	p->slots = config->slots;
+	p->jobs = tf_calloc(config->slots, sizeof(*p->jobs));
+	fake_pool_last = p;
+	*pool = p;
+	return 0;
+}
+
+static int submit(void *pool, uint64_t job, const struct tf_request *r, struct tf_err *err)
+{
+	struct fake_pool *p = pool;
+	if (p->refuse)
+		return tf_err_set(err, p->refuse, "refused by the test");
+	if (p->count == p->slots)
+		return tf_err_set(err, TF_EAGAIN, "no slot is free");
+	for (size_t i = 0; i < p->count; i++)
+		assert_int_not_equal(p->jobs[i].id, job);
+	p->jobs[p->count].id = job;
+	tf_request_copy(r, &p->jobs[p->count].request);
+	p->count++;
+	return 0;
+}
+
+static unsigned free_slots(const void *pool)
+{
+	const struct fake_pool *p = pool;
+	return p->slots - (unsigned)p->count;
+}
+
+static unsigned busy_slots(const void *pool)
+{
+	return (unsigned)((const struct fake_pool *)pool)->count;
+}
+
+static void destroy(void *pool)
+{
+	struct fake_pool *p = pool;
+	for (size_t i = 0; i < p->count; i++)
+		tf_request_free(&p->jobs[i].request);
+	free(p->jobs);
+	free(p);
+	fake_pool_last = NULL;
+}
+
+const struct tf_endpoint_ops fake_pool_ops = {.open = open_fake,
+	.submit = submit,
+	.free_slots = free_slots,
+	.busy_slots = busy_slots,
+	.destroy = destroy};
+
+void fake_pool_ready(struct fake_pool *p, const char *const *names)
+{
+	size_t n = 0;
+	while (names[n])
+		n++;
+	p->events.ready(p->arg, (char *const *)(uintptr_t)names, n, NULL);
+}
+
+void fake_pool_started(struct fake_pool *p, size_t i)
+{
+	assert_true(i < p->count);
+	p->events.started(p->arg, p->jobs[i].id);
+}
+
+static struct tf_value *value(const char *text)
+{
+	struct tf_err err;
+	struct tf_value *v = tf_value_parse(text, strlen(text), 0, &err);
+	if (!v)
+		fail_msg("%s: %s", text, err.message);
+	return v;
+}
+
+void fake_pool_event(struct fake_pool *p, size_t i, const char *type, const char *details)
+{
+	struct tf_value *v = value(details);
+	assert_true(i < p->count);
+	p->events.event(p->arg, p->jobs[i].id, type, v);
+	tf_value_unref(v);
+}
+
+void fake_pool_done(struct fake_pool *p, size_t i, bool failed, const char *result)
+{
+	assert_true(i < p->count);
+	struct tf_value *v = value(result);
+	uint64_t id = p->jobs[i].id;
+	bool was_full = p->count == p->slots;
+	tf_request_free(&p->jobs[i].request);
+	memmove(p->jobs + i, p->jobs + i + 1, (p->count - i - 1) * sizeof(*p->jobs));
+	p->count--;
+	p->events.done(p->arg, id, failed, v);
+	tf_value_unref(v);
+	if (was_full)
+		p->events.slot_free(p->arg);
+}
