@@ -476,7 +476,7 @@ pid_t tf_pool_job_pid(const struct tf_pool *p, uint64_t job)
 static void pool_end_loader(struct tf_pool *p)
 {
 	if (p->loader_pid > 0) {
-		kill(-p->loader_pid, SIGKILL);
+		/* Not its group: a slot just forked is still in it, and must live to tell its pid. */
 		kill(p->loader_pid, SIGKILL);
 		while (waitpid(p->loader_pid, NULL, 0) < 0 && errno == EINTR)
 			;

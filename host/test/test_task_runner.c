@@ -217,6 +217,7 @@ static void lua_errors(void **state)
 	assert_contains(f, "\"exc_args\": [\"no money\"]");
 	assert_failure(f, "tasks.Reraise", "{}", LUA_ERROR, "\"traceback_str\": \"frames\\n\"");
 	assert_failure(f, "tasks.Overflow", "{}", LUA_ERROR, "stack overflow");
+	assert_failure(f, "tasks.Deep", "{}", LUA_ERROR, "deep");
 	assert_contains(f, "more frames]");
 	assert_failure(f, "tasks.Coroutine", "{}", LUA_ERROR, "inside");
 	assert_failure(f, "tasks.Add", "{\"a\": {}, \"b\": 1}", LUA_ERROR, "attempt to perform arithmetic");

@@ -39,6 +39,7 @@ M.Return = task.Task { execute = function(self, x)
   return ({ fn = { a = { print } }, cycle = cycle, bytes = { k = '\255' }, mixed = { 1, k = 2 }, nan = 0 / 0, list = values.list {} })[x]
 end }
 M.Overflow = task.Task { execute = function(self) local function f() return 1 + f() end return f() end }
+M.Deep = task.Task { execute = function(self) local function f(n) if n == 0 then error('deep') end return 1 + f(n - 1) end return f(200) end }
 M.Coroutine = task.Task { execute = function(self) return coroutine.wrap(function() error('inside') end)() end }
 M.Hooks = task.Task {
   pre_execute = function(self) log = { 'pre' } end,
