@@ -1,7 +1,8 @@
-/* `tfhost loader REFERENCE...`: what a worker runs to load its scripts and fork slots (pool.h). Not for people:
+/* `tfhost loader [--dir DIR]... REFERENCE...`: what a worker runs to load its scripts and fork slots (pool.h). Not for people:
  * it speaks on the descriptor that the supervisor left at TF_LOADER_FD. */
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "cmd/command.h"
 #include "pool/pool.h"
@@ -21,7 +22,10 @@ int tf_cmd_loader(int argc, char **argv)
 		fprintf(stderr, "%s: %s\n", argv[0], err.message);
 		return TF_EXIT_ERROR;
 	}
-	struct tf_task_runner *runner = tf_task_runner_new(L, argv + 1, (size_t)argc - 1);
+	int first = 1;
+	for (; first + 1 < argc && !strcmp(argv[first], "--dir"); first += 2)
+		tf_state_add_dir(L, argv[first + 1]);
+	struct tf_task_runner *runner = tf_task_runner_new(L, argv + first, (size_t)(argc - first));
 	int code = tf_loader_main(TF_LOADER_FD, tf_task_runner_get(runner));
 	tf_task_runner_delete(runner);
 	tf_state_delete(L);

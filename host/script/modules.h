@@ -8,7 +8,8 @@ struct lua_State;
 /* X(module name, open function) */
 #define TF_SCRIPT_MODULES(X) \
 	X("taskflow.values", tf_bind_values_open) \
-	X("tfhost.engine", tf_bind_engine_open)
+	X("tfhost.engine", tf_bind_engine_open) \
+	X("tfhost.worker", tf_bind_worker_open)
 
 #define X(name, open) int open(struct lua_State *L);
 TF_SCRIPT_MODULES(X)

@@ -1,0 +1,142 @@
+/* `tfhost worker`: serve tasks. This process runs no code of the user: a configuration file is read in a Lua state that
+ * is closed before anything is served. */
+#include <argp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "cmd/command.h"
+#include "cmd/transport_args.h"
+#include "script/worker_config.h"
+#include "wbe/worker.h"
+
+enum { KEY_LUA_DIR = 256, KEY_SLOTS, MAX_SLOTS = 10000 };
+
+static const struct argp_option worker_options[] = {
+	{"config", 'c', "FILE", 0,
+		"Lua file that returns a table with url, exchange, topic, tasks, transport, "
+		"transport_options, "
+		"retry_options, slots; options of the command line win",
+		0},
+	{"topic", 't', "NAME", 0, "Topic to serve (\"default\")", 0},
+	{"slots", KEY_SLOTS, "N", 0, "Tasks at once (number of cores)", 0},
+	{"verbose", 'v', 0, 0, "Log more", 0},
+	{"lua-dir", KEY_LUA_DIR, "DIR", 0, "Take the library from the source tree DIR (also: TFHOST_LUA_DIR)",
+		0},
+	{0},
+};
+
+struct worker_args {
+	struct tf_transport_args transport;
+	struct tf_worker_config config; /* what the command line says */
+	const char *file;
+};
+
+static unsigned worker_parse_slots(const char *text, struct argp_state *state)
+{
+	char *end;
+	long n = strtol(text, &end, 10);
+	if (*end || end == text || n < 1 || n > MAX_SLOTS)
+		argp_error(state, "--slots: expected a number from 1 to %d, got \"%s\"", MAX_SLOTS, text);
+	return (unsigned)n;
+}
+
+static error_t worker_parse(int key, char *value, struct argp_state *state)
+{
+	struct worker_args *args = state->input;
+	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &args->transport;
+		return 0;
+	case 'c':
+		args->file = value;
+		return 0;
+	case 't':
+		free(args->config.topic);
+		args->config.topic = tf_strdup(value);
+		return 0;
+	case KEY_SLOTS:
+		args->config.slots = worker_parse_slots(value, state);
+		return 0;
+	case 'v':
+		tf_log_set_level(TF_LOG_DEBUG);
+		return 0;
+	case KEY_LUA_DIR: /* the loader is another process */
+		setenv("TFHOST_LUA_DIR", value, 1);
+		return 0;
+	case ARGP_KEY_ARG:
+		tf_worker_add_task(&args->config, value);
+		return 0;
+	case ARGP_KEY_END:
+		if (!args->file && args->config.task_count == 0)
+			argp_usage(state);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp_child worker_children[] = {{&tf_transport_argp, 0, "Transport:", 1}, {0}};
+
+static const struct argp worker_argp = {
+	.options = worker_options,
+	.parser = worker_parse,
+	.args_doc = "SCRIPT|MODULE|MODULE:TASK...\n--config FILE",
+	.doc = "Serve tasks: every task class that SCRIPT (tasks.lua) or MODULE returns, or the one named."
+	       "\vTERM or INT finishes what runs and exits with 0; a second one gives up at once (128 + "
+	       "signal). 1 says "
+	       "that the scripts or the transport could not be used, 64 that the command line is wrong.",
+	.children = worker_children,
+};
+
+static void worker_override(char **to, const char *value)
+{
+	if (!value)
+		return;
+	free(*to);
+	*to = tf_strdup(value);
+}
+
+/* The file's configuration with what the command line says put over it. */
+static int worker_merge(struct worker_args *args, struct tf_worker_config *out, struct tf_err *err)
+{
+	int rc = args->file ? tf_worker_config_load(args->file, out, err) : 0;
+	if (rc < 0)
+		return rc;
+	worker_override(&out->url, args->transport.url);
+	worker_override(&out->exchange, args->transport.exchange);
+	worker_override(&out->transport, args->transport.transport);
+	worker_override(&out->topic, args->config.topic);
+	if (args->config.slots)
+		out->slots = args->config.slots;
+	if (args->transport.options) {
+		tf_value_unref(out->options);
+		out->options = tf_value_ref(args->transport.options);
+	}
+	if (args->config.task_count)
+		tf_worker_clear_tasks(out);
+	for (size_t i = 0; i < args->config.task_count; i++)
+		tf_worker_add_task(out, args->config.tasks[i]);
+	return 0;
+}
+
+int tf_cmd_worker(int argc, char **argv)
+{
+	struct worker_args args = {0};
+	struct tf_worker_config config = {0};
+	struct tf_err err;
+	int signo = 0;
+	argp_err_exit_status = TF_EXIT_USAGE;
+	argp_parse(&worker_argp, argc, argv, 0, NULL, &args);
+	int rc = worker_merge(&args, &config, &err);
+	if (rc == 0)
+		rc = tf_worker_run(&config, &signo, &err);
+	if (rc < 0)
+		fprintf(stderr, "%s: %s\n", argv[0], err.message);
+	tf_worker_config_free(&config);
+	tf_worker_config_free(&args.config);
+	tf_value_unref(args.transport.options);
+	return rc < 0 ? TF_EXIT_ERROR : signo ? 128 + signo : TF_EXIT_OK;
+}

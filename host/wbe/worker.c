@@ -1,0 +1,230 @@
+#include "wbe/worker.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "loop/loop.h"
+#include "transport/url.h"
+#include "wbe/server.h"
+
+enum { WORKER_STATS_MS = 60000 };
+#define WORKER_DEFAULT_NAME "default" /* of exchange and topic */
+
+void tf_worker_clear_tasks(struct tf_worker_config *c)
+{
+	for (size_t i = 0; i < c->task_count; i++)
+		free(c->tasks[i]);
+	free(c->tasks);
+	c->tasks = NULL;
+	c->task_count = 0;
+}
+
+void tf_worker_config_free(struct tf_worker_config *c)
+{
+	free(c->url);
+	free(c->transport);
+	free(c->exchange);
+	free(c->topic);
+	tf_value_unref(c->options);
+	tf_worker_clear_tasks(c);
+	for (size_t i = 0; i < c->dir_count; i++)
+		free(c->dirs[i]);
+	free(c->dirs);
+	memset(c, 0, sizeof(*c));
+}
+
+static void worker_append(char ***list, size_t *count, const char *s)
+{
+	*list = tf_realloc(*list, (*count + 1) * sizeof(**list));
+	(*list)[(*count)++] = tf_strdup(s);
+}
+
+void tf_worker_add_task(struct tf_worker_config *c, const char *reference)
+{
+	worker_append(&c->tasks, &c->task_count, reference);
+}
+
+void tf_worker_add_dir(struct tf_worker_config *c, const char *dir)
+{
+	worker_append(&c->dirs, &c->dir_count, dir);
+}
+
+struct worker {
+	const struct tf_worker_config *config;
+	struct tf_loop *loop;
+	struct tf_server *server;
+	const char *exchange, *topic;
+	unsigned slots;
+	bool serving, draining;
+	int signo;
+	int rc;
+	struct tf_err *err;
+	struct tf_server_stats shown;
+};
+
+/* "amqp://guest:**@localhost:5672//" or where the filesystem transport has its folders. Caller frees. */
+static char *worker_place(const struct tf_worker_config *c)
+{
+	struct tf_url_list urls;
+	struct tf_json folder;
+	if (tf_url_parse_list(c->url, c->transport, &urls, NULL) < 0)
+		return tf_strdup("?");
+	struct tf_buf text = TF_BUF_INIT;
+	for (size_t i = 0; i < urls.count; i++) {
+		char *url = tf_url_redact(&urls.urls[i]);
+		tf_buf_printf(&text, "%s%s", i ? ";" : "", url);
+		free(url);
+	}
+	if (c->options && tf_json_get(tf_value_json(c->options), "data_folder_in", &folder)) {
+		char *path = tf_json_strdup(folder, NULL);
+		if (path)
+			tf_buf_printf(&text, " (%s)", path);
+		free(path);
+	}
+	tf_url_list_free(&urls);
+	return text.data;
+}
+
+static void worker_ready(void *arg, char *const *names, size_t count, const struct tf_err *err)
+{
+	struct worker *w = arg;
+	if (err) {
+		*w->err = *err;
+		w->rc = err->code;
+		tf_loop_stop(w->loop);
+		return;
+	}
+	w->serving = true;
+	char *place = worker_place(w->config);
+	printf("serving %zu task%s on topic \"%s\" of exchange \"%s\" at %s, %u slot%s, pid %ld\n", count,
+		count == 1 ? "" : "s", w->topic, w->exchange, place, w->slots, w->slots == 1 ? "" : "s",
+		(long)getpid());
+	free(place);
+	for (size_t i = 0; i < count; i++)
+		printf("  %s\n", names[i]);
+	fflush(stdout);
+}
+
+static void worker_stopped(void *arg, const struct tf_err *err)
+{
+	struct worker *w = arg;
+	if (err) {
+		*w->err = *err;
+		w->rc = err->code;
+	}
+	tf_loop_stop(w->loop);
+}
+
+static void worker_signal(void *arg, int signo)
+{
+	struct worker *w = arg;
+	if (w->draining) {
+		w->signo = signo;
+		tf_loop_stop(w->loop);
+		return;
+	}
+	w->draining = true;
+	struct tf_server_stats s;
+	tf_server_stats(w->server, &s);
+	tf_info("worker", "draining: %u running task%s will be finished; a second signal gives up at once",
+		s.busy, s.busy == 1 ? "" : "s");
+	tf_server_drain(w->server);
+}
+
+static void worker_show_stats(struct worker *w)
+{
+	struct tf_server_stats s;
+	tf_server_stats(w->server, &s);
+	w->shown = s;
+	tf_info("worker",
+		"requests=%" PRIu64 " succeeded=%" PRIu64 " failed=%" PRIu64 " malformed=%" PRIu64
+		" joined=%" PRIu64 " from_ledger=%" PRIu64 " dropped=%" PRIu64 " busy=%u slots=%u",
+		s.requests, s.succeeded, s.failed, s.malformed, s.joined, s.answered_from_ledger, s.dropped,
+		s.busy, s.slots);
+}
+
+/* Nothing new, nothing said. */
+static void worker_stats_due(void *arg)
+{
+	struct worker *w = arg;
+	struct tf_server_stats s;
+	tf_server_stats(w->server, &s);
+	if (s.requests != w->shown.requests || s.malformed != w->shown.malformed || s.busy != w->shown.busy ||
+		s.succeeded + s.failed != w->shown.succeeded + w->shown.failed)
+		worker_show_stats(w);
+}
+
+/* argv of the loader: tfhost loader --dir DIR... REFERENCE... */
+static char **worker_loader_argv(const struct tf_worker_config *c)
+{
+	size_t n = 0;
+	char **argv = tf_calloc(2 + 2 * c->dir_count + c->task_count + 1, sizeof(*argv));
+	argv[n++] = tf_strdup("tfhost");
+	argv[n++] = tf_strdup("loader");
+	for (size_t i = 0; i < c->dir_count; i++) {
+		argv[n++] = tf_strdup("--dir");
+		argv[n++] = tf_strdup(c->dirs[i]);
+	}
+	for (size_t i = 0; i < c->task_count; i++)
+		argv[n++] = tf_strdup(c->tasks[i]);
+	return argv;
+}
+
+static void worker_serve(struct worker *w)
+{
+	static const int signals[] = {SIGINT, SIGTERM};
+	enum { COUNT = sizeof(signals) / sizeof(signals[0]) };
+	struct tf_signal *handles[COUNT];
+	for (size_t i = 0; i < COUNT; i++)
+		handles[i] = tf_signal_new(w->loop, signals[i], worker_signal, w);
+	struct tf_timer *stats = tf_timer_new(w->loop, worker_stats_due, w);
+	tf_timer_start(stats, WORKER_STATS_MS, WORKER_STATS_MS);
+	tf_loop_run(w->loop);
+	if (w->serving)
+		worker_show_stats(w);
+	tf_timer_delete(stats);
+	for (size_t i = 0; i < COUNT; i++)
+		tf_signal_delete(handles[i]);
+}
+
+int tf_worker_run(const struct tf_worker_config *c, int *signo, struct tf_err *err)
+{
+	static const struct tf_server_events events = {.ready = worker_ready, .stopped = worker_stopped};
+	struct worker w = {.config = c, .err = err};
+	*signo = 0;
+	if (c->task_count == 0)
+		return tf_err_set(
+			err, TF_EINVAL, "no tasks to serve: name a script, a module, or module:Task");
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	w.slots = c->slots ? c->slots : cores > 0 ? (unsigned)cores : 1;
+	w.exchange = c->exchange ? c->exchange : WORKER_DEFAULT_NAME;
+	w.topic = c->topic ? c->topic : WORKER_DEFAULT_NAME;
+	char **argv = worker_loader_argv(c);
+	struct tf_server_config config = {
+		.transport = {.url = c->url,
+			.transport = c->transport,
+			.options = c->options,
+			.exchange = w.exchange,
+			.retry = c->retry},
+		.topic = w.topic,
+		.pool = {.slots = w.slots, .loader_argv = argv},
+	};
+	w.loop = tf_loop_new();
+	w.rc = tf_server_new(w.loop, &config, &events, &w, &w.server, err);
+	if (w.rc == 0) {
+		worker_serve(&w);
+		tf_server_delete(w.server);
+	}
+	tf_loop_delete(w.loop);
+	for (size_t i = 0; argv[i]; i++)
+		free(argv[i]);
+	free(argv);
+	*signo = w.signo;
+	return w.rc;
+}

@@ -1,0 +1,38 @@
+/* A worker as a process runs it: a server on a loop of its own, until a signal ends it. What `tfhost worker` and
+ * the Worker of a script share.
+ *
+ * TERM or INT: no more work is taken, what runs is finished, then the run ends. A second one: give up at once;
+ * running slots are killed and their requests go back to the queue. */
+#ifndef TF_WBE_WORKER_H
+#define TF_WBE_WORKER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+#include "base/value.h"
+#include "transport/transport.h"
+
+/* All owned by the config; zeroes are the defaults. */
+struct tf_worker_config {
+	char *url, *transport;
+	char *exchange;           /* NULL: "default" */
+	char *topic;              /* NULL: "default" */
+	struct tf_value *options; /* transport_options, an object */
+	struct tf_retry_options retry;
+	char **tasks; /* script references; at least one */
+	size_t task_count;
+	char **dirs; /* searched for modules besides the working directory */
+	size_t dir_count;
+	unsigned slots; /* 0: number of cores */
+};
+void tf_worker_config_free(struct tf_worker_config *c); /* frees members, zeroes */
+void tf_worker_add_task(struct tf_worker_config *c, const char *reference);
+void tf_worker_clear_tasks(struct tf_worker_config *c);
+void tf_worker_add_dir(struct tf_worker_config *c, const char *dir);
+
+/* Serve. *signo: the signal that ended it at once, else 0. TF_EINVAL for a config that cannot work; the error of the
+ * scripts that could not be loaded; what broke the server. */
+int tf_worker_run(const struct tf_worker_config *c, int *signo, struct tf_err *err);
+
+#endif

@@ -1,0 +1,71 @@
+-- The configuration of a worker, as its file or its caller gives it: TaskFlow's keys, and `slots`.
+local exceptions = require "taskflow.exceptions"
+local options = require "taskflow.engines.options"
+
+local M = {}
+
+local function count(value, name)
+  if type(value) ~= "number" or value < 1 or value % 1 ~= 0 or value > 10000 then
+    exceptions.raise(
+      exceptions.ValueError,
+      ("%s: expected an integer from 1 to 10000, got '%s'"):format(name, tostring(value))
+    )
+  end
+  return value
+end
+
+local function name(value, key)
+  if type(value) ~= "string" or value == "" then
+    exceptions.raise(exceptions.TypeError, ("%s: expected a non-empty string"):format(key))
+  end
+  return value
+end
+
+local function references(value, key)
+  if type(value) == "string" then
+    value = { value }
+  end
+  if type(value) ~= "table" or #value == 0 then
+    exceptions.raise(
+      exceptions.TypeError,
+      ("%s: expected a list of scripts, modules or 'module:Task' references"):format(key)
+    )
+  end
+  for i, reference in ipairs(value) do
+    if type(reference) ~= "string" or reference == "" then
+      exceptions.raise(exceptions.TypeError, ("%s: entry %d must be a non-empty string"):format(key, i))
+    end
+  end
+  return value
+end
+
+local KNOWN = { topic = name, tasks = references, slots = count, threads_count = count }
+for key, check in pairs(options.TRANSPORT) do
+  KNOWN[key] = check
+end
+
+---@class taskflow.WorkerConfig
+---@field url string? of the broker
+---@field exchange string? default "default"
+---@field topic string? default "default"
+---@field tasks string[] scripts ("tasks.lua"), modules ("tasks"), or single classes ("tasks:TestTask1")
+---@field transport string?
+---@field transport_options table<string, any>?
+---@field retry_options table<string, number>?
+---@field slots integer? tasks at once, default: number of cores
+---@field threads_count integer? TaskFlow's name of slots
+
+---Check a configuration; unknown keys are errors.
+---@param config any
+---@return taskflow.WorkerConfig
+function M.check(config)
+  if type(config) ~= "table" then
+    exceptions.raise(exceptions.TypeError, "the configuration of a worker is a table, not a " .. type(config))
+  end
+  local out = options.convert(config, KNOWN, "worker")
+  out.slots = out.slots or out.threads_count
+  out.threads_count = nil
+  return out
+end
+
+return M
