@@ -220,6 +220,7 @@ static int amqp_open(struct tf_loop *loop, const struct tf_transport_config *con
 	struct tf_amqp *a;
 	struct tf_amqp_shared *s;
 	struct tf_amqp_options options;
+	pthread_condattr_t monotonic;
 	size_t i;
 	int rc;
 
@@ -234,6 +235,10 @@ static int amqp_open(struct tf_loop *loop, const struct tf_transport_config *con
 	s = TF_NEW(struct tf_amqp_shared);
 	s->refs = 1;
 	pthread_mutex_init(&s->lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&s->ended, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 	s->options = options;
 	copy_urls(&s->urls, urls);
 	s->exchange = tf_strdup(config->exchange);
@@ -361,14 +366,6 @@ static void amqp_settle(struct tf_transport *t, uint64_t tag, enum tf_settle how
 
 /* --- close --- */
 
-static bool join_until(struct tf_amqp_link *l, uint64_t deadline)
-{
-	struct timespec ts = {
-		.tv_sec = (time_t)(deadline / 1000), .tv_nsec = (long)(deadline % 1000) * 1000000};
-
-	return pthread_clockjoin_np(l->thread, NULL, CLOCK_MONOTONIC, &ts) == 0;
-}
-
 /* A thread that does not end in time hangs in the resolver or in connect, which nobody can break off: it
  * ends by itself later, and frees what is shared. */
 static void stop_link(struct tf_amqp_shared *s, struct tf_amqp_link *l, uint64_t deadline)
@@ -378,10 +375,10 @@ static void stop_link(struct tf_amqp_shared *s, struct tf_amqp_link *l, uint64_t
 	l->deadline = deadline;
 	pthread_mutex_unlock(&s->lock);
 	tf_amqp_link_wake(l);
-	if (join_until(l, deadline))
+	if (tf_amqp_link_join(s, l, deadline))
 		return;
 	tf_amqp_link_shutdown(l);
-	if (!join_until(l, tf_amqp_now() + GRACE_MS))
+	if (!tf_amqp_link_join(s, l, tf_amqp_now() + GRACE_MS))
 		pthread_detach(l->thread);
 }
 

@@ -104,7 +104,7 @@ struct tf_amqp_link {
 	pthread_mutex_t fd_lock;
 	int fd; /* duplicate of the socket, for shutdown(2) by the loop; -1: none */
 	/* under shared->lock: */
-	bool stop;
+	bool stop, ended;
 	uint64_t deadline; /* ms; when stopping */
 	bool up;
 	unsigned failures; /* counts `err`s */
@@ -121,6 +121,7 @@ struct tf_amqp_shared {
 	struct tf_amqp_link consumer, publisher;
 
 	pthread_mutex_t lock;         /* for everything below */
+	pthread_cond_t ended;         /* a thread has; monotonic clock */
 	unsigned refs;                /* loop and threads */
 	struct tf_post *post;         /* NULL: closed */
 	struct tf_amqp_topic *topics; /* only grows */
@@ -142,6 +143,10 @@ void tf_amqp_shared_unref(struct tf_amqp_shared *s);
 uint64_t tf_amqp_now(void); /* ms, monotonic */
 /* Start the thread with every signal blocked: they belong to the loop, and SIGPIPE to nobody. */
 void tf_amqp_link_start(struct tf_amqp_link *l, void *(*main)(void *shared), struct tf_amqp_shared *s);
+/* The last call of the thread: `shared` is gone for it. */
+void tf_amqp_link_end(struct tf_amqp_shared *s, struct tf_amqp_link *l);
+/* Wait on the loop until the thread has ended, at most until `deadline` (ms). */
+bool tf_amqp_link_join(struct tf_amqp_shared *s, struct tf_amqp_link *l, uint64_t deadline);
 void tf_amqp_link_wake(struct tf_amqp_link *l); /* any thread */
 void tf_amqp_link_clear_wake(
 	struct tf_amqp_link *l); /* its thread, when readable, before it looks at its queues */

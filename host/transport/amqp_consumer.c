@@ -281,6 +281,6 @@ void *tf_amqp_consumer_main(void *shared)
 	tf_amqp_delivery_free(&c.batch);
 	free(c.settles.items);
 	free(c.consuming);
-	tf_amqp_shared_unref(s);
+	tf_amqp_link_end(s, c.link);
 	return NULL;
 }

@@ -28,6 +28,31 @@ void tf_amqp_link_start(struct tf_amqp_link *l, void *(*main)(void *shared), str
 	TF_ASSERT(rc == 0);
 }
 
+void tf_amqp_link_end(struct tf_amqp_shared *s, struct tf_amqp_link *l)
+{
+	pthread_mutex_lock(&s->lock);
+	l->ended = true;
+	pthread_cond_broadcast(&s->ended);
+	pthread_mutex_unlock(&s->lock);
+	tf_amqp_shared_unref(s);
+}
+
+bool tf_amqp_link_join(struct tf_amqp_shared *s, struct tf_amqp_link *l, uint64_t deadline)
+{
+	const struct timespec ts = {
+		.tv_sec = (time_t)(deadline / 1000), .tv_nsec = (long)(deadline % 1000) * 1000000};
+	bool ended;
+
+	pthread_mutex_lock(&s->lock);
+	while (!l->ended && pthread_cond_timedwait(&s->ended, &s->lock, &ts) == 0)
+		;
+	ended = l->ended;
+	pthread_mutex_unlock(&s->lock);
+	if (ended)
+		pthread_join(l->thread, NULL);
+	return ended;
+}
+
 void tf_amqp_link_wake(struct tf_amqp_link *l)
 {
 	const uint64_t one = 1;
@@ -225,6 +250,7 @@ void tf_amqp_shared_unref(struct tf_amqp_shared *s)
 	tf_amqp_delivery_free(&s->deliveries);
 	tf_amqp_publish_free(&s->to_publish);
 	tf_amqp_publish_free(&s->published);
+	pthread_cond_destroy(&s->ended);
 	pthread_mutex_destroy(&s->lock);
 	free(s);
 }

@@ -474,6 +474,6 @@ void *tf_amqp_publisher_main(void *shared)
 	pthread_mutex_unlock(&s->lock);
 	tf_map_delete(p->declared, NULL);
 	free(p);
-	tf_amqp_shared_unref(s);
+	tf_amqp_link_end(s, &s->publisher);
 	return NULL;
 }
