@@ -1,5 +1,6 @@
 -- JSON as text, for comparing what two programs wrote without losing what a decoder would lose: integers of
--- any size, the difference of 1 and 1.0, of [] and {}. Strict; written for tests and independent of the host.
+-- any size, the difference of 1 and 1.0, of [] and {}. Strict but for the NaN and Infinity that Python writes;
+-- written for tests and independent of the host.
 local M = {}
 
 local ESCAPES = { b = "\b", f = "\f", n = "\n", r = "\r", t = "\t", ['"'] = '"', ["\\"] = "\\", ["/"] = "/" }
@@ -118,6 +119,8 @@ function node_at(text, at)
       node.kind = word
     elseif word:match("^%-?%d+$") then
       node.kind = "integer"
+    elseif word == "NaN" or word == "Infinity" or word == "-Infinity" then
+      node.kind = "token"
     elseif word:match("^%-?%d") and tonumber(word) then
       node.kind = "real"
     else
