@@ -64,7 +64,7 @@ struct tf_job *tf_job_new(struct tf_server *s, const struct tf_message *m, const
 	tf_map_set(s->by_id, id_text(j->id, text), j);
 	tf_map_set(s->by_key, j->key, j);
 	TAILQ_INSERT_TAIL(&s->jobs, j, all);
-	tf_service_arm(s, TF_SERVICE_ATTENTION_MS);
+	tf_service_arm(s, s->beat_ms < TF_SERVICE_ATTENTION_MS ? s->beat_ms : TF_SERVICE_ATTENTION_MS);
 	return j;
 }
 
