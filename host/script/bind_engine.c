@@ -15,6 +15,7 @@
 #include "script/interrupt.h"
 #include "script/modules.h"
 #include "script/value_lua.h"
+#include "wbe/executor.h"
 
 #define ENGINE_TYPE "tfhost.engine"
 /* Registry: handle -> environment of its userdata, weak. */
@@ -329,6 +330,53 @@ TF_RAISES static int engine_fetch_all_text(lua_State *L)
 	return 1;
 }
 
+/* fetch_texts() -> { name = JSON text } */
+TF_RAISES static int engine_fetch_texts(lua_State *L)
+{
+	struct tf_value *all = tf_engine_fetch_all(handle_check(L)->engine);
+	struct tf_json_iter it = tf_json_iter(tf_value_json(all));
+	struct tf_json key, value;
+	lua_newtable(L);
+	while (tf_json_next(&it, &key, &value)) {
+		char *name = tf_json_strdup(key, NULL);
+		if (!name)
+			continue;
+		lua_pushlstring(L, value.text, value.len);
+		lua_setfield(L, -2, name);
+		free(name);
+	}
+	tf_value_unref(all);
+	return 1;
+}
+
+/* stats() -> counters of the transport, empty for a local engine */
+TF_RAISES static int engine_stats(lua_State *L)
+{
+	struct tf_engine_handle *h = handle_check(L);
+	struct tf_wbe_stats s;
+	lua_newtable(L);
+	if (!h->worker_based)
+		return 1;
+	tf_executor_wbe_stats(h->executor, &s);
+	const struct {
+		const char *name;
+		double value;
+	} counters[] = {
+		{"malformed", (double)s.malformed},
+		{"stale", (double)s.stale},
+		{"lost", (double)s.lost},
+		{"timeouts", (double)s.timeouts},
+		{"resent", (double)s.resent},
+		{"workers", (double)s.workers},
+		{"in_flight", (double)s.in_flight},
+	};
+	for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++) {
+		lua_pushnumber(L, counters[i].value);
+		lua_setfield(L, -2, counters[i].name);
+	}
+	return 1;
+}
+
 /* result(name, revert) -> value, whether it is a failure dict */
 TF_RAISES static int engine_result(lua_State *L)
 {
@@ -395,6 +443,8 @@ static const struct luaL_Reg engine_methods[] = {
 	{"fetch", engine_fetch},
 	{"fetch_all", engine_fetch_all},
 	{"fetch_all_text", engine_fetch_all_text},
+	{"fetch_texts", engine_fetch_texts},
+	{"stats", engine_stats},
 	{"result", engine_result},
 	{"notified", engine_notified},
 	{"inject", engine_inject},

@@ -53,6 +53,7 @@ TF_RAISES static int executor_wbe(lua_State *L, int index, struct tf_engine_hand
 	config.silence_ms = (uint64_t)executor_ms(L, index, "silence_limit");
 	tf_transport_lua_read(L, index, &config.transport);
 	int rc = tf_executor_wbe_new(h->loop, &config, &h->executor, err);
+	h->worker_based = rc == 0;
 	tf_value_unref(config.transport.options);
 	return rc;
 }

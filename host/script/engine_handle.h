@@ -26,7 +26,7 @@ struct tf_engine_handle {
 	struct lua_State *tasks, *calls; /* anchored in the userdata's environment */
 	struct tf_value *result;         /* of the notification that is being delivered; borrowed */
 	bool result_failed;
-	bool serial;
+	bool serial, worker_based;
 	bool running; /* inside start or step */
 	char flow_uuid[TF_UUID_LEN + 1];
 };

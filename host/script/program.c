@@ -14,6 +14,7 @@
 #include "script/call.h"
 #include "script/failure_lua.h"
 #include "script/state.h"
+#include "script/value_lua.h"
 
 struct program_arg {
 	char *const *argv;
@@ -56,11 +57,11 @@ void tf_program_report(const struct tf_value *failure)
 	free(frames);
 }
 
-/* Stack: status of a load, chunk or message at the top, arguments pushed by the caller after it. */
-static int program_call(lua_State *L, int nargs)
+/* Stack: chunk and its arguments. 0 with nresults on the stack. */
+static int program_call(lua_State *L, int nargs, int nresults)
 {
 	struct tf_value *failure;
-	int rc = tf_call_catch(L, nargs, 0, "main chunk", &failure);
+	int rc = tf_call_catch(L, nargs, nresults, "main chunk", &failure);
 	if (rc < 0) {
 		fflush(stdout);
 		/* error() without a value ends a program without a word, as in lua. */
@@ -84,7 +85,7 @@ int tf_program_run_code(struct lua_State *L, const char *code)
 {
 	if (luaL_loadbuffer(L, code, strlen(code), "=(command line)"))
 		return program_not_loaded(L);
-	return program_call(L, 0);
+	return program_call(L, 0, 0);
 }
 
 int tf_program_run_file(struct lua_State *L, char *const *argv, int argc)
@@ -103,5 +104,38 @@ int tf_program_run_file(struct lua_State *L, char *const *argv, int argc)
 	}
 	for (int i = 1; i < argc; i++)
 		lua_pushstring(L, argv[i]);
-	return program_call(L, argc - 1);
+	return program_call(L, argc - 1, 0);
+}
+
+struct program_main {
+	const char *module;
+	const struct tf_value *argument;
+};
+
+/* (main) -> integer */
+TF_RAISES static int program_main(lua_State *L)
+{
+	const struct program_main *m = lua_touserdata(L, 1);
+	struct tf_err err;
+	lua_getglobal(L, "require");
+	lua_pushstring(L, m->module);
+	lua_call(L, 1, 1);
+	lua_getfield(L, -1, "main");
+	if (tf_value_lua_push(L, tf_value_json(m->argument), "options", &err) < 0)
+		return luaL_error(L, "%s", err.message);
+	lua_call(L, 1, 1);
+	return 1;
+}
+
+int tf_program_run_module(struct lua_State *L, const char *module, const struct tf_value *argument, int *code)
+{
+	struct program_main m = {.module = module, .argument = argument};
+	lua_pushcfunction(L, program_main);
+	lua_pushlightuserdata(L, &m);
+	int rc = program_call(L, 1, 1);
+	if (rc < 0)
+		return rc;
+	*code = (int)lua_tointeger(L, -1);
+	lua_pop(L, 1);
+	return 0;
 }

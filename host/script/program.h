@@ -4,6 +4,7 @@
 #define TF_SCRIPT_PROGRAM_H
 
 struct lua_State;
+struct tf_value;
 
 /* Global table `arg`: arg[0] is argv[script], what follows it arg[1], arg[2], ..., what precedes it negative. */
 void tf_program_set_arg(struct lua_State *L, char *const *argv, int argc, int script);
@@ -12,8 +13,10 @@ int tf_program_run_code(struct lua_State *L, const char *code);
 /* argv[0] is the file ("-": standard input), the others become the chunk's arguments. The directory of the file is
  * searched for modules. */
 int tf_program_run_file(struct lua_State *L, char *const *argv, int argc);
+/* Call MODULE.main(argument) of the library; *code is the integer it returns. TF_ELUA after the report. */
+int tf_program_run_module(
+	struct lua_State *L, const char *module, const struct tf_value *argument, int *code);
 /* Tell people about a failure dict: the error, then where it happened. */
-struct tf_value;
 void tf_program_report(const struct tf_value *failure);
 
 #endif

@@ -9,7 +9,6 @@ local retry_module = require "taskflow.retry"
 local states = require "taskflow.states"
 local storage = require "taskflow.engines.storage"
 local task = require "taskflow.task"
-local values = require "taskflow.values"
 
 ---@class taskflow.Engine
 ---@field flow_name string
@@ -18,6 +17,7 @@ local values = require "taskflow.values"
 ---@field atom_notifier taskflow.Notifier states of tasks and retries
 ---@field storage taskflow.Storage
 ---@field options table as used
+---@field statistics table<string, number> completed, incomplete; worker-based also workers, malformed, lost, ...
 ---@field package _handle userdata of the host, nil before compile
 local Engine = {}
 
@@ -256,8 +256,6 @@ local function host_options(self)
   if self.kind == "parallel" then
     out.max_workers = out.max_workers or host.cores()
   elseif self.kind == "worker-based" then
-    out.topics = out.topics or values.list {}
-    out.exchange = out.exchange or "default"
     if out.topics[1] == nil then
       exceptions.raise(exceptions.ValueError, "engine 'worker-based': topics: name at least one topic of workers")
     end
@@ -318,6 +316,46 @@ function Engine:validate()
   self:_check(self._handle:validate())
 end
 
+---Everything that run checks before it starts.
+function Engine:check()
+  self:compile()
+  self:prepare()
+  self:validate()
+end
+
+---Tasks of the flow by name.
+---@return table<string, taskflow.Task>
+function Engine:tasks()
+  local out = {}
+  for _, atom in ipairs(self._plan.order) do
+    if task.is_task(atom) then
+      out[atom.name] = atom
+    end
+  end
+  return out
+end
+
+---Whether a run has come to an end, whatever it was.
+---@return boolean
+function Engine:has_ended()
+  return self._ended == true
+end
+
+local function statistics(self)
+  local out = { completed = 0, incomplete = 0, workers = 0 }
+  if self._handle then
+    for name, value in pairs(self._handle:stats()) do
+      out[name] = value
+    end
+    for _, name in ipairs(self._names) do
+      local state = self._handle:atom(name)
+      local kind = (state == states.SUCCESS or state == states.IGNORE) and "completed" or "incomplete"
+      out[kind] = out[kind] + 1
+    end
+  end
+  return out
+end
+
 local function collect_failures(self)
   local out = {}
   for i, entry in ipairs(self._handle:failures()) do
@@ -335,10 +373,9 @@ function Engine:failures()
 end
 
 local function make_ready(self)
-  self:compile()
-  self:prepare()
-  self:validate()
+  self:check()
   self._raised = {}
+  self._ended = false
 end
 
 local function finish(self)
@@ -359,6 +396,7 @@ function Engine:run(run_options)
   if not state then
     self:_check(nil, signal, code)
   end
+  self._ended = true
   finish(self)
   return state, signal
 end
@@ -382,6 +420,7 @@ function Engine:run_iter(run_options)
     end
     ended = self._handle:step(wait)
     if ended then
+      self._ended = true
       finish(self)
     end
     return self._handle:state()
@@ -407,9 +446,13 @@ function Engine:close()
   end
 end
 
--- Called methods before compile have nothing to ask; afterwards the handle itself checks that it is open.
 local meta = {
-  __index = Engine,
+  __index = function(self, key)
+    if key == "statistics" then
+      return statistics(self)
+    end
+    return Engine[key]
+  end,
   __tostring = function(self)
     return ("%s engine of flow '%s'"):format(self.kind, self.flow_name)
   end,

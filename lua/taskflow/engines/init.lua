@@ -17,7 +17,7 @@ local M = {}
 ---@field max_workers integer? parallel: tasks at once, default: number of cores
 ---@field url string? worker-based: of the broker
 ---@field exchange string? worker-based: default "default"
----@field topics string[]? worker-based: topics of workers
+---@field topics string[]? worker-based: topics of workers, default { "default" }
 ---@field transport string? worker-based: "filesystem", "memory", ...
 ---@field transport_options table<string, any>?
 ---@field retry_options table<string, number>?

@@ -240,6 +240,10 @@ function M.parse(given)
   merged.engine, merged.engine_conf = nil, nil
   local out = M.convert(merged, merge(GENERIC, SPECIAL[KINDS[kind]]), ("engine '%s'"):format(kind))
   out.engine = KINDS[kind]
+  if out.engine == "worker-based" then
+    out.topics = out.topics or { "default" }
+    out.exchange = out.exchange or "default"
+  end
   return out
 end
 

@@ -1,6 +1,7 @@
 -- What an engine keeps of a flow: values by name, results and failures by atom (ENGINE.md 6, 7).
 local exceptions = require "taskflow.exceptions"
 local failure = require "taskflow.failure"
+local sorted_keys = require("taskflow.utils.text").sorted_keys
 
 ---@class taskflow.Storage
 ---@field private _engine table
@@ -45,6 +46,17 @@ end
 ---@return string
 function Storage:fetch_all_text()
   return self._engine._handle:fetch_all_text()
+end
+
+---Iterate over all values by name, in order, as JSON text: for name, text in storage:iter_texts() do ... end
+---@return fun(): string?, string?
+function Storage:iter_texts()
+  local texts = self._engine._handle:fetch_texts()
+  local names, i = sorted_keys(texts), 0
+  return function()
+    i = i + 1
+    return names[i], texts[names[i]]
+  end
 end
 
 local function result_of(self, name, revert)

@@ -2,14 +2,15 @@
 -- frames of the library itself are skipped.
 local M = {}
 
--- Chunk names of the library all begin with this, embedded or from a source tree.
-local root = debug.getinfo(1, "S").source:match("^(.*)utils[/\\]place%.lua$")
+-- Chunk names of the library all begin with this and one of its two folders, embedded or from a source tree.
+local root = debug.getinfo(1, "S").source:match "^(.*)taskflow[/\\]utils[/\\]place%.lua$"
+local FOLDERS = { taskflow = true, tfhost = true }
 
 ---Whether a function's source belongs to the library.
 ---@param source string the `source` of debug.getinfo
 ---@return boolean
 function M.is_library(source)
-  return root ~= nil and source:sub(1, #root) == root
+  return root ~= nil and source:sub(1, #root) == root and FOLDERS[source:match("^%w+", #root + 1)] ~= nil
 end
 
 ---"flow.lua:12" of the nearest frame outside the library, or nil if there is none.

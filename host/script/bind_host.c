@@ -1,0 +1,54 @@
+/* Module tfhost.host: what the commands written in Lua need of the process. */
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#include "base/clock.h"
+#include "script/bind.h"
+#include "script/modules.h"
+#include "script/state.h"
+
+/* load(reference) -> what the script reference names | nil, message, code */
+TF_RAISES static int host_load(lua_State *L)
+{
+	const char *reference = luaL_checkstring(L, 1);
+	struct tf_err err;
+	if (tf_state_load(L, reference, NULL, NULL, &err) < 0)
+		return tf_bind_fail(L, &err);
+	return 1;
+}
+
+/* now() -> seconds that only go forward */
+static int host_now(lua_State *L)
+{
+	lua_pushnumber(L, (double)tf_clock_ms(&tf_clock_real) / 1000);
+	return 1;
+}
+
+/* terminal() -> rows, columns of the terminal on stdout; nothing if it is none */
+static int host_terminal(lua_State *L)
+{
+	struct winsize size;
+	if (!isatty(STDOUT_FILENO))
+		return 0;
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_row == 0 || size.ws_col == 0)
+		size = (struct winsize){.ws_row = 24, .ws_col = 80};
+	lua_pushinteger(L, size.ws_row);
+	lua_pushinteger(L, size.ws_col);
+	return 2;
+}
+
+int tf_bind_host_open(lua_State *L)
+{
+	static const struct luaL_Reg functions[] = {
+		{"load", host_load},
+		{"now", host_now},
+		{"terminal", host_terminal},
+		{NULL, NULL},
+	};
+	lua_newtable(L);
+	luaL_register(L, NULL, functions);
+	return 1;
+}

@@ -1,0 +1,346 @@
+-- How `tfhost run` shows a flow while it runs: lines, a tree on a terminal that is redrawn, or JSON lines.
+-- A display has: start(engine, flow), flow(state, old), atom(name, state, old, result), progress(name, fraction),
+-- event(name, type, details), finish(summary).
+local flow_module = require "taskflow.flow"
+local failure = require "taskflow.failure"
+local json = require "tfhost.json"
+local values = require "taskflow.values"
+
+local M = {}
+
+local function text_of(result)
+  if failure.is_failure(result) then
+    return ("%s: %s"):format(result.exc_type_names[1], result.exception_str)
+  end
+  return json.encode(result)
+end
+
+local function shorten(text, width)
+  text = text:gsub("[%c]+", " ")
+  if #text <= width then
+    return text
+  end
+  return text:sub(1, math.max(0, width - 3)) .. "..."
+end
+
+-- What people see at the end, in every form but JSON.
+local function print_summary(out, summary)
+  for _, entry in ipairs(summary.results) do
+    out:write(("%s = %s\n"):format(entry.name, entry.text))
+  end
+  for _, f in ipairs(summary.failures) do
+    out:write(f:describe(), "\n")
+  end
+  out:write(("flow '%s': %s (%.2f s)\n"):format(summary.name, summary.state, summary.seconds))
+end
+
+-- ---- lines ----
+
+local Lines = {}
+Lines.__index = Lines
+
+function M.lines(now, out)
+  return setmetatable({ now = now, out = out, began = now(), shown = {} }, Lines)
+end
+
+function Lines:line(name, what)
+  self.out:write(("%8.2fs  %s  %s\n"):format(self.now() - self.began, name, what))
+  self.out:flush()
+end
+
+function Lines:start(_engine, _flow) end
+
+function Lines:flow(state)
+  self:line("flow", state)
+end
+
+function Lines:atom(name, state, _, result)
+  local what = state
+  if failure.is_failure(result) then
+    what = what .. "  " .. shorten(text_of(result), 200)
+  end
+  self.shown[name] = nil
+  self:line(name, what)
+end
+
+-- A line for each tenth is enough.
+function Lines:progress(name, fraction)
+  local tenth = math.floor(fraction * 10)
+  if tenth > (self.shown[name] or 0) and tenth < 10 then
+    self.shown[name] = tenth
+    self:line(name, ("%d %%"):format(tenth * 10))
+  end
+end
+
+function Lines:event(name, event_type, details)
+  self:line(name, ("event %s %s"):format(event_type, shorten(json.encode(details), 200)))
+end
+
+function Lines:finish(summary)
+  print_summary(self.out, summary)
+  self.out:flush()
+end
+
+-- ---- JSON lines ----
+
+local Json = {}
+Json.__index = Json
+
+function M.json(now, out)
+  return setmetatable({ now = now, out = out, began = now() }, Json)
+end
+
+function Json:emit(event, members)
+  members.event = event
+  members.time = math.floor((self.now() - self.began) * 1000) / 1000
+  self.out:write(json.encode(members), "\n")
+  self.out:flush()
+end
+
+function Json:start(engine, _flow)
+  self:emit("start", { flow = engine.flow_name, engine = engine.kind, uuid = engine.storage:flow_uuid() })
+end
+
+function Json:flow(state, old)
+  self:emit("flow", { state = state, old_state = old })
+end
+
+local function plain(result)
+  return failure.is_failure(result) and result:to_dict() or result
+end
+
+function Json:atom(name, state, old, result)
+  self:emit("atom", {
+    name = name,
+    state = state,
+    old_state = old,
+    result = state == "SUCCESS" and plain(result) or nil,
+    failure = failure.is_failure(result) and plain(result) or nil,
+  })
+end
+
+function Json:progress(name, fraction)
+  self:emit("progress", { name = name, progress = fraction })
+end
+
+function Json:event(name, event_type, details)
+  self:emit("task_event", { name = name, type = event_type, details = details })
+end
+
+-- Results are spliced as they came: integers of any size, and numbers as they were written.
+function Json:finish(summary)
+  local failures = values.list {}
+  for i, f in ipairs(summary.failures) do
+    failures[i] = f:to_dict()
+  end
+  self.out:write(
+    ('{"event": "end", "state": %s, "exit": %d, "seconds": %.3f, "results": %s, "failures": %s}\n'):format(
+      json.encode(summary.state),
+      summary.exit,
+      summary.seconds,
+      summary.results_text,
+      json.encode(failures)
+    )
+  )
+  self.out:flush()
+end
+
+-- ---- a tree on a terminal ----
+
+local Tree = {}
+Tree.__index = Tree
+
+local REDRAW_SECONDS = 0.05
+local MARKS = {
+  PENDING = "·",
+  RUNNING = "▶",
+  SUCCESS = "✔",
+  FAILURE = "✘",
+  REVERTING = "◀",
+  REVERTED = "↩",
+  REVERT_FAILURE = "✘",
+  IGNORE = "○",
+  RETRYING = "↻",
+}
+local COLOURS = {
+  RUNNING = "36",
+  SUCCESS = "32",
+  FAILURE = "31",
+  REVERTING = "33",
+  REVERTED = "33",
+  REVERT_FAILURE = "31",
+  RETRYING = "33",
+  PENDING = "2",
+  IGNORE = "2",
+}
+
+---@param now fun(): number
+---@param out file*
+---@param size fun(): integer, integer rows and columns
+function M.tree(now, out, size)
+  return setmetatable({
+    now = now,
+    out = out,
+    size = size,
+    began = now(),
+    drawn = 0,
+    last = -1,
+    rows = {},
+    atoms = {},
+    partial = "",
+  }, Tree)
+end
+
+local function add_row(self, name, depth, is_flow)
+  local row = { name = name, depth = depth, is_flow = is_flow, state = not is_flow and "PENDING" or nil, fraction = 0 }
+  self.rows[#self.rows + 1] = row
+  if not is_flow then
+    self.atoms[name] = row
+  end
+end
+
+-- Rows in the order of the flow, without recursion: nesting may be deep.
+local function collect(self, root)
+  local stack = { { node = root, depth = 0 } }
+  while #stack > 0 do
+    local item = table.remove(stack)
+    local is_flow = flow_module.is_flow(item.node)
+    add_row(self, item.node.name, item.depth, is_flow)
+    if is_flow then
+      local children = item.node:nodes()
+      for i = #children, 1, -1 do
+        stack[#stack + 1] = { node = children[i], depth = item.depth + 1 }
+      end
+      if item.node.retry then
+        stack[#stack + 1] = { node = item.node.retry, depth = item.depth + 1 }
+      end
+    end
+  end
+end
+
+function Tree:start(_engine, flow)
+  collect(self, flow)
+  self:draw()
+end
+
+local function bar(fraction)
+  local full = math.floor(fraction * 10 + 0.5)
+  return ("█"):rep(full) .. ("░"):rep(10 - full)
+end
+
+local function row_text(row, columns)
+  local indent = ("  "):rep(math.min(row.depth, 20))
+  if row.is_flow then
+    return indent .. "\27[1m" .. shorten(row.name, columns - #indent - 1) .. "\27[0m"
+  end
+  local text = ("%s %s  %s"):format(MARKS[row.state] or " ", shorten(row.name, 40), row.state)
+  if row.state == "RUNNING" and row.fraction > 0 then
+    text = ("%s  %s %3d %%"):format(text, bar(row.fraction), math.floor(row.fraction * 100))
+  elseif row.note then
+    text = text .. "  " .. shorten(row.note, math.max(10, columns - 60))
+  end
+  return ("%s\27[%sm%s\27[0m"):format(indent, COLOURS[row.state] or "0", text)
+end
+
+-- Where the screen is too low: counts, and what is going on.
+local function crowded(self, lines, columns)
+  local counts, busy = {}, {}
+  for _, row in ipairs(self.rows) do
+    if row.state then
+      counts[row.state] = (counts[row.state] or 0) + 1
+      if row.state ~= "PENDING" and row.state ~= "SUCCESS" and row.state ~= "IGNORE" then
+        busy[#busy + 1] = row
+      end
+    end
+  end
+  local out, parts = {}, {}
+  for state, n in pairs(counts) do
+    parts[#parts + 1] = ("%s %d"):format(state, n)
+  end
+  table.sort(parts)
+  out[1] = shorten(table.concat(parts, "  "), columns - 1)
+  for i = 1, math.min(#busy, lines - 1) do
+    out[#out + 1] = row_text({
+      name = busy[i].name,
+      depth = 1,
+      state = busy[i].state,
+      fraction = busy[i].fraction,
+      note = busy[i].note,
+    }, columns)
+  end
+  return out
+end
+
+function Tree:erase()
+  if self.drawn > 0 then
+    self.out:write(("\27[%dA\r\27[J"):format(self.drawn))
+    self.drawn = 0
+  end
+end
+
+function Tree:draw()
+  local rows, columns = self.size()
+  local lines = {}
+  if #self.rows > rows - 2 then
+    lines = crowded(self, rows - 2, columns)
+  else
+    for i, row in ipairs(self.rows) do
+      lines[i] = row_text(row, columns)
+    end
+  end
+  self:erase()
+  self.out:write(table.concat(lines, "\n"), "\n")
+  self.out:flush()
+  self.drawn = #lines
+  self.last = self.now()
+end
+
+---Text that a task printed in this process: it goes above the tree, line by line.
+function Tree:print(text)
+  self.partial = self.partial .. text
+  local lines, rest = self.partial:match "^(.*\n)(.-)$"
+  if lines then
+    self.partial = rest
+    self:erase()
+    self.out:write(lines)
+    self:draw()
+  end
+end
+
+function Tree:flow(state)
+  self.state = state
+end
+
+function Tree:atom(name, state, _, result)
+  local row = self.atoms[name]
+  row.state, row.fraction, row.note = state, 0, nil
+  if failure.is_failure(result) then
+    row.note = text_of(result)
+  end
+  self:draw()
+end
+
+function Tree:progress(name, fraction)
+  self.atoms[name].fraction = fraction
+  if self.now() - self.last >= REDRAW_SECONDS then
+    self:draw()
+  end
+end
+
+function Tree:event(name, event_type, details)
+  self.atoms[name].note = event_type .. " " .. json.encode(details)
+  if self.now() - self.last >= REDRAW_SECONDS then
+    self:draw()
+  end
+end
+
+function Tree:finish(summary)
+  if self.partial ~= "" then
+    self:print "\n"
+  end
+  self:draw()
+  print_summary(self.out, summary)
+  self.out:flush()
+end
+
+return M

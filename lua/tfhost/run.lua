@@ -1,0 +1,183 @@
+-- `tfhost run FLOW`: load a flow, run it, show it, and tell by the exit code how it ended.
+local display_module = require "tfhost.display"
+local engines = require "taskflow.engines"
+local exceptions = require "taskflow.exceptions"
+local flow_file = require "tfhost.flow_file"
+local host = require "tfhost.host"
+local json = require "tfhost.json"
+
+local M = {}
+
+---Exit codes, as the manual lists them.
+M.EXIT = {
+  SUCCESS = 0,
+  INVALID = 2, -- the script or the flow cannot be used; nothing has run
+  REVERTED = 3,
+  FAILURE = 4,
+  NO_WORKER = 5, -- no worker for these tasks was ever seen
+  SUSPENDED = 6,
+}
+
+local function choose_display(options, kind)
+  if options.json then
+    return display_module.json(host.now, io.stdout)
+  end
+  -- Tasks of a parallel engine print from processes of their own, into the tree.
+  if host.terminal() and kind ~= "parallel" and not options.plain then
+    return display_module.tree(host.now, io.stdout, host.terminal)
+  end
+  return display_module.lines(host.now, io.stdout)
+end
+
+local function watch(engine, flow, display)
+  engine.notifier:register("*", function(state, details)
+    display:flow(state, details.old_state)
+  end)
+  engine.atom_notifier:register("*", function(state, details)
+    display:atom(details.task_name or details.retry_name, state, details.old_state, details.result)
+  end)
+  for name, atom in pairs(engine:tasks()) do
+    atom.notifier:register("*", function(event_type, details)
+      if event_type ~= "update_progress" then
+        display:event(name, event_type, details)
+      elseif details.progress > 0 and details.progress < 1 then
+        display:progress(name, details.progress)
+      end
+    end)
+  end
+  display:start(engine, flow)
+end
+
+-- What tasks of a serial engine print must not end up inside the tree.
+local function guard_output(display)
+  if not display.print then
+    return function() end
+  end
+  local print_, write = print, io.write
+  _G.print = function(...) -- luacheck: ignore 122
+    local parts = {}
+    for i = 1, select("#", ...) do
+      parts[i] = tostring((select(i, ...)))
+    end
+    display:print(table.concat(parts, "\t") .. "\n")
+  end
+  io.write = function(...) -- luacheck: ignore 122
+    if io.output() ~= io.stdout then
+      return write(...)
+    end
+    display:print(table.concat { ... })
+    return io.stdout
+  end
+  return function()
+    _G.print, io.write = print_, write -- luacheck: ignore 122
+  end
+end
+
+-- Every request timed out, and nobody that serves these topics was ever heard of.
+local function no_worker(engine, failures)
+  if engine.kind ~= "worker-based" or #failures == 0 or engine.statistics.workers > 0 then
+    return false
+  end
+  for _, f in ipairs(failures) do
+    if not f:check(exceptions.RequestTimeout) then
+      return false
+    end
+  end
+  return true
+end
+
+local function summarize(engine, began, signal)
+  local state = engine.storage:get_flow_state()
+  local failures = state == "SUCCESS" and {} or engine:failures()
+  local summary = {
+    name = engine.flow_name,
+    state = state,
+    seconds = host.now() - began,
+    failures = failures,
+    results = {},
+    results_text = engine.storage:fetch_all_text(),
+    exit = M.EXIT[state] or M.EXIT.FAILURE,
+  }
+  for name, text in engine.storage:iter_texts() do
+    -- What a failed task was to provide is its failure: that is told elsewhere.
+    if not text:find '"exc_type_names"' then
+      summary.results[#summary.results + 1] = { name = name, text = text }
+    end
+  end
+  if no_worker(engine, failures) then
+    summary.exit = M.EXIT.NO_WORKER
+  elseif state == "SUSPENDED" and signal then
+    summary.exit = 128 + signal
+  end
+  return summary
+end
+
+local function merged_options(from_builder, given)
+  local options = {}
+  for key, value in pairs(from_builder) do
+    options[key] = value
+  end
+  for key, value in pairs(given.engine_options) do
+    options[key] = value
+  end
+  local store = {}
+  for _, source in ipairs { from_builder.store or {}, given.file_store, given.store } do
+    for key, value in pairs(source) do
+      store[key] = value
+    end
+  end
+  options.store = store
+  return options
+end
+
+local function complain(message)
+  io.stdout:flush()
+  io.stderr:write("tfhost run: ", message, "\n")
+  return M.EXIT.INVALID
+end
+
+---@param given { reference: string, engine_options: table, store: table, json: boolean, plain: boolean }
+---@return integer exit code
+function M.main(given)
+  local content, message = host.load(given.reference)
+  if content == nil then
+    return complain(message)
+  end
+  local ok, flow, builder_options = xpcall(flow_file.build, debug.traceback, content, given.reference, given.store)
+  if not ok then
+    return complain(tostring(flow))
+  elseif not flow then
+    return complain(builder_options)
+  end
+  local engine
+  ok, engine = pcall(engines.load, flow, merged_options(builder_options, given))
+  if not ok then
+    return complain(tostring(engine))
+  end
+  ok, message = pcall(engine.check, engine)
+  if not ok then
+    return complain(tostring(message))
+  end
+  local began, display = host.now(), choose_display(given, engine.kind)
+  watch(engine, flow, display)
+  local restore = guard_output(display)
+  local ran, state, signal = pcall(engine.run, engine, { signals = true })
+  restore()
+  if not ran and not engine:has_ended() then
+    return complain(tostring(state)) -- it could not start: the transport, say
+  end
+  local summary = summarize(engine, began, ran and signal)
+  display:finish(summary)
+  if summary.exit == M.EXIT.NO_WORKER then
+    io.stderr:write(
+      ("tfhost run: no worker answered on topic%s %s\n"):format(
+        #engine.options.topics == 1 and "" or "s",
+        json.encode(engine.options.topics)
+      )
+    )
+  end
+  engine:close()
+  return summary.exit
+end
+
+return M
