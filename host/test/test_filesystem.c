@@ -588,10 +588,10 @@ static void test_close_flushes(void **state)
 
 	(void)state;
 	open_peer(&a);
-	for (i = 0; i < 1000; i++)
+	for (i = 0; i < 300; i++)
 		peer_send(&a, "t", "x", 0, 1);
 	peer_close(&a);
-	assert_int_equal(temp_folder_count(&dir, "q", ".msg"), 1000);
+	assert_int_equal(temp_folder_count(&dir, "q", ".msg"), 300);
 	assert_int_equal(temp_folder_count(&dir, SPOOL, ""), 0);
 }
 

@@ -16,7 +16,8 @@
 enum {
 	RECOVER_MS = 1000,
 	RECOVER_MESSAGES = 256, /* a turn */
-	CLOSE_MS = 1000,        /* for each side */
+	CLOSE_MS = 2000,        /* at most, of which ... */
+	GIVE_BACK_MS = 500,     /* ... this much is left for what was received */
 	WATCHED_POLLS = 5,      /* polling_interval is this many times as long while inotify works */
 	FILE_MAX_EXTRA = 1 << 20,
 };
@@ -385,12 +386,14 @@ static void fs_settle(struct tf_transport *base, uint64_t tag, enum tf_settle ho
 static void fs_close(struct tf_transport *base)
 {
 	struct fs *fs = (struct fs *)base;
+	uint64_t end = tf_clock_ms(&tf_clock_real) + CLOSE_MS, now;
 
 	fs->closed = true;
 	if (!fs->base.up && !fs->why.code) /* closed before its first turn: what was published goes out */
 		try_up(fs);
-	tf_fs_outbox_close(&fs->outbox, CLOSE_MS);
-	tf_fs_inbox_close(&fs->inbox, CLOSE_MS);
+	tf_fs_outbox_close(&fs->outbox, CLOSE_MS - GIVE_BACK_MS);
+	now = tf_clock_ms(&tf_clock_real);
+	tf_fs_inbox_close(&fs->inbox, now < end ? (unsigned)(end - now) : 0);
 	release(fs);
 	tf_fs_inbox_destroy(&fs->inbox);
 	tf_fs_outbox_destroy(&fs->outbox);

@@ -35,12 +35,15 @@ struct tf_fs_consumer {
 	struct tf_fs_backlog backlog;
 };
 
+enum fate { REMOVE, GIVE_BACK, SET_ASIDE };
+
 struct tf_fs_claim {
-	TAILQ_ENTRY(tf_fs_claim) link; /* while incomplete */
+	TAILQ_ENTRY(tf_fs_claim) link; /* while incomplete or stuck */
 	char *message;                 /* owned: its name */
 	struct tf_fs_consumer *consumer;
 	uint64_t give_up, next; /* ms; while incomplete */
 	unsigned delay;
+	enum fate fate; /* while stuck */
 };
 
 static uint64_t now_ms(void)
@@ -186,37 +189,82 @@ static void go_on_listing(struct tf_fs_inbox *in)
 /* ---- claiming --------------------------------------------------------------------------------- */
 
 /* Out of sight of everybody, but kept for a look. */
-static void quarantine(struct tf_fs_inbox *in, struct tf_fs_claim *c, const struct tf_err *why)
+static int set_aside(struct tf_fs_inbox *in, struct tf_fs_claim *c)
 {
 	char other[TF_UUID_LEN + 1];
-	const char *name = c->message;
 	struct tf_err err;
 	int rc;
 
+	if (in->quarantine < 0)
+		in->quarantine = tf_fs_folder_open_in(in->folder, in->path, QUARANTINE, &err);
+	if (in->quarantine < 0) {
+		warn(in, "%s", err.message);
+		return EIO;
+	}
+	rc = tf_fs_spool_move(in->spool, c->message, in->quarantine, c->message, max_file(in));
+	if (rc == EEXIST || rc == ENOTEMPTY || rc == EISDIR || rc == ENOTDIR) { /* a folder of that name */
+		tf_uuid(other);
+		rc = tf_fs_spool_move(in->spool, c->message, in->quarantine, other, max_file(in));
+	}
+	return rc;
+}
+
+static int remove_claim(struct tf_fs_inbox *in, struct tf_fs_claim *c)
+{
+	int rc;
+
+	if (in->processed >= 0) {
+		rc = tf_fs_spool_move(in->spool, c->message, in->processed, c->message, max_file(in));
+		if (rc == 0)
+			return 0;
+		/* a lost copy is better than a task that runs again */
+		warn(in, "%s: cannot be kept in processed_folder: %s", c->message, strerror(rc));
+	}
+	return tf_fs_spool_remove(in->spool, c->message);
+}
+
+/* What fails is tried again at each poll: left alone, a settled message would come back when we are
+ * gone, and a returned one would not. Takes the claim. */
+static void finish(struct tf_fs_inbox *in, struct tf_fs_claim *c, enum fate fate)
+{
+	static const char *const what[] = {"removing", "putting back", "setting aside"};
+	int rc = fate == REMOVE      ? remove_claim(in, c)
+		 : fate == GIVE_BACK ? tf_fs_spool_give_back(in->spool, c->message, true, max_file(in))
+				     : set_aside(in, c);
+
+	if (rc && rc != ENOENT) {
+		warn(in, "%s %s/%s: %s", what[fate], in->path, c->message, strerror(rc));
+		c->fate = fate;
+		TAILQ_INSERT_TAIL(&in->stuck, c, link);
+		return;
+	}
+	if (fate == GIVE_BACK)
+		tf_fs_inbox_add(in, c->message);
+	claim_free(c);
+}
+
+static void finish_stuck(struct tf_fs_inbox *in)
+{
+	struct tf_fs_claims again = TAILQ_HEAD_INITIALIZER(again);
+	struct tf_fs_claim *c;
+
+	TAILQ_CONCAT(&again, &in->stuck, link);
+	while ((c = TAILQ_FIRST(&again))) {
+		TAILQ_REMOVE(&again, c, link);
+		TF_ASSERT(TAILQ_FIRST(&again) != c);
+		finish(in, c, c->fate);
+	}
+}
+
+/* Takes the claim. */
+static void quarantine(struct tf_fs_inbox *in, struct tf_fs_claim *c, const struct tf_err *why)
+{
 	if (why->code == TF_ELIMIT)
 		in->transport->stats.oversized++;
 	else
 		in->transport->stats.malformed++;
-	if (in->quarantine < 0) {
-		in->quarantine = tf_fs_folder_open_in(in->folder, in->path, QUARANTINE, &err);
-		if (in->quarantine < 0) {
-			warn(in, "%s: not a message (%s), and cannot be set aside: %s", name, why->message,
-				err.message);
-			return;
-		}
-	}
-	rc = tf_fs_spool_move(in->spool, c->message, in->quarantine, name, max_file(in));
-	if (rc == EEXIST || rc == ENOTEMPTY || rc == EISDIR || rc == ENOTDIR) {
-		tf_uuid(other);
-		name = other;
-		rc = tf_fs_spool_move(in->spool, c->message, in->quarantine, name, max_file(in));
-	}
-	if (rc)
-		warn(in, "%s: not a message (%s), and cannot be set aside: %s", c->message, why->message,
-			strerror(rc));
-	else
-		warn(in, "%s: not a message: %s; moved to %s/%s/%s", c->message, why->message, in->path,
-			QUARANTINE, name);
+	warn(in, "%s: not a message: %s; moved to %s/%s", c->message, why->message, in->path, QUARANTINE);
+	finish(in, c, SET_ASIDE);
 }
 
 /* As tf_kombu_file_read, and TF_ENOTFOUND: the claim is gone. */
@@ -299,12 +347,11 @@ static size_t take(struct tf_fs_inbox *in, struct tf_fs_claim *c)
 		tf_kombu_file_destroy(&file);
 	} else if (rc == TF_EAGAIN && (!c->give_up || now_ms() < c->give_up)) {
 		wait_for_writer(in, c);
-	} else {
-		if (rc != TF_ENOTFOUND)
-			quarantine(in, c, &err);
-		else if (tf_fs_spool_is_gone(in->spool))
-			in->broken = true;
+	} else if (rc == TF_ENOTFOUND) {
+		in->broken = tf_fs_spool_is_gone(in->spool);
 		claim_free(c);
+	} else {
+		quarantine(in, c, &err);
 	}
 	return len;
 }
@@ -440,6 +487,7 @@ void tf_fs_inbox_poll(struct tf_fs_inbox *in)
 		return;
 	in->paused = false;
 	tf_post_wake(in->post);
+	finish_stuck(in);
 	TAILQ_FOREACH(c, &in->consumers, link)
 	{
 		hungry |= has_room(c) && !c->backlog.count;
@@ -454,30 +502,6 @@ void tf_fs_inbox_poll(struct tf_fs_inbox *in)
 
 /* ---- settling --------------------------------------------------------------------------------- */
 
-static void remove_claim(struct tf_fs_inbox *in, struct tf_fs_claim *c)
-{
-	int rc = in->processed < 0
-			 ? ENOENT
-			 : tf_fs_spool_move(in->spool, c->message, in->processed, c->message, max_file(in));
-
-	if (rc == 0)
-		return;
-	if (in->processed >= 0) /* a lost copy is better than a task that runs again */
-		warn(in, "%s: cannot be kept in processed_folder: %s", c->message, strerror(rc));
-	rc = tf_fs_spool_remove(in->spool, c->message);
-	if (rc && rc != ENOENT)
-		warn(in, "removing the settled message %s: %s", c->message, strerror(rc));
-}
-
-static void give_back(struct tf_fs_inbox *in, struct tf_fs_claim *c)
-{
-	int rc = tf_fs_spool_give_back(in->spool, c->message, true, max_file(in));
-
-	in->transport->stats.requeued++;
-	if (rc && rc != ENOENT)
-		warn(in, "putting %s back: %s", c->message, strerror(rc));
-}
-
 void tf_fs_inbox_settle(struct tf_fs_inbox *in, uint64_t tag, enum tf_settle how)
 {
 	struct tf_fs_claim *c = tf_tags_take(&in->tags, tag);
@@ -485,17 +509,13 @@ void tf_fs_inbox_settle(struct tf_fs_inbox *in, uint64_t tag, enum tf_settle how
 	if (!c)
 		return;
 	c->consumer->unsettled--;
-	if (how == TF_REQUEUE) {
-		give_back(in, c);
-		tf_fs_inbox_add(in, c->message);
-	} else {
-		if (how == TF_REJECT)
-			in->transport->stats.rejected++;
-		remove_claim(in, c);
-	}
 	if (c->consumer->backlog.count || c->consumer->backlog.missed)
 		tf_post_wake(in->post);
-	claim_free(c);
+	if (how == TF_REQUEUE)
+		in->transport->stats.requeued++;
+	if (how == TF_REJECT)
+		in->transport->stats.rejected++;
+	finish(in, c, how == TF_REQUEUE ? GIVE_BACK : REMOVE);
 }
 
 int tf_fs_inbox_consume(struct tf_fs_inbox *in, const char *topic, unsigned prefetch, struct tf_err *err)
@@ -537,6 +557,7 @@ void tf_fs_inbox_create(
 	in->by_queue = tf_map_new();
 	TAILQ_INIT(&in->consumers);
 	TAILQ_INIT(&in->incomplete);
+	TAILQ_INIT(&in->stuck);
 }
 
 void tf_fs_inbox_attach(
@@ -562,6 +583,7 @@ void tf_fs_inbox_detach(struct tf_fs_inbox *in)
 	struct tf_fs_consumer *c;
 
 	tf_tags_drain(&in->tags, forget_each, NULL);
+	TAILQ_CONCAT(&in->incomplete, &in->stuck, link);
 	while ((claim = TAILQ_FIRST(&in->incomplete))) {
 		TAILQ_REMOVE(&in->incomplete, claim, link);
 		claim_free(claim);
@@ -590,11 +612,14 @@ static void leave_claim(void *arg, void *message)
 	struct leaving *l = arg;
 	struct tf_fs_claim *c = message;
 
-	if (is_uuid(c->consumer->topic))
-		tf_fs_spool_remove(l->in->spool, c->message);
-	else if (now_ms() < l->end) /* later ones are recovered by others */
-		give_back(l->in, c);
-	claim_free(c);
+	if (is_uuid(c->consumer->topic)) {
+		finish(l->in, c, REMOVE);
+	} else if (now_ms() < l->end) {
+		l->in->transport->stats.requeued++;
+		finish(l->in, c, GIVE_BACK);
+	} else { /* left for others to recover */
+		claim_free(c);
+	}
 }
 
 /* Replies that nobody will read: the queue was ours alone (auto_delete does this on a broker). */
@@ -627,6 +652,7 @@ void tf_fs_inbox_close(struct tf_fs_inbox *in, unsigned ms)
 	in->closed = true;
 	if (in->folder < 0)
 		return;
+	finish_stuck(in);
 	tf_tags_drain(&in->tags, leave_claim, &l);
 	while ((c = TAILQ_FIRST(&in->incomplete))) {
 		TAILQ_REMOVE(&in->incomplete, c, link);

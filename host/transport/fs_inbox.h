@@ -29,7 +29,8 @@ struct tf_fs_inbox {
 	TAILQ_HEAD(, tf_fs_consumer) consumers; /* the next to be served first */
 	struct tf_map *by_queue;                /* -> struct tf_fs_consumer */
 	struct tf_tags tags;                    /* -> struct tf_fs_claim */
-	struct tf_fs_claims incomplete;
+	struct tf_fs_claims incomplete;         /* the next to be read again first */
+	struct tf_fs_claims stuck;              /* done with, but the file could not be moved */
 	bool closed;
 	bool broken; /* folder or spool vanished: to be detached */
 
