@@ -1,0 +1,512 @@
+-- The engine's binding from inside: life, ownership, errors, values.
+local engines = require "taskflow.engines"
+local exceptions = require "taskflow.exceptions"
+local failure = require "taskflow.failure"
+local gf = require "taskflow.patterns.graph_flow"
+local host = require "tfhost.engine"
+local lf = require "taskflow.patterns.linear_flow"
+local retry = require "taskflow.retry"
+local task = require "taskflow.task"
+local uf = require "taskflow.patterns.unordered_flow"
+local values = require "taskflow.values"
+
+local Echo = task.Task {
+  default_provides = "out",
+  execute = function(_self, value)
+    return value
+  end,
+}
+
+local function failing(f, ...)
+  local ok, err = pcall(f, ...)
+  assert.is_false(ok)
+  return tostring(err):gsub("^[^:]+:%d+: ", "")
+end
+
+describe("engine", function()
+  describe("life", function()
+    it("a closed engine says so, whatever is asked", function()
+      local eng = engines.load(lf.Flow("f"):add(Echo { name = "e" }), { store = { value = 1 } })
+      eng:run()
+      eng:close()
+      eng:close() -- twice does no harm
+      for _, f in ipairs {
+        function() eng:run() end,
+        function() eng:suspend() end,
+        function() eng:reset() end,
+        function() eng.storage:fetch "out" end,
+        function() eng.storage:fetch_all() end,
+        function() eng.storage:get "e" end,
+        function() eng.storage:get_atom_state "e" end,
+        function() eng.storage:inject { a = 1 } end,
+        function() eng:failures() end,
+        function() return eng.statistics end,
+      } do
+        assert.truthy(failing(f):find "the engine is closed")
+      end
+    end)
+
+    it("methods refuse what is no engine", function()
+      local eng = engines.load(lf.Flow "f")
+      local method = eng._handle.run
+      assert.has_error(function() method {} end)
+      assert.has_error(function() method(io.stdout) end)
+      assert.has_error(function() method(newproxy(true)) end)
+    end)
+
+    it("is collected with all that its listeners hold, though they hold it", function()
+      local weak = setmetatable({}, { __mode = "k" })
+      for _, kind in ipairs { "serial", "parallel" } do
+        local eng = engines.load(lf.Flow("f"):add(Echo { name = "e" }), { engine = kind, store = { value = 1 } })
+        eng.notifier:register("*", function()
+          return eng
+        end)
+        eng:run()
+        weak[eng], weak[eng._handle] = true, true
+      end
+      for _ = 1, 4 do
+        collectgarbage()
+      end
+      assert.is_nil(next(weak))
+    end)
+
+    it("survives a collection in the middle of a run, and events of a task that has ended are refused", function()
+      local kept
+      local Keeps = task.Task {
+        execute = function(self)
+          kept = self._sink
+          collectgarbage()
+          self:notify("alive", { n = 1 })
+        end,
+      }
+      local seen = {}
+      local t = Keeps { name = "k" }
+      t.notifier:register("*", function(event, details)
+        collectgarbage()
+        seen[#seen + 1] = event == "alive" and details.n or nil
+      end)
+      engines.load(lf.Flow("f"):add(t)):run()
+      collectgarbage()
+      assert.same({ 1 }, seen)
+      assert.truthy(failing(kept, "late", {}):find "the action of this task has ended")
+    end)
+
+    it("cannot be closed or run again from inside its run", function()
+      local messages = {}
+      local eng = engines.load(lf.Flow("f"):add(Echo { name = "e" }), { store = { value = 1 } })
+      eng.atom_notifier:register("SUCCESS", function()
+        messages[1] = failing(eng.close, eng)
+        messages[2] = failing(eng.run, eng)
+        messages[3] = failing(eng.reset, eng)
+      end)
+      eng:run()
+      assert.truthy(messages[1]:find "the engine is running")
+      assert.truthy(messages[2]:find "Engine currently locked, please try again later")
+      assert.truthy(messages[3]:find "InvalidState")
+      assert.equal("SUCCESS", eng.storage:get_flow_state())
+    end)
+
+    it("runs from a coroutine, and a task may notify from one of its own", function()
+      local seen = {}
+      local T = task.Task {
+        execute = function(self)
+          local co = coroutine.wrap(function()
+            self:notify("inner", { n = 1 })
+            coroutine.yield()
+            self:notify("inner", { n = 2 })
+            return "done"
+          end)
+          co()
+          return co()
+        end,
+      }
+      local t = T { name = "t", provides = "r" }
+      t.notifier:register("*", function(event, details)
+        seen[#seen + 1] = event == "inner" and details.n or nil
+      end)
+      local result = coroutine.wrap(function()
+        return engines.run(lf.Flow("f"):add(t))
+      end)()
+      assert.same({ 1, 2 }, seen)
+      assert.equal("done", result.r)
+    end)
+
+    it("an engine runs inside a task of another", function()
+      local Outer = task.Task {
+        default_provides = "outer",
+        execute = function(_self, value)
+          return engines.run(lf.Flow("inner"):add(Echo { name = "e" }), { store = { value = value + 1 } }).out
+        end,
+      }
+      assert.equal(42, engines.run(lf.Flow("f"):add(Outer { name = "o" }), { store = { value = 41 } }).outer)
+    end)
+  end)
+
+  describe("values", function()
+    it("pass through unchanged: lists, maps, null, integers of any size", function()
+      for _, kind in ipairs { "serial", "parallel" } do
+        local function through(value)
+          local flow = lf.Flow("f"):add(Echo { name = "e" })
+          local eng = engines.load(flow, { engine = kind, store = { value = value } })
+          eng:run()
+          local out, text = eng.storage:fetch "out", nil
+          for name, t in eng.storage:iter_texts() do
+            text = name == "out" and t or text
+          end
+          eng:close()
+          return out, text
+        end
+        local empty, text = through(values.list {})
+        assert.is_true(values.is_list(empty))
+        assert.equal("[]", text)
+        assert.equal("{}", select(2, through {}))
+        assert.equal(values.null, (through(values.null)))
+        assert.equal("9007199254740993", select(2, through(values.int64 "9007199254740993")))
+        assert.equal("h\195\169\0!", (through "h\195\169\0!"))
+        assert.same({ a = { 1, 2, { b = true } } }, (through { a = { 1, 2, { b = true } } }))
+        assert.equal(1048576, #through(("x"):rep(1048576)))
+      end
+    end)
+
+    it("a result that cannot be represented fails the task and names the path", function()
+      local Bad = task.Task {
+        execute = function(_self)
+          return { rows = { 1, { id = print } } }
+        end,
+      }
+      local message = failing(engines.run, lf.Flow("f"):add(Bad { name = "b" }))
+      assert.truthy(message:find "result%.rows%[2%]%.id")
+    end)
+
+    it("so does the store, and what is injected, before anything runs", function()
+      local flow = lf.Flow("f"):add(Echo { name = "e" })
+      assert.truthy(failing(engines.load, flow, { store = { value = { f = print } } }):find "store%.value%.f")
+      local inject = lf.Flow("f"):add(Echo { name = "e", inject = { value = { print } } })
+      local message = failing(engines.load, inject)
+      assert.truthy(message:find "task 'e'")
+      assert.truthy(message:find "inject%.value%[1%]")
+    end)
+
+    it("a depth beyond the limit is refused, not a crash", function()
+      local deep = {}
+      local at = deep
+      for _ = 1, 100000 do
+        at.x = {}
+        at = at.x
+      end
+      assert.truthy(failing(engines.load, lf.Flow("f"):add(Echo { name = "e" }), { store = { value = deep } }):find "store")
+    end)
+  end)
+
+  describe("what it raises", function()
+    local function raising(value)
+      return task.Task {
+        execute = function(_self)
+          error(value, 0)
+        end,
+      }
+    end
+
+    it("one failure: the very error that was raised", function()
+      local tagged = setmetatable({ code = 7 }, { __tostring = function() return "tagged" end })
+      for _, value in ipairs { "text", tagged, exceptions.KeyError "k" } do
+        local ok, err = pcall(engines.run, lf.Flow("f"):add(raising(value) { name = "t" }))
+        assert.is_false(ok)
+        assert.equal(value, err)
+      end
+    end)
+
+    it("from another process: wrapped, checked by type", function()
+      local ok, err = pcall(engines.run, lf.Flow("f"):add(raising(exceptions.KeyError "k") { name = "t" }), {
+        engine = "parallel",
+      })
+      assert.is_false(ok)
+      assert.equal("WrappedFailure: [Failure: KeyError: k]", tostring(err))
+      assert.equal("LookupError", err:check "LookupError")
+    end)
+
+    it("several: together", function()
+      local flow = uf.Flow("f"):add(raising "a" { name = "a" }, raising "b" { name = "b" })
+      local ok, err = pcall(engines.run, flow)
+      assert.is_false(ok)
+      assert.equal(2, #err.failures)
+      assert.equal("WrappedFailure: [Failure: tfhost.LuaError: a, Failure: tfhost.LuaError: b]", tostring(err))
+    end)
+
+    it("missing inputs before anything runs, with the places of the atoms", function()
+      local ran = false
+      local First = task.Task { execute = function(_self) ran = true end }
+      local flow = lf.Flow("f"):add(First { name = "first" }, Echo { name = "e" })
+      local message = failing(engines.run, flow)
+      assert.is_false(ran)
+      assert.truthy(message:find("requires ['value'] but no other entity produces said requirements", 1, true))
+      assert.truthy(message:find "'e' is made at [^\n]*engine_spec.lua:%d+")
+    end)
+
+    it("duplicate names, objects used twice, empty names", function()
+      local e = Echo { name = "e" }
+      assert.truthy(failing(engines.load, lf.Flow("f"):add(Echo { name = "e" }, Echo { name = "e" })):find "Duplicate")
+      local twice = lf.Flow("f"):add(e, lf.Flow("g"):add(e))
+      assert.truthy(failing(engines.load, twice):find "Already compiled item 'e'")
+      assert.truthy(failing(engines.load, lf.Flow("f"):add(Echo { name = "" })):find "empty name")
+      assert.truthy(failing(engines.load, {}):find "expected a flow or a task to run, not a table")
+      local a, b = lf.Flow "a", lf.Flow "b"
+      a:add(b)
+      b:add(a)
+      assert.truthy(failing(engines.load, a):find "Already compiled item 'a'")
+    end)
+  end)
+
+  describe("options", function()
+    local flow
+    before_each(function()
+      flow = lf.Flow("f"):add(Echo { name = "e", inject = { value = 5 } })
+    end)
+
+    it("name the engine in several ways", function()
+      assert.equal("serial", engines.load(flow).kind)
+      for given, kind in pairs {
+        default = "serial",
+        serial = "serial",
+        parallel = "parallel",
+        ["parallel://?max_workers=3"] = "parallel",
+        ["serial://"] = "serial",
+      } do
+        local eng = engines.load(flow, { engine = given })
+        assert.equal(kind, eng.kind)
+        eng:close()
+      end
+      local eng = engines.load(flow, { engine_conf = { engine = "parallel", max_workers = 2 }, max_workers = "3" })
+      assert.equal(3, eng.options.max_workers)
+      eng:close()
+      assert.equal("serial", engines.load(flow, { engine_conf = "serial" }).kind)
+    end)
+
+    it("are checked, and typos are answered with what was meant", function()
+      local function message(options)
+        return failing(engines.load, flow, options)
+      end
+      assert.equal("NotFound: Could not find engine 'bogus'", message { engine = "bogus" })
+      assert.truthy(message({ engine = "paralel" }):find "did you mean 'parallel'")
+      assert.truthy(message({ stoer = {} }):find "unknown option 'stoer', did you mean 'store'")
+      assert.truthy(message({ engine = "parallel", max_worker = 2 }):find "did you mean 'max_workers'")
+      assert.truthy(message({ engine = "parallel", max_workers = 0 }):find "max_workers: expected an integer")
+      assert.truthy(message({ engine = "parallel", executor = "thraeds" }):find "did you mean 'thread")
+      assert.truthy(message({ engine = "parallel", executor = 3 }):find "TypeError")
+      assert.truthy(message({ defer_reverts = "perhaps" }):find "expected true or false")
+      assert.truthy(message({ store = 3 }):find "store: expected a table")
+      assert.truthy(message({ engine = "workers", retry_options = { max = 1 } }):find "unknown option 'max'")
+      assert.truthy(message({ engine = "workers", topics = { "a", 3 } }):find "topics: entry 2")
+      assert.truthy(message({ engine = "workers", topics = {} }):find "name at least one topic")
+      assert.truthy(message({ engine = "workers", worker_expiry = 0 }):find "worker_expiry: expected seconds")
+      assert.truthy(message({ engine = "serial", max_workers = 2 }):find "unknown option 'max_workers'")
+    end)
+
+    it("take booleans as text", function()
+      local T = task.Task { execute = function(_self) error("boom", 0) end }
+      local eng = engines.load(lf.Flow("f"):add(T { name = "t" }), { never_resolve = "yes" })
+      pcall(eng.run, eng)
+      assert.equal("FAILURE", eng.storage:get_atom_state "t")
+      assert.equal("FAILURE", eng.storage:get_flow_state())
+    end)
+
+    it("tasks without a name on the wire cannot go to workers", function()
+      local message = failing(engines.load, flow, { engine = "workers", transport = "memory", topics = { "t" } })
+      assert.truthy(message:find "task 'e' %(made at [^)]*engine_spec.lua:%d+%) cannot run on workers: its class")
+      local functor = lf.Flow("f"):add(task.FunctorTask(function() end, { name = "fn" }))
+      message = failing(engines.load, functor, { engine = "workers", transport = "memory", topics = { "t" } })
+      assert.truthy(message:find "a plain function, which has no name on the wire")
+    end)
+  end)
+
+  describe("control", function()
+    local ran
+    local function step(name, f)
+      return task.Task {
+        execute = function(_self)
+          ran[#ran + 1] = name
+          return f and f() or name
+        end,
+        revert = function(_self)
+          ran[#ran + 1] = "-" .. name
+        end,
+      } { name = name, provides = name }
+    end
+
+    before_each(function()
+      ran = {}
+    end)
+
+    it("suspends from a listener and goes on", function()
+      local eng = engines.load(lf.Flow("f"):add(step "a", step "b"))
+      local states = {}
+      eng.notifier:register("*", function(state) states[#states + 1] = state end)
+      local function suspend()
+        eng:suspend()
+      end
+      eng.atom_notifier:register("SUCCESS", suspend)
+      assert.equal("SUSPENDED", (eng:run()))
+      eng.atom_notifier:deregister("SUCCESS", suspend)
+      assert.equal("SUCCESS", (eng:run()))
+      assert.same({ "a", "b" }, ran)
+      assert.same({ "RUNNING", "SUSPENDING", "SUSPENDED", "RUNNING", "SUCCESS" }, states)
+    end)
+
+    it("does nothing again after SUCCESS, everything after reset", function()
+      local eng = engines.load(lf.Flow("f"):add(step "a"))
+      eng:run()
+      eng:run()
+      assert.same({ "a" }, ran)
+      eng:reset()
+      assert.same({ "PENDING", "EXECUTE" }, eng.storage:get_atoms_states().a)
+      eng:run()
+      assert.same({ "a", "a" }, ran)
+    end)
+
+    it("steps several engines from one loop", function()
+      local first = engines.load(lf.Flow("f"):add(step "a", step "b")):run_iter { wait = false }
+      local second = engines.load(lf.Flow("g"):add(step "c")):run_iter { wait = false }
+      local last = {}
+      local going = true
+      while going do
+        going = false
+        for i, iter in ipairs { first, second } do
+          local state = iter()
+          if state then
+            last[i], going = state, true
+          end
+        end
+      end
+      assert.same({ "SUCCESS", "SUCCESS" }, last)
+      table.sort(ran)
+      assert.same({ "a", "b", "c" }, ran)
+    end)
+
+    it("asks for the right order of calls", function()
+      local eng = require("taskflow.engines.engine").new(lf.Flow "f")
+      assert.equal("InvalidState: Can not suspend an engine which has not been compiled", failing(eng.suspend, eng))
+      assert.equal("InvalidState: Can not prepare an engine which has not been compiled", failing(eng.prepare, eng))
+      eng:compile()
+      assert.equal(
+        "InvalidState: Can not validate an engine which has not had its storage populated",
+        failing(eng.validate, eng)
+      )
+      assert.truthy(failing(eng.reset, eng):find "storage populated")
+      eng:prepare()
+      eng:validate()
+      assert.equal("SUCCESS", (eng:run()))
+    end)
+
+    it("keeps failures and results by atom", function()
+      local eng = engines.load(lf.Flow("f"):add(step "a", step("b", function() error("boom", 0) end)))
+      pcall(eng.run, eng)
+      assert.same({ "a", "b", "-b", "-a" }, ran)
+      assert.equal("boom", eng.storage:get_failures().b.exception_str)
+      assert.is_true(failure.is_failure(eng.storage:get "b"))
+      assert.equal("boom", eng:failures()[1].exception)
+      assert.truthy(failing(eng.storage.get, eng.storage, "nobody"):find "no atom 'nobody' in flow 'f'")
+      assert.truthy(failing(eng.storage.fetch, eng.storage, "nothing"):find "NotFound")
+      assert.equal(36, #eng.storage:get_atom_uuid "a")
+      assert.equal(0, eng.statistics.completed)
+    end)
+
+    it("injects values after loading", function()
+      local eng = engines.load(lf.Flow("f"):add(Echo { name = "e" }))
+      eng.storage:inject { value = "late" }
+      eng:run()
+      assert.equal("late", eng.storage:fetch "out")
+    end)
+  end)
+
+  describe("retries and deciders", function()
+    it("run in the engine's process, with history and live failures", function()
+      local histories, failures_seen = {}, {}
+      local Own = retry.Retry {
+        execute = function(_self, history, base)
+          return base + history:len()
+        end,
+        on_failure = function(_self, history)
+          histories[#histories + 1] = history:provided()
+          failures_seen[#failures_seen + 1] = history:outcomes().t.exception_str
+          return history:len() < 3 and retry.RETRY or retry.REVERT
+        end,
+        revert = function(_self, history, flow_failures)
+          histories.reverted = { history:len(), flow_failures.t.exception_str }
+        end,
+      }
+      local T = task.Task {
+        execute = function(_self, n)
+          error("n is " .. n, 0)
+        end,
+      }
+      local flow = lf.Flow("f", { retry = Own { name = "r", provides = "n" } }):add(T { name = "t" })
+      assert.has_error(function()
+        engines.run(flow, { store = { base = 10 } })
+      end)
+      assert.same({ { 10 }, { 10, 11 }, { 10, 11, 12 }, reverted = { 3, "n is 12" } }, histories)
+      assert.same({ "n is 10", "n is 11", "n is 12" }, failures_seen)
+    end)
+
+    it("a strategy that does not exist ends the flow without a revert", function()
+      local Wrong = retry.Retry {
+        execute = function(_self) end,
+        on_failure = function(_self)
+          return "PANIC"
+        end,
+      }
+      local T = task.Task { execute = function(_self) error("boom", 0) end }
+      local eng = engines.load(lf.Flow("f", { retry = Wrong { name = "r" } }):add(T { name = "t" }))
+      assert.truthy(failing(eng.run, eng):find "Unknown atom failure resolution action/strategy 'PANIC'")
+      assert.equal("FAILURE", eng.storage:get_flow_state())
+      assert.equal("FAILURE", eng.storage:get_atom_state "t")
+    end)
+
+    it("deciders see results by name; one that raises ends the flow", function()
+      local seen
+      local a = Echo { name = "a", inject = { value = 3 } }
+      local b = Echo { name = "b", inject = { value = 4 }, provides = "o2" }
+      local flow = gf.Flow("f"):add(a, b)
+      flow:link(a, b, function(history)
+        seen = history
+        return history.a > 5
+      end)
+      local eng = engines.load(flow)
+      eng:run()
+      assert.same({ a = 3 }, seen)
+      assert.equal("IGNORE", eng.storage:get_atom_state "b")
+      flow:link(a, b, function()
+        error("cannot decide", 0)
+      end)
+      local other = engines.load(flow)
+      assert.truthy(failing(other.run, other):find "cannot decide")
+      assert.equal("FAILURE", other.storage:get_flow_state())
+    end)
+  end)
+
+  it("runs a task alone, and a flow nested 5000 deep", function()
+    assert.equal(9, engines.run(Echo { name = "alone", inject = { value = 9 } }).out)
+    local flow = lf.Flow("f"):add(Echo { name = "e", inject = { value = 9 } })
+    for i = 1, 5000 do
+      flow = lf.Flow("f" .. i):add(flow)
+    end
+    assert.equal(9, engines.run(flow).out)
+  end)
+
+  it("resolves references on this machine for local engines", function()
+    package.loaded.spec_engine_tasks = { Echo = Echo }
+    finally(function()
+      package.loaded.spec_engine_tasks = nil
+    end)
+    local flow = lf.Flow("f"):add { "spec_engine_tasks:Echo", name = "r", requires = "value", provides = "o" }
+    assert.equal(3, engines.run(flow, { store = { value = 3 } }).o)
+    local missing = lf.Flow("f"):add { "spec_engine_tasks:Nobody", name = "r" }
+    assert.truthy(failing(engines.load, missing):find "module 'spec_engine_tasks' has no task class 'Nobody'")
+    missing = lf.Flow("f"):add { "no.such.module:T", name = "r" }
+    local message = failing(engines.load, missing)
+    assert.truthy(message:find "task 'r' %(no.such.module:T%): the serial engine runs it on this machine, but")
+  end)
+
+  it("the module gives the number of cores", function()
+    assert.is_true(host.cores() >= 1)
+  end)
+end)
