@@ -53,7 +53,8 @@ struct tf_engine_options {
 	/* Do what TaskFlow 5.0.0 does where ENGINE.md 20 leaves the choice: failures of rounds that were
 	 * retried successfully stay in flow_failures and in what run() raises; a failure that arrives when
 	 * reverting has been decided counts as one of revert; reset keeps retry histories and failures; a
-	 * RETRY decided after a REVERT_ALL overrides it. Off: none of these. */
+	 * RETRY decided after a REVERT_ALL overrides it; a failure under a retry that a decider ignored ends
+	 * the run instead of going to the retry around it. Off: none of these. */
 	bool reference_quirks;
 	struct tf_value *store; /* flow-wide injected object, or NULL; referenced */
 	const char *flow_uuid; /* NULL: a new one */

@@ -4,6 +4,9 @@
 #include "engine/engine_internal.h"
 #include "protocol/failure.h"
 
+static const char *const types_storage_failure[] = {
+	"taskflow.exceptions.StorageFailure", "taskflow.exceptions.TaskFlowException", "Exception", NULL};
+
 struct resolution {
 	enum tf_decision strategy;
 	bool undecided; /* revert all because no retry was asked */
@@ -15,7 +18,7 @@ static int ask(struct tf_engine *e, uint32_t retry, uint32_t failed, struct tf_v
 {
 	struct tf_err err;
 	if (tf_storage_add_retry_failure(e->storage, retry, failed, failure, &err) != 0) {
-		tf_engine_fail(e, retry, tf_engine_failure_of(&err));
+		tf_engine_fail(e, retry, tf_failure_format(types_storage_failure, "%s", err.message));
 		return -1;
 	}
 	struct tf_retry_call call = {.atom = retry, .failure = tf_storage_own_failure(e->storage, retry)};
@@ -43,6 +46,9 @@ static bool determine(struct tf_engine *e, uint32_t atom, struct tf_value *failu
 	size_t depth = 0;
 	bool ok = true;
 	for (uint32_t retry; (retry = g->atom_retry[asked]) != TF_NONE; asked = retry) {
+		/* A controller that a decider ignored never ran and has no say; the reference breaks on it. */
+		if (!e->options.reference_quirks && tf_scheduler_state(e->sched, retry) == TF_IGNORE)
+			continue;
 		int decision = ask(e, retry, asked, failure);
 		ok = decision >= 0;
 		if (decision == TF_DECISION_REVERT) {

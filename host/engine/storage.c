@@ -321,7 +321,9 @@ int tf_storage_add_retry_failure(
 	struct tf_history *h = s->details[retry].history;
 	if (!h || h->count == 0)
 		return tf_err_set(err, TF_ENOTFOUND,
-			"retry '%s' was never executed, so it cannot be asked about the failure of '%s'",
+			"Unable to fetch most recent retry failures so new retry failure can be inserted: "
+			"'%s' has never "
+			"executed, '%s' failed",
 			s->g->specs[retry]->name, s->g->specs[atom]->name);
 	struct tf_attempt *last = &h->attempts[h->count - 1];
 	if (!last->failures)
