@@ -416,20 +416,21 @@ static void collect_ignored(struct tf_scheduler *s, uint32_t node, int depth)
 	s->found.count = 0;
 	push(&s->found, node);
 	s->work.count = 0;
-	if (depth != DEPTH_ATOM)
-		for (uint32_t e = g->succ_at[node]; e < g->succ_at[node + 1]; e++)
+	for (uint32_t e = g->succ_at[node]; e < g->succ_at[node + 1]; e++) {
+		if (depth == DEPTH_NEIGHBORS && g->kind[g->succ[e]] == TF_NODE_TASK)
+			push(&s->found, g->succ[e]);
+		else if (depth > DEPTH_NEIGHBORS)
 			push(&s->work, g->succ[e]);
+	}
 	while (s->work.count) {
 		uint32_t n = s->work.items[--s->work.count];
-		bool task = g->kind[n] == TF_NODE_TASK;
-		if (s->seen[n] == search || (s->swept && s->swept[n] == s->sweep) ||
-			(depth == DEPTH_NEIGHBORS && !task))
+		if (s->seen[n] == search || (s->swept && s->swept[n] == s->sweep))
 			continue;
 		s->seen[n] = search;
 		push(&s->found, n);
 		if (depth == DEPTH_ALL)
 			s->swept[n] = s->sweep;
-		if (depth == DEPTH_ALL || (depth == DEPTH_FLOW && task))
+		if (depth == DEPTH_ALL || g->kind[n] == TF_NODE_TASK)
 			for (uint32_t e = g->succ_at[n]; e < g->succ_at[n + 1]; e++)
 				push(&s->work, g->succ[e]);
 	}
