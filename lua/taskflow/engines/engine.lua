@@ -255,10 +255,6 @@ local function host_options(self)
   end
   if self.kind == "parallel" then
     out.max_workers = out.max_workers or host.cores()
-  elseif self.kind == "worker-based" then
-    if out.topics[1] == nil then
-      exceptions.raise(exceptions.ValueError, "engine 'worker-based': topics: name at least one topic of workers")
-    end
   end
   return out
 end

@@ -243,6 +243,9 @@ function M.parse(given)
   if out.engine == "worker-based" then
     out.topics = out.topics or { "default" }
     out.exchange = out.exchange or "default"
+    if out.topics[1] == nil then
+      fail("ValueError", "engine '%s': topics: name at least one topic of workers", kind)
+    end
   end
   return out
 end
