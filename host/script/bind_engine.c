@@ -31,6 +31,9 @@ void tf_engine_handle_env(lua_State *L, const struct tf_engine_handle *h)
 
 static void handle_close(struct tf_engine_handle *h)
 {
+	/* A slot collects garbage too: its copy names processes and connections of its parent. */
+	if (h->owner != getpid())
+		return;
 	if (h->engine) {
 		tf_engine_delete(h->engine);
 	} else {
@@ -49,6 +52,8 @@ TF_RAISES static struct tf_engine_handle *handle_check(lua_State *L)
 	struct tf_engine_handle *h = luaL_checkudata(L, 1, ENGINE_TYPE);
 	if (!h->engine)
 		luaL_error(L, "the engine is closed");
+	if (h->owner != getpid())
+		luaL_error(L, "the engine belongs to the process that made it, not to one of its slots");
 	return h;
 }
 
@@ -84,6 +89,7 @@ TF_RAISES static struct tf_engine_handle *handle_new(lua_State *L)
 {
 	struct tf_engine_handle *h = lua_newuserdata(L, sizeof(*h));
 	memset(h, 0, sizeof(*h));
+	h->owner = getpid();
 	luaL_getmetatable(L, ENGINE_TYPE);
 	lua_setmetatable(L, -2);
 	lua_newtable(L); /* options, handle, environment */

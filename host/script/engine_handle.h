@@ -8,6 +8,7 @@
 #define TF_SCRIPT_ENGINE_HANDLE_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "base/uuid.h"
 #include "engine/engine.h"
@@ -28,6 +29,7 @@ struct tf_engine_handle {
 	bool result_failed;
 	bool serial, worker_based;
 	bool running; /* inside start or step */
+	pid_t owner;  /* the process that made it; in a slot forked from that it is not ours to touch */
 	char flow_uuid[TF_UUID_LEN + 1];
 };
 

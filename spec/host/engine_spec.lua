@@ -135,6 +135,28 @@ describe("engine", function()
       assert.equal("done", result.r)
     end)
 
+    it("is left alone by the slots that are forked from its process", function()
+      local outer = engines.load(lf.Flow("f"):add(Echo { name = "e" }), { engine = "parallel", store = { value = 1 } })
+      local Collects = task.Task {
+        default_provides = "said",
+        execute = function(_self)
+          local ok, err = pcall(outer.run, outer)
+          outer = nil
+          collectgarbage()
+          collectgarbage()
+          return { ok, tostring(err) }
+        end,
+      }
+      outer:run()
+      local said = engines.run(lf.Flow("g"):add(Collects { name = "c" }), { engine = "parallel" }).said
+      assert.is_false(said[1])
+      assert.truthy(said[2]:find "belongs to the process that made it")
+      outer:reset()
+      outer:run() -- its own slots are alive
+      assert.equal(1, outer.storage:fetch "out")
+      outer:close()
+    end)
+
     it("an engine runs inside a task of another", function()
       local Outer = task.Task {
         default_provides = "outer",
