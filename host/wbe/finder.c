@@ -211,9 +211,11 @@ void tf_finder_delete(struct tf_finder *f)
 {
 	if (!f)
 		return;
-	struct worker *w;
-	while ((w = TAILQ_FIRST(&f->by_age)) != NULL)
+	struct worker *w, *next;
+	for (w = TAILQ_FIRST(&f->by_age); w; w = next) {
+		next = TAILQ_NEXT(w, link);
 		forget(f, w);
+	}
 	tf_map_delete(f->workers, NULL);
 	tf_map_delete(f->classes, NULL);
 	free(f);

@@ -42,14 +42,20 @@ static void drop(struct tf_ledger *l, struct entry *e)
 	free(e);
 }
 
+static bool is_over(const struct tf_ledger *l, const struct entry *oldest, uint64_t now)
+{
+	return now - oldest->since >= l->limits.age_ms || l->bytes > l->limits.bytes ||
+	       tf_map_count(l->by_key) > l->limits.count;
+}
+
 static void drop_old(struct tf_ledger *l)
 {
-	struct entry *e;
+	struct entry *e, *next;
 	uint64_t now = tf_clock_ms(&l->clock);
-	while ((e = TAILQ_FIRST(&l->by_age)) != NULL &&
-		(now - e->since >= l->limits.age_ms || l->bytes > l->limits.bytes ||
-			tf_map_count(l->by_key) > l->limits.count))
+	for (e = TAILQ_FIRST(&l->by_age); e && is_over(l, e, now); e = next) {
+		next = TAILQ_NEXT(e, link);
 		drop(l, e);
+	}
 }
 
 void tf_ledger_put(struct tf_ledger *l, const char *key, const char *body, size_t len)
@@ -94,11 +100,13 @@ size_t tf_ledger_bytes(const struct tf_ledger *l)
 
 void tf_ledger_delete(struct tf_ledger *l)
 {
-	struct entry *e;
+	struct entry *e, *next;
 	if (!l)
 		return;
-	while ((e = TAILQ_FIRST(&l->by_age)) != NULL)
+	for (e = TAILQ_FIRST(&l->by_age); e; e = next) {
+		next = TAILQ_NEXT(e, link);
 		drop(l, e);
+	}
 	tf_map_delete(l->by_key, NULL);
 	free(l);
 }
