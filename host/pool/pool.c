@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,6 +70,14 @@ _Noreturn static void pool_become_loader(struct tf_pool *p, int fd, pid_t superv
 	else
 		dup2(fd, TF_LOADER_FD);
 	close_range(TF_LOADER_FD + 1, ~0u, 0);
+	/* This very executable. By its name while that still is it; once replaced on disk, by the link, which
+	 * goes on to lead to the old one. */
+	char path[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+	if (n > 0) {
+		path[n] = '\0';
+		execv(path, p->config.loader_argv);
+	}
 	execv("/proc/self/exe", p->config.loader_argv);
 	execvp(p->config.loader_argv[0], p->config.loader_argv); /* /proc may be absent */
 	_exit(POOL_EXEC_FAILED);
