@@ -13,6 +13,7 @@
 #include <cmocka.h>
 #include <json-c/json.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/uuid.h"
 #include "temp_folder.h"
@@ -674,6 +675,50 @@ static void test_refused(void **state)
 	peer_close(&a);
 }
 
+/* Random bytes, and real messages with a few bytes changed, among good messages. */
+static void test_flood_of_rubbish(void **state)
+{
+	enum { RUBBISH = 3000, GOOD = 300 };
+	struct peer b;
+	char name[100], bytes[400], *content = content_of("good");
+	unsigned seed = (unsigned)getpid(), i, k;
+	FILE *f;
+
+	(void)state;
+	print_message("seed %u\n", seed);
+	srand(seed);
+	tf_log_set_level(TF_LOG_OFF);
+	for (i = 0; i < RUBBISH + GOOD; i++) {
+		size_t len = (size_t)rand() % sizeof(bytes);
+		bool good = i % (RUBBISH / GOOD + 1) == 0;
+
+		for (k = 0; k < len; k++)
+			bytes[k] = (char)rand();
+		if (good || i % 3) {
+			len = strlen(content);
+			memcpy(bytes, content, len);
+		}
+		if (!good)
+			bytes[0] = 'x'; /* no object: refused at once, unless empty */
+		snprintf(name, sizeof(name), "q/%u_" UUID "%04u.ex_t.msg", i, i);
+		f = fopen(temp_folder_path(&dir, name), "w");
+		assert_int_equal(fwrite(bytes, 1, len, f), len);
+		fclose(f);
+	}
+	free(content);
+	open_peer(&b);
+	b.settle = TF_ACK;
+	peer_consume(&b, "t", 2);
+	peer_until(&b, b.count, GOOD);
+	peer_idle(&b, 2500); /* an empty file gets its grace */
+	assert_int_equal(b.count, GOOD);
+	assert_int_equal(b.t->stats.malformed, RUBBISH);
+	assert_int_equal(temp_folder_count(&dir, QUARANTINE, ""), RUBBISH);
+	peer_close(&b);
+	assert_int_equal(temp_folder_count(&dir, "q", ".msg"), 0);
+	tf_log_set_level(TF_LOG_INFO);
+}
+
 static double cpu_seconds(void)
 {
 	struct rusage r;
@@ -743,6 +788,7 @@ int main(void)
 		CASE(test_close_flushes),
 		CASE(test_close_in_a_callback),
 		CASE(test_refused),
+		CASE(test_flood_of_rubbish),
 		CASE(test_backlog_drains_linearly),
 	};
 

@@ -399,8 +399,7 @@ static void run_slow_writer(unsigned number)
 
 struct entry { /* what a reader tells the parent before it acknowledges */
 	pid_t reader;
-	unsigned message;
-	bool redelivered;
+	unsigned message, redelivered;
 };
 
 /* Holds what it got for a moment, so that most kills hit claims. */

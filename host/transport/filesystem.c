@@ -238,6 +238,8 @@ static void work(struct fs *fs)
 	if (fs->closed)
 		return;
 	tf_fs_inbox_work(&fs->inbox);
+	if (!fs->closed)
+		tf_fs_outbox_work(&fs->outbox); /* answers go out at once */
 	if (!fs->closed && (fs->inbox.broken || fs->outbox.broken))
 		tf_post_wake(fs->post);
 }
