@@ -8,6 +8,7 @@
 #include "base/mem.h"
 
 enum {
+	TOLD_MAX = 16,
 	FLUSH_MS = 2000, /* transport.h, tf_transport_close */
 	GRACE_MS = 300,  /* for a thread whose socket was shut down */
 	WATCH_MS = 500,
@@ -21,9 +22,8 @@ struct tf_amqp {
 	struct tf_timer *watchdog;
 	uint64_t order; /* of the last publish */
 	size_t queued_bytes;
-	bool reported_down;                             /* the state event was sent */
 	unsigned consumer_failures, publisher_failures; /* seen */
-	char last_error[sizeof(((struct tf_err *)0)->message)];
+	uint64_t told[TOLD_MAX]; /* hashes of the errors reported since it was last up; 0: free */
 	bool *closed; /* set by close when it is called from a callback of ours; NULL: not in one */
 	bool was_up;
 };
@@ -81,11 +81,32 @@ static void tell_state(struct tf_amqp *a, bool up, const struct tf_err *err)
 		a->base.events.state(a->base.arg, up, err);
 }
 
+static uint64_t hash(const char *text)
+{
+	uint64_t h = 0xcbf29ce484222325; /* FNV-1a */
+
+	for (; *text; text++)
+		h = (h ^ (unsigned char)*text) * 0x100000001b3;
+	return h ? h : 1;
+}
+
+/* Whether this was told before: each attempt fails alike, those at other URLs in their own way. */
+static bool told(struct tf_amqp *a, const struct tf_err *err)
+{
+	const uint64_t h = hash(err->message);
+	size_t i;
+
+	for (i = 0; i < TOLD_MAX && a->told[i]; i++)
+		if (a->told[i] == h)
+			return true;
+	a->told[i % TOLD_MAX] = h;
+	return false;
+}
+
 static void on_down(struct tf_amqp *a, const struct tf_err *err)
 {
-	if (!a->base.up && strcmp(a->last_error, err->message) == 0)
-		return; /* the same at each attempt */
-	memcpy(a->last_error, err->message, sizeof(a->last_error));
+	if (told(a, err) && !a->base.up)
+		return;
 	tf_warn("amqp", "exchange %s: %s; trying again", a->base.exchange, err->message);
 	tell_state(a, false, err);
 }
@@ -95,7 +116,7 @@ static void on_up(struct tf_amqp *a)
 	if (a->was_up)
 		a->base.stats.reconnects++;
 	a->was_up = true;
-	a->last_error[0] = 0;
+	memset(a->told, 0, sizeof(a->told));
 	tf_info("amqp", "exchange %s: connected", a->base.exchange);
 	tell_state(a, true, NULL);
 }

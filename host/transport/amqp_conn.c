@@ -318,16 +318,24 @@ int tf_amqp_conn_confirm_select(struct tf_amqp_conn *c, struct tf_err *err)
 	return check(c, TF_AMQP_CHANNEL, "confirm.select", amqp_get_rpc_reply(c->state), err);
 }
 
-int tf_amqp_conn_settle(struct tf_amqp_conn *c, uint64_t delivery_tag, enum tf_settle how, struct tf_err *err)
+int tf_amqp_conn_ack(struct tf_amqp_conn *c, uint64_t delivery_tag, bool multiple, struct tf_err *err)
 {
 	int rc;
 
 	mark(c);
+	rc = amqp_basic_ack(c->state, TF_AMQP_CHANNEL, delivery_tag, multiple);
+	return rc == AMQP_STATUS_OK ? 0 : tf_amqp_conn_failed(c, "acknowledging a message", rc, err);
+}
+
+int tf_amqp_conn_settle(struct tf_amqp_conn *c, uint64_t delivery_tag, enum tf_settle how, struct tf_err *err)
+{
+	int rc;
+
 	if (how == TF_ACK)
-		rc = amqp_basic_ack(c->state, TF_AMQP_CHANNEL, delivery_tag, 0);
-	else
-		rc = amqp_basic_reject(c->state, TF_AMQP_CHANNEL, delivery_tag, how == TF_REQUEUE);
-	return rc == AMQP_STATUS_OK ? 0 : tf_amqp_conn_failed(c, "settling a message", rc, err);
+		return tf_amqp_conn_ack(c, delivery_tag, false, err);
+	mark(c);
+	rc = amqp_basic_reject(c->state, TF_AMQP_CHANNEL, delivery_tag, how == TF_REQUEUE);
+	return rc == AMQP_STATUS_OK ? 0 : tf_amqp_conn_failed(c, "rejecting a message", rc, err);
 }
 
 int tf_amqp_conn_send_heartbeat(struct tf_amqp_conn *c, struct tf_err *err)

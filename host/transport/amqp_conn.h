@@ -77,6 +77,7 @@ int tf_amqp_conn_confirm_select(struct tf_amqp_conn *c, struct tf_err *err);
 
 /* Properties as PROTOCOL.md 2.3, mandatory. TF_ELIMIT: does not fit into a frame, nothing was sent. */
 int tf_amqp_conn_publish(struct tf_amqp_conn *c, const struct tf_message *m, struct tf_err *err);
+int tf_amqp_conn_ack(struct tf_amqp_conn *c, uint64_t delivery_tag, bool multiple, struct tf_err *err);
 int tf_amqp_conn_settle(
 	struct tf_amqp_conn *c, uint64_t delivery_tag, enum tf_settle how, struct tf_err *err);
 

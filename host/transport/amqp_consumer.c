@@ -15,9 +15,20 @@ enum {
 	/* Deliveries that the loop has not taken; beyond, we stop reading. */
 	WAITING_MAX = 20000,
 	WAITING_BYTES_MAX = 64 << 20,
+	TRACKED_MAX = 1 << 14,
 	STABLE_MS = 1000, /* a connection that lived so long was a good one */
 	CLOSE_MS = 1000,
 };
+
+/* Settled or not, of the channel's delivery tags from `low` to `high`. When the oldest are acked, one
+ * frame acks them all. */
+struct tags {
+	uint64_t low, high;
+	bool lost_track;           /* more open at once than the ring holds: each is acked alone */
+	uint8_t ring[TRACKED_MAX]; /* enum tag_state of tag n at n % TRACKED_MAX */
+};
+
+enum tag_state { OPEN, ACKED /* not yet sent */, SETTLED };
 
 struct consumer {
 	struct tf_amqp_shared *shared;
@@ -30,10 +41,19 @@ struct consumer {
 	size_t at;           /* all topics below are consumed */
 	struct tf_amqp_delivery_list batch;
 	uint64_t oversized, malformed;
+	struct tags tags;
 	struct tf_amqp_settle_list settles; /* taken over, being sent */
 };
 
 /* --- frames --- */
+
+static void track(struct tags *t, uint64_t tag)
+{
+	t->high = tag;
+	if (t->high - t->low >= TRACKED_MAX)
+		t->lost_track = true;
+	t->ring[tag % TRACKED_MAX] = OPEN;
+}
 
 /* The broker has cancelled a consumer: its queue was deleted, or its node has died. */
 static void on_cancel(struct consumer *c, amqp_bytes_t tag)
@@ -67,7 +87,9 @@ static int on_content(void *arg, struct tf_amqp_content *x, struct tf_err *err)
 
 	if (x->method != AMQP_BASIC_DELIVER_METHOD)
 		return 0;
+	track(&c->tags, x->delivery_tag);
 	if (!x->d) {
+		c->tags.ring[x->delivery_tag % TRACKED_MAX] = SETTLED;
 		if (x->oversized)
 			c->oversized++;
 		else
@@ -106,23 +128,73 @@ static bool hand_over(struct consumer *c)
 	return throttled;
 }
 
-static int send_settles(struct consumer *c, struct tf_err *err)
+/* Ack the oldest in one frame, as far as nothing open is among them. */
+static int ack_oldest(struct consumer *c, struct tf_err *err)
 {
-	struct tf_amqp_settle_list empty = {.items = c->settles.items, .cap = c->settles.cap};
-	const uint64_t mask = ((uint64_t)1 << TF_AMQP_TAG_BITS) - 1;
-	size_t i;
-	int rc = 0;
+	struct tags *t = &c->tags;
+	uint64_t last = 0;
+	unsigned count = 0;
+
+	for (; t->low <= t->high && t->ring[t->low % TRACKED_MAX] != OPEN; t->low++)
+		if (t->ring[t->low % TRACKED_MAX] == ACKED) {
+			last = t->low;
+			count++;
+		}
+	return count ? tf_amqp_conn_ack(&c->conn, last, count > 1, err) : 0;
+}
+
+/* Acks are collected, the rest is sent; true in *later if it is an ack. */
+static int settle(struct consumer *c, uint64_t tag, enum tf_settle how, bool *later, struct tf_err *err)
+{
+	struct tags *t = &c->tags;
+
+	*later = false;
+	if (t->lost_track)
+		return tf_amqp_conn_settle(&c->conn, tag, how, err);
+	if (tag < t->low || tag > t->high)
+		return 0;
+	*later = how == TF_ACK;
+	t->ring[tag % TRACKED_MAX] = *later ? ACKED : SETTLED;
+	return *later ? 0 : tf_amqp_conn_settle(&c->conn, tag, how, err);
+}
+
+static void take_settles(struct consumer *c)
+{
+	const struct tf_amqp_settle_list empty = {.items = c->settles.items, .cap = c->settles.cap};
 
 	pthread_mutex_lock(&c->shared->lock);
 	c->settles = c->shared->settles;
 	c->shared->settles = empty; /* the two arrays swap for ever */
 	pthread_mutex_unlock(&c->shared->lock);
+}
+
+static int send_settles(struct consumer *c, struct tf_err *err)
+{
+	const uint64_t mask = ((uint64_t)1 << TF_AMQP_TAG_BITS) - 1;
+	size_t i, acks = 0;
+	bool later;
+	int rc = 0;
+
+	take_settles(c);
 	for (i = 0; i < c->settles.count && rc == 0; i++) {
-		const struct tf_amqp_settle *x = &c->settles.items[i];
+		const struct tf_amqp_settle x = c->settles.items[i];
 
 		/* Of a lost channel: the broker has already put the message back. */
-		if (x->tag >> TF_AMQP_TAG_BITS == (c->generation & 0xffff))
-			rc = tf_amqp_conn_settle(&c->conn, x->tag & mask, x->how, err);
+		if (x.tag >> TF_AMQP_TAG_BITS != c->generation)
+			continue;
+		rc = settle(c, x.tag & mask, x.how, &later, err);
+		if (later)
+			c->settles.items[acks++].tag = x.tag & mask;
+	}
+	if (rc == 0)
+		rc = ack_oldest(c, err);
+	for (i = 0; i < acks && rc == 0; i++) {
+		const uint64_t tag = c->settles.items[i].tag;
+
+		if (tag < c->tags.low || c->tags.ring[tag % TRACKED_MAX] != ACKED)
+			continue;
+		c->tags.ring[tag % TRACKED_MAX] = SETTLED;
+		rc = tf_amqp_conn_settle(&c->conn, tag, TF_ACK, err);
 	}
 	c->settles.count = 0;
 	return rc;
@@ -186,6 +258,7 @@ static int connect_broker(struct consumer *c, struct tf_err *err)
 		return rc;
 	c->generation = (c->generation + 1) & 0xffff;
 	c->known = c->at = 0;
+	c->tags = (struct tags){.low = 1};
 	rc = tf_amqp_conn_declare_exchange(&c->conn, err);
 	if (rc == 0)
 		rc = consume_topics(c, err);
@@ -202,11 +275,16 @@ static int connect_broker(struct consumer *c, struct tf_err *err)
 /* The loop has too much to do: keep the connection alive without reading. */
 static int pause_reading(struct consumer *c, struct tf_err *err)
 {
-	const int interval = c->conn.heartbeat ? c->conn.heartbeat * 250 : 1000;
+	const unsigned interval = c->conn.heartbeat ? (unsigned)c->conn.heartbeat * 250 : 1000;
+	uint64_t now;
 
-	tf_amqp_link_sleep(c->link, interval);
-	atomic_store(&c->link->busy_since, tf_amqp_now());
-	return c->conn.heartbeat ? tf_amqp_conn_send_heartbeat(&c->conn, err) : 0;
+	tf_amqp_link_sleep(c->link, (int)interval);
+	now = tf_amqp_now();
+	atomic_store(&c->link->busy_since, now);
+	if (!c->conn.heartbeat || now - c->conn.serviced < interval)
+		return 0;
+	c->conn.serviced = now;
+	return tf_amqp_conn_send_heartbeat(&c->conn, err);
 }
 
 /* Until stopped (0) or the connection is lost. */
@@ -266,7 +344,7 @@ void *tf_amqp_consumer_main(void *shared)
 			rc = serve(&c, &err);
 		else
 			since = UINT64_MAX;
-		disconnect(&c, rc == 0);
+		disconnect(&c, rc == 0 || rc == TF_ESTATE);
 		if (rc == 0)
 			break;
 		tf_amqp_link_down(s, c.link, &err);

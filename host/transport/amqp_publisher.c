@@ -141,19 +141,30 @@ static bool same_message(const struct tf_message *a, const struct tf_message *b)
 	       memcmp(a->body, b->body, a->body_len) == 0;
 }
 
-/* A return has no sequence number. The broker handles a channel's messages in order, so it is the next one
- * after the last returned that has the same content. */
-static struct tf_amqp_publish *find_returned(struct publisher *p, const struct tf_message *m, uint64_t *seq)
+static struct tf_amqp_publish *find_from(struct publisher *p, uint64_t *seq, const struct tf_message *m)
 {
-	const uint64_t start = p->returned + 1 > p->first ? p->returned + 1 : p->first;
 	struct tf_amqp_publish *x;
 
-	for (*seq = start; *seq < p->next; (*seq)++) {
+	for (; *seq < p->next; (*seq)++) {
 		x = *slot(p, *seq);
 		if (x && same_message(&x->m, m))
 			return x;
 	}
 	return NULL;
+}
+
+/* A return has no sequence number. The broker handles a channel's messages in order, so it is the next one
+ * after the last returned that has the same content; the second search is for brokers that do not. */
+static struct tf_amqp_publish *find_returned(struct publisher *p, const struct tf_message *m, uint64_t *seq)
+{
+	struct tf_amqp_publish *x;
+
+	*seq = p->returned + 1 > p->first ? p->returned + 1 : p->first;
+	x = find_from(p, seq, m);
+	if (x)
+		return x;
+	*seq = p->first;
+	return find_from(p, seq, m);
 }
 
 static int on_content(void *arg, struct tf_amqp_content *x, struct tf_err *err)
@@ -457,7 +468,7 @@ void *tf_amqp_publisher_main(void *shared)
 		rc = connect_broker(p, &err);
 		if (rc == 0)
 			rc = serve(p, &err);
-		tf_amqp_conn_close(&p->conn, rc == 0, CLOSE_MS);
+		tf_amqp_conn_close(&p->conn, rc == 0 || rc == TF_ESTATE || rc == TF_ECLOSED, CLOSE_MS);
 		requeue(p, true);
 		report(p);
 		if (rc == 0)
