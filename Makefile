@@ -92,7 +92,7 @@ test-sanitized: ## the whole suite under ASan and UBSan, and the C tests under V
 check-c: ## C unit tests
 	@.ci/test B=$(B) c
 
-AMQP_TESTS = $(B)/test/test_amqp $(B)/test/test_amqp_faults
+AMQP_TESTS = $(patsubst host/test/%.c,$(B)/test/%,$(wildcard host/test/test_amqp*.c))
 
 .PHONY: check-amqp
 check-amqp: $(AMQP_TESTS) ## the C tests of the amqp transport, with a private broker
