@@ -38,13 +38,13 @@ function M.set(names)
   return setmetatable({ names = names }, set_meta)
 end
 
-local function check_names(list, what)
+local function check_names(list, what, unique)
   local seen = {}
   for i, name in ipairs(list) do
     if type(name) ~= "string" or name == "" then
       exceptions.raise(exceptions.TypeError, ("%s: entry %d must be a non-empty string"):format(what, i))
     end
-    if seen[name] then
+    if unique and seen[name] then
       exceptions.raise(exceptions.ValueError, ("%s: '%s' is named twice"):format(what, name))
     end
     seen[name] = true
@@ -99,14 +99,14 @@ function M.parse_provides(value)
     )
   end
   if getmetatable(value) == set_meta then
-    check_names(value.names, "provides")
+    check_names(value.names, "provides", true)
     for _, name in ipairs(value.names) do
       out[#out + 1] = { symbol = name, how = "key" }
     end
     return out
   end
   if is_list(value) then
-    check_names(value, "provides")
+    check_names(value, "provides", true)
     for i, name in ipairs(value) do
       out[i] = { symbol = name, how = "index", index = i - 1 }
     end

@@ -23,10 +23,13 @@ local function shorten(text, width)
   return text:sub(1, math.max(0, width - 3)) .. "..."
 end
 
+-- Characters of a result that are shown to people; --json gives all.
+local RESULT_WIDTH = 200
+
 -- What people see at the end, in every form but JSON.
 local function print_summary(out, summary)
   for _, entry in ipairs(summary.results) do
-    out:write(("%s = %s\n"):format(entry.name, entry.text))
+    out:write(("%s = %s\n"):format(entry.name, shorten(entry.text, RESULT_WIDTH)))
   end
   for _, f in ipairs(summary.failures) do
     out:write(f:describe(), "\n")
@@ -237,9 +240,10 @@ local function row_text(row, columns)
   if row.state == "RUNNING" and row.fraction > 0 then
     text = ("%s  %s %3d %%"):format(text, bar(row.fraction), math.floor(row.fraction * 100))
   elseif row.note then
-    text = text .. "  " .. shorten(row.note, math.max(10, columns - 60))
+    text = text .. "  " .. row.note
   end
-  return ("%s\27[%sm%s\27[0m"):format(indent, COLOURS[row.state] or "0", text)
+  -- A line that wraps would be two to erase. Bytes are at least as many as columns.
+  return ("%s\27[%sm%s\27[0m"):format(indent, COLOURS[row.state] or "0", shorten(text, columns - #indent - 1))
 end
 
 -- Where the screen is too low: counts, and what is going on.
@@ -313,9 +317,11 @@ end
 
 function Tree:atom(name, state, _, result)
   local row = self.atoms[name]
-  row.state, row.fraction, row.note = state, 0, nil
+  row.state, row.fraction = state, 0
   if failure.is_failure(result) then
     row.note = text_of(result)
+  elseif state == "PENDING" or state == "RUNNING" then
+    row.note = nil
   end
   self:draw()
 end
