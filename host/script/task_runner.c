@@ -608,18 +608,40 @@ static struct tf_value *runner_push_task(struct tf_task_runner *r, const struct 
 	return failure;
 }
 
+/* One run, while it is protected as a whole. */
+struct runner_run {
+	struct tf_task_runner *runner;
+	const struct tf_request *request;
+	const struct tf_runner_sink *sink;
+	struct tf_value *result;
+	bool failed;
+};
+
+TF_RAISES static int runner_run_protected(lua_State *L)
+{
+	struct runner_run *run = lua_touserdata(L, 1);
+	run->failed = true;
+	run->result = runner_push_task(run->runner, run->request);
+	if (!run->result)
+		run->result = tf_task_runner_perform(L, -1, run->request, run->sink, &run->failed);
+	return 0;
+}
+
 static struct tf_value *runner_run(
 	void *arg, const struct tf_request *request, const struct tf_runner_sink *sink, bool *failed)
 {
 	struct tf_task_runner *r = arg;
-	int top = lua_gettop(r->L);
-	*failed = true;
-	struct tf_value *v = runner_push_task(r, request);
-	if (!v)
-		v = tf_task_runner_perform(r->L, -1, request, sink, failed);
-	lua_settop(r->L, top);
+	struct runner_run run = {.runner = r, .request = request, .sink = sink};
+	struct tf_err err;
+	/* What runs between the protected calls may raise as well: no memory, a finalizer of the script. */
+	if (tf_call_protected(r->L, runner_run_protected, &run, &err) < 0) {
+		tf_value_unref(run.result);
+		run.failed = true;
+		run.result = tf_failure_format(tf_types_lua_error, "%s", err.message);
+	}
+	*failed = run.failed;
 	fflush(stdout);
-	return v;
+	return run.result;
 }
 
 TF_RAISES static int runner_collect(lua_State *L)

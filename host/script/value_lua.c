@@ -520,8 +520,8 @@ TF_RAISES static void value_write_table(
 			value_refuse(L, job, at, TF_EINVAL,
 				"a table that contains itself cannot be represented in JSON");
 	}
-	if (at->depth >= TF_JSON_MAX_DEPTH)
-		value_refuse(L, job, at, TF_ELIMIT, "nested deeper than %d", TF_JSON_MAX_DEPTH);
+	if (at->depth >= TF_VALUE_LUA_MAX_DEPTH)
+		value_refuse(L, job, at, TF_ELIMIT, "nested deeper than %d", TF_VALUE_LUA_MAX_DEPTH);
 	value_check_size(L, job, at, 0); /* shared tables can multiply without one long string */
 	luaL_checkstack(L, 8, job->what);
 	struct value_place in = {.up = at, .depth = at->depth + 1, .table = identity};

@@ -14,7 +14,7 @@
  *
  * Marked list: elements 1..#t, nil holes inside are refused; other keys are refused. Refused when encoding:
  * functions, threads, userdata, other cdata, mixed keys, holes, cycles, invalid UTF-8, depth beyond
- * TF_JSON_MAX_DEPTH. Metatables other than the marker are ignored (raw access).
+ * TF_VALUE_LUA_MAX_DEPTH. Metatables other than the marker are ignored (raw access).
  */
 #ifndef TF_SCRIPT_VALUE_LUA_H
 #define TF_SCRIPT_VALUE_LUA_H
@@ -35,6 +35,9 @@ int tf_value_lua_push(struct lua_State *L, struct tf_json v, const char *what, s
 int tf_value_lua_write(
 	struct lua_State *L, int index, const char *what, struct tf_buf *out, struct tf_err *err);
 #define TF_VALUE_LUA_MAX (64u << 20)
+/* Values travel inside others: a result in a response, an exception's argument in a failure in a request. What
+ * is written here must still be within TF_JSON_MAX_DEPTH there. */
+#define TF_VALUE_LUA_MAX_DEPTH (TF_JSON_MAX_DEPTH - 16)
 
 /* The same as a value; NULL on error. */
 struct tf_value *tf_value_lua_get(struct lua_State *L, int index, const char *what, struct tf_err *err);

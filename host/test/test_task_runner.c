@@ -387,6 +387,24 @@ static void load_errors(void **state)
 	}
 }
 
+/* Errors raised by finalizers, at any point of what the runner does, end no process. */
+static void finalizers(void **state)
+{
+	struct fixture *f = *state;
+	unsigned failed = 0;
+	for (int i = 0; i < 40; i++) {
+		execute(f, "tasks.Finalizer", "{}");
+		for (int k = 0; k < 20; k++) {
+			if (execute(f, "tasks.Garbage", "{}")) {
+				assert_contains(f, "in the finalizer");
+				failed++;
+			}
+		}
+	}
+	printf("%u tasks met the finalizer\n", failed);
+	assert_true(failed > 0);
+}
+
 /* Modules beside the script, a class by name, the same file by two references. */
 static void references(void **state)
 {
@@ -522,6 +540,6 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {T(arguments_by_name), T(unknown_class), T(lua_errors),
 		T(causes_are_flat), T(odd_error_values), T(results_that_cannot_travel), T(hooks), T(reverts),
-		T(events), T(load_errors), T(references), T(in_slots)};
+		T(events), T(load_errors), T(references), T(finalizers), T(in_slots)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -163,7 +163,7 @@ static void refuses_with_path(void **state)
 			"result.me[1]: a table that contains itself"},
 		{"require('ffi').new('int[3]')", "cdata"},
 		{"require('ffi').new('int')", "cdata"},
-		{"(function() local t = {} for _ = 1, 200 do t = {t} end return t end)()", "deeper than 128"},
+		{"(function() local t = {} for _ = 1, 200 do t = {t} end return t end)()", "deeper than 112"},
 		{"(function() local t = {'xxxxxxxxxx'} for _ = 1, 60 do t = {t, t} end return t end)()",
 			"larger than"},
 		{"(function() local t = {} t[1] = 1 t[2^40] = 1 return t end)()", "hole at [2]"},

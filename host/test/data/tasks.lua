@@ -74,6 +74,13 @@ M.Exit = task.Task { execute = function(self) os.exit(3) end }
 M.Loop = task.Task { execute = function(self) while true do end end }
 M.Random = task.Task { execute = function(self) return math.random(2 ^ 30) end }
 M.Garbage = task.Task { execute = function(self) local t = {} for i = 1, 100 do t[i] = ('x'):rep(100) .. i end return #t end }
+-- Raises whenever the collector finds it, in whatever the host does just then.
+M.Finalizer = task.Task { execute = function(self)
+  for _ = 1, 20 do
+    local p = newproxy(true)
+    getmetatable(p).__gc = function() error('in the finalizer') end
+  end
+end }
 M._Private = task.Task { execute = function(self) end }
 M.helper = function() end
 return M
