@@ -113,6 +113,12 @@ static int submit(struct tf_executor *x, const struct tf_work *w, struct tf_err 
 	return 0;
 }
 
+/* What the transport rejected before we saw it: malformed like the rest. */
+static uint64_t unreadable(const struct tf_transport *t)
+{
+	return t->stats.malformed + t->stats.oversized;
+}
+
 static void stop(struct tf_executor *x)
 {
 	struct tf_client *c = (struct tf_client *)x;
@@ -137,6 +143,7 @@ static void stop(struct tf_executor *x)
 	c->finder = NULL;
 	c->supervision = NULL;
 	c->tfhost_topics = NULL;
+	c->stats.malformed += unreadable(t);
 	tf_transport_close(t);
 	tf_outbox_deliver(&c->outbox, SIZE_MAX, x);
 }
@@ -226,6 +233,8 @@ void tf_executor_wbe_stats(const struct tf_executor *x, struct tf_wbe_stats *out
 {
 	const struct tf_client *c = (const struct tf_client *)x;
 	*out = c->stats;
+	if (c->transport)
+		out->malformed += unreadable(c->transport);
 	out->workers = c->finder ? tf_finder_count(c->finder) : 0;
 	out->in_flight = tf_inflight_count(c->inflight);
 }

@@ -321,6 +321,8 @@ void tf_server_drain(struct tf_server *s)
 void tf_server_stats(const struct tf_server *s, struct tf_server_stats *out)
 {
 	*out = s->stats;
+	/* What the transport rejected before we saw it is malformed like the rest. */
+	out->malformed += s->transport->stats.malformed + s->transport->stats.oversized;
 	out->slots = s->slots;
 	out->busy = s->endpoint.ops->busy_slots(s->endpoint.pool);
 }

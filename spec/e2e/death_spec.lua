@@ -15,15 +15,16 @@ for _, transport in ipairs { "amqp", "filesystem" } do
     after_each(process.cleanup)
 
     -- An engine whose task runs now, and the pid of the slot that runs it.
-    local function running(engine_language)
-      local engine = side:start_engine(engine_language, { "work" }, {
+    local function running(engine_language, options)
+      local scenario = {
         flow = flows.linear(
           "dying",
           flows.task("Undo", "before", { rebind = { value = "n" } }),
           flows.task("Slow", "victim", { inject = { seconds = 60 } })
         ),
         store = { n = 1 },
-      })
+      }
+      local engine = side:start_engine(engine_language, { "work" }, scenario, options)
       local entry = process.poll(20, function()
         return side:journal("start")[1]
       end)
@@ -49,18 +50,19 @@ for _, transport in ipairs { "amqp", "filesystem" } do
     end
 
     it("a killed worker is noticed by its silence, and its slots die with it", function()
-      local engine, slot = running "lua"
-      local killed = process.now()
+      local engine, slot = running("lua", { transition_timeout = 5 })
       worker:kill "KILL"
       worker:wait(5)
-      -- Nobody is left to revert `before`: the engine gives up on that after the transition timeout.
-      assert.is_truthy(process.poll(20, function()
-        return engine:stdout():find "WorkerLost" or engine:stderr():find "WorkerLost" or engine:ended()
-      end))
+      local killed = process.now()
+      local run = peers.result(engine, 30)
+      -- 2.5 s of silence, then nobody is left to revert: that gives up after the transition timeout.
       assert.is_true(process.now() - killed < 15)
-      assert.is_truthy(process.poll(5, function()
-        return not process.is_running(slot)
-      end))
+      assert.matches("WorkerLost", run.failures.victim.exc_type_names[1])
+      assert.matches("work", run.failures.victim.exception_str)
+      assert.matches("silent", run.failures.victim.exception_str)
+      assert.equal("FAILURE", run.state)
+      assert.equal("taskflow.exceptions.RequestTimeout", run.revert_failures.victim.exc_type_names[1])
+      assert.is_false(process.is_running(slot))
     end)
 
     it("a killed engine leaves a worker that serves the next one", function()

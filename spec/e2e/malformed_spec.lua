@@ -29,18 +29,10 @@ local function feed(side, role, topic, count, seed)
     peers.support .. "/python/feed.py",
     config,
     env = side:env(),
-    timeout = 120,
+    timeout = 200,
   }
   assert(done.code == 0, done.story)
   return done
-end
-
--- Files of that queue that are still to be read.
-local function waiting(side, topic)
-  local pipe = io.popen(("ls '%s' | grep -c '[.]%s_%s[.]msg$'"):format(side.spool, side.exchange, topic))
-  local count = tonumber(pipe:read "*l")
-  pipe:close()
-  return count
 end
 
 local function total(process_of, pattern)
@@ -86,12 +78,7 @@ for _, transport in ipairs { "amqp", "filesystem" } do
       process.sleep(1)
       local before = process.rss(victim.pid)
       feed(side, role, topic, COUNT - WARM_UP, SEED + 1)
-      if transport == "filesystem" then
-        assert(process.poll(60, function()
-          return role == "engine" or waiting(side, topic) == 0
-        end), "files are left: " .. waiting(side, topic) .. victim:story())
-      end
-      process.sleep(1)
+      process.sleep(3) -- torn files get two seconds to become whole
       local after = process.rss(victim.pid)
       process.write(path, "")
       local run = peers.result(engine, 60)
@@ -110,7 +97,7 @@ for _, transport in ipairs { "amqp", "filesystem" } do
 
     it("to the engine", function()
       local run = attack("engine", "nobody")
-      assert.matches("malformed", run.story)
+      assert.equal(COUNT, run.statistics.malformed)
     end)
   end)
 end

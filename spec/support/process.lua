@@ -152,7 +152,7 @@ end
 ---All it said, for messages.
 function Process:story()
   local out, err = self:stdout(), self:stderr()
-  local limit = 20000
+  local limit = 3000
   return ("%s\n-- stdout\n%s\n-- stderr\n%s\n"):format(self.command, out:sub(-limit), err:sub(-limit))
 end
 

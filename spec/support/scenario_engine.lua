@@ -109,9 +109,7 @@ local function main()
       out.results[name] = value
     end
   end
-  if os.getenv "PEER_STATISTICS" then
-    out.statistics = engine.statistics
-  end
+  out.statistics = engine.statistics
   io.write(assert(values.encode(out)), "\n")
 end
 

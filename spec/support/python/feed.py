@@ -1,6 +1,6 @@
 """usage: feed.py CONFIG.json
 
-Sends malformed messages to a worker or an engine and prints how many of each kind, as JSON.
+Sends malformed messages to a worker or an engine, waits until they are taken, and prints how many of each kind, as JSON.
 
 CONFIG: exchange, count, seed, role ("worker" or "engine"), topic (for an engine: a topic that it probes and nobody
 serves; the probe tells where it listens), and url, or spool for the filesystem transport.
@@ -229,6 +229,13 @@ class Broker:
             properties["type"] = type_name
         self.channel.basic_publish(amqp.Message(body, **properties), self.exchange, topic)
 
+    def await_empty(self, topic, seconds):
+        limit = time.monotonic() + seconds
+        while self.channel.queue_declare("%s_%s" % (self.exchange, topic), passive=True).message_count:
+            if time.monotonic() > limit:
+                sys.exit("the queue of %s does not get empty" % topic)
+            time.sleep(0.1)
+
     def close(self):
         self.connection.close()
 
@@ -301,6 +308,14 @@ class Spool:
             return encode(rng.choice([[], 1, None, "x"]))
         return encode(payload)
 
+    def await_empty(self, topic, seconds):
+        ending = ".%s_%s.msg" % (self.exchange, topic)
+        limit = time.monotonic() + seconds
+        while any(name.endswith(ending) for name in os.listdir(self.folder)):
+            if time.monotonic() > limit:
+                sys.exit("files of %s are left" % topic)
+            time.sleep(0.1)
+
     def close(self):
         pass
 
@@ -316,6 +331,7 @@ def main():
     for kind, type_name, body in messages(config):
         way.send(rng, topic, type_name, body)
         kinds[kind] = kinds.get(kind, 0) + 1
+    way.await_empty(topic, 90)
     way.close()
     json.dump({"sent": config["count"], "kinds": kinds}, sys.stdout)
     print()
