@@ -8,6 +8,10 @@
 #include "wbe/service.h"
 
 #define ID_TEXT 17 /* 16 hex digits and NUL */
+/* What waits behind long tasks is given back after so long, and when it comes straight back (there is
+ * no idle worker) at growing distances. */
+#define PATIENCE_MS 1000
+#define PATIENCE_MAX_MS 30000
 
 static const char *id_text(uint64_t id, char out[ID_TEXT])
 {
@@ -42,6 +46,18 @@ static void engine_unref(struct tf_server *s, struct tf_engine_peer *e)
 }
 
 /* ---- the table */
+
+void tf_jobs_create(struct tf_server *s)
+{
+	s->by_id = tf_map_new();
+	s->by_key = tf_map_new();
+	s->engines_by_topic = tf_map_new();
+	TAILQ_INIT(&s->jobs);
+	TAILQ_INIT(&s->queued);
+	TAILQ_INIT(&s->retry);
+	TAILQ_INIT(&s->engines);
+	s->patience = PATIENCE_MS;
+}
 
 struct tf_job *tf_job_new(struct tf_server *s, const struct tf_message *m, const char *key,
 	const struct tf_peer *peer, struct tf_request *r)
@@ -89,6 +105,8 @@ static void leave_lists(struct tf_server *s, struct tf_job *j)
 void tf_job_delete(struct tf_server *s, struct tf_job *j, enum tf_settle how)
 {
 	char text[ID_TEXT];
+	if (j->state == TF_JOB_QUEUED)
+		s->stats.requests--; /* not ours any more */
 	leave_lists(s, j);
 	settle(s, j, how);
 	TAILQ_REMOVE(&s->jobs, j, all);
@@ -116,9 +134,23 @@ struct tf_job *tf_job_find(const struct tf_server *s, uint64_t id)
 
 void tf_job_enqueue(struct tf_server *s, struct tf_job *j)
 {
+	if (TAILQ_EMPTY(&s->queued))
+		s->stalled_since = tf_pace_ms(&s->pace);
 	j->state = TF_JOB_QUEUED;
 	TAILQ_INSERT_TAIL(&s->queued, j, list);
 	tf_jobs_pump(s);
+}
+
+void tf_jobs_give_back(struct tf_server *s)
+{
+	struct tf_job *j;
+	uint64_t now = tf_pace_ms(&s->pace);
+	if (TAILQ_EMPTY(&s->queued) || now - s->stalled_since < s->patience)
+		return;
+	s->stalled_since = now;
+	s->patience = 2 * s->patience < PATIENCE_MAX_MS ? 2 * s->patience : PATIENCE_MAX_MS;
+	while ((j = TAILQ_FIRST(&s->queued)) != NULL)
+		tf_job_delete(s, j, TF_REQUEUE);
 }
 
 void tf_jobs_pump(struct tf_server *s)
@@ -131,6 +163,8 @@ void tf_jobs_pump(struct tf_server *s)
 			return;
 		leave_lists(s, j);
 		j->state = TF_JOB_SUBMITTED;
+		s->stalled_since = tf_pace_ms(&s->pace);
+		s->patience = PATIENCE_MS;
 		tf_request_free(&j->request);
 		if (rc < 0)
 			tf_job_finish(s, j, true,

@@ -197,6 +197,7 @@ void tf_server_tick(struct tf_server *s)
 	tf_pace_tick(&s->pace);
 	tf_reply_retry(s);
 	tf_jobs_pump(s);
+	tf_jobs_give_back(s);
 	tf_reply_beats(s);
 	if (s->draining)
 		drain_step(s);
@@ -273,18 +274,12 @@ int tf_server_new_with(struct tf_loop *loop, const struct tf_server_config *conf
 	identify(&s->self);
 	s->beat_ms = config->beat_ms ? config->beat_ms : BEAT_MS;
 	s->slots = config->pool.slots;
-	s->prefetch = config->transport.prefetch ? config->transport.prefetch : s->slots;
+	s->prefetch = config->transport.prefetch ? config->transport.prefetch : 2 * s->slots;
 	tf_pace_create(&s->pace, seam->clock);
+	tf_jobs_create(s);
 	s->timer = tf_timer_new(loop, on_timer, s);
 	s->armed = UINT64_MAX;
 	s->classes = tf_map_new();
-	s->by_id = tf_map_new();
-	s->by_key = tf_map_new();
-	s->engines_by_topic = tf_map_new();
-	TAILQ_INIT(&s->jobs);
-	TAILQ_INIT(&s->queued);
-	TAILQ_INIT(&s->retry);
-	TAILQ_INIT(&s->engines);
 	TAILQ_INIT(&s->held);
 	s->ledger = tf_ledger_new(seam->clock, &ledger_limits);
 	s->digest_key = tf_digest_random_key();

@@ -1,7 +1,9 @@
 /* The worker: answers probes, runs requests in the pool, replies, and acknowledges a request after
  * its outcome is published and confirmed (PROTOCOL.md 7, ARCHITECTURE 4).
  *
- * Consumes its topic (prefetch: the number of slots) and a private queue named by its uuid. While
+ * Consumes its topic (prefetch: twice the number of slots, so that a slot that becomes free finds its
+ * next request here, not behind a round trip; one that waits here for a second is given back to the
+ * queue, for other workers) and a private queue named by its uuid. While
  * its window is full it sends NOTIFY answers unasked every 5 s to each reply_to it has work of, and
  * to tfhost engines a beat every `beat_ms`. A request it already runs or has lately answered (same
  * reply_to, correlation id, action, round) is joined or answered from the ledger, not run twice.
@@ -23,15 +25,14 @@
 struct tf_server;
 
 struct tf_server_config {
-	struct tf_transport_config transport;
-	const char *topic; /* required */
+	struct tf_transport_config transport; /* prefetch 0: twice as many as there are slots */
+	const char *topic;                    /* required */
 	struct tf_pool_config pool;
 	uint64_t beat_ms; /* 0: 500 */
-			  /* transport.prefetch 0: as many as there are slots */
 };
 
 struct tf_server_stats {
-	uint64_t requests;                     /* accepted as new work */
+	uint64_t requests;                     /* taken as new work, and not given back */
 	uint64_t succeeded, failed;            /* of them, when their final message was delivered */
 	uint64_t dropped;                      /* final messages that nobody took */
 	uint64_t malformed;                    /* messages rejected */

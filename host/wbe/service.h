@@ -90,7 +90,9 @@ struct tf_server {
 	struct tf_map *by_id;  /* id in hex -> job */
 	struct tf_map *by_key; /* the latest job of a key */
 	uint64_t last_id;
-	size_t live_tags; /* jobs with one */
+	uint64_t stalled_since; /* paced; since then nothing that waits has found a slot */
+	uint64_t patience;      /* how long that may be before what waits is given back */
+	size_t live_tags;       /* jobs with one */
 	TAILQ_HEAD(, tf_engine_peer) engines;
 	struct tf_map *engines_by_topic;
 	struct tf_ledger *ledger; /* owned */
@@ -115,6 +117,7 @@ struct tf_server {
 void tf_service_arm(struct tf_server *s, uint64_t ms);
 
 /* jobs.c */
+void tf_jobs_create(struct tf_server *s); /* the empty tables */
 /* A new job that waits for nothing yet; takes `r` over. */
 struct tf_job *tf_job_new(struct tf_server *s, const struct tf_message *m, const char *key,
 	const struct tf_peer *peer, struct tf_request *r);
@@ -125,6 +128,8 @@ struct tf_job *tf_job_find(const struct tf_server *s, uint64_t id);
 void tf_job_enqueue(struct tf_server *s, struct tf_job *j);
 /* Hand waiting jobs to free slots. */
 void tf_jobs_pump(struct tf_server *s);
+/* What has waited too long for a slot goes back to the queue: another worker may be idle. */
+void tf_jobs_give_back(struct tf_server *s);
 /* Adopt the delivery `tag` of the same request. */
 void tf_job_join(struct tf_server *s, struct tf_job *j, uint64_t tag);
 /* The outcome of `j`: composes the final message and sends it. Takes over `result`. */
