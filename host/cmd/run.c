@@ -179,7 +179,7 @@ static const struct argp run_argp = {
 	.children = run_children,
 };
 
-/* { reference, engine_options, store, json, plain } */
+/* { reference, engine_options, store, file_store, json, plain } */
 static struct tf_value *run_options_value(struct run_args *args)
 {
 	struct tf_value *all = NULL;
@@ -191,8 +191,9 @@ static struct tf_value *run_options_value(struct run_args *args)
 			&args->engine, "transport_options", tf_value_text(args->transport.options));
 	run_set_string(&all, "reference", args->reference);
 	tf_args_set_member(&all, "engine_options", args->engine ? tf_value_text(args->engine) : "{}");
-	tf_args_set_member(&all, "store", args->store ? tf_value_text(args->store) : "{}");
-	tf_args_set_member(&all, "file_store", args->file_store ? tf_value_text(args->file_store) : "{}");
+	/* As text: numbers that Lua cannot hold reach the flow as they are. */
+	run_set_string(&all, "store", args->store ? tf_value_text(args->store) : "{}");
+	run_set_string(&all, "file_store", args->file_store ? tf_value_text(args->file_store) : "{}");
 	tf_args_set_member(&all, "json", args->json ? "true" : "false");
 	tf_args_set_member(&all, "plain", args->plain ? "true" : "false");
 	return all;

@@ -221,8 +221,12 @@ TF_RAISES static int engine_run(lua_State *L)
 	int rc = watch ? tf_interrupt_watch(h->loop, handle_interrupt, h, &err) : 0;
 	if (rc == 0) {
 		rc = tf_engine_start(h->engine, &err);
-		while (rc == 0 && !tf_engine_finished(h->engine))
+		while (rc == 0 && !tf_engine_finished(h->engine)) {
+			/* A signal that came while a task ran here: before the next one starts. */
+			if (watch && tf_interrupt_signal())
+				tf_engine_suspend(h->engine);
 			handle_turn(h, true);
+		}
 		if (watch)
 			tf_interrupt_unwatch();
 	}
@@ -433,6 +437,28 @@ TF_RAISES static int engine_inject(lua_State *L)
 	return 1;
 }
 
+/* inject_text(name, JSON text): as inject, for a value that need not have a Lua form */
+TF_RAISES static int engine_inject_text(lua_State *L)
+{
+	struct tf_engine_handle *h = handle_check(L);
+	size_t name_len, len;
+	const char *name = luaL_checklstring(L, 2, &name_len), *text = luaL_checklstring(L, 3, &len);
+	struct tf_err err;
+	if (tf_json_validate(text, len, 0, NULL, &err) < 0)
+		return tf_bind_fail(L, &err);
+	struct tf_buf object = TF_BUF_INIT;
+	tf_buf_putc(&object, '{');
+	tf_json_write_string(&object, name, tf_utf8_valid_len(name, name_len));
+	tf_buf_puts(&object, ": ");
+	tf_buf_append(&object, text, len);
+	tf_buf_putc(&object, '}');
+	struct tf_value *v = tf_value_take(&object);
+	tf_engine_inject(h->engine, v);
+	tf_value_unref(v);
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
 static const struct luaL_Reg engine_methods[] = {
 	{"close", engine_close},
 	{"validate", engine_validate},
@@ -454,6 +480,7 @@ static const struct luaL_Reg engine_methods[] = {
 	{"result", engine_result},
 	{"notified", engine_notified},
 	{"inject", engine_inject},
+	{"inject_text", engine_inject_text},
 	{NULL, NULL},
 };
 

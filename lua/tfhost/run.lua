@@ -5,6 +5,7 @@ local exceptions = require "taskflow.exceptions"
 local flow_file = require "tfhost.flow_file"
 local host = require "tfhost.host"
 local json = require "tfhost.json"
+local values = require "taskflow.values"
 
 local M = {}
 
@@ -112,6 +113,26 @@ local function summarize(engine, began, signal)
   return summary
 end
 
+-- JSON texts by name: the file's, with the command line's put over them.
+local function store_texts(given)
+  local texts = {}
+  for _, source in ipairs { given.file_store, given.store } do
+    for name, text in pairs(assert(host.members(source))) do
+      texts[name] = text
+    end
+  end
+  return texts
+end
+
+-- What of the store Lua can hold, for the builder.
+local function store_values(texts)
+  local store = {}
+  for name, text in pairs(texts) do
+    store[name] = values.decode(text)
+  end
+  return store
+end
+
 local function merged_options(from_builder, given)
   local options = {}
   for key, value in pairs(from_builder) do
@@ -120,13 +141,6 @@ local function merged_options(from_builder, given)
   for key, value in pairs(given.engine_options) do
     options[key] = value
   end
-  local store = {}
-  for _, source in ipairs { from_builder.store or {}, given.file_store, given.store } do
-    for key, value in pairs(source) do
-      store[key] = value
-    end
-  end
-  options.store = store
   return options
 end
 
@@ -136,14 +150,16 @@ local function complain(message)
   return M.EXIT.INVALID
 end
 
----@param given { reference: string, engine_options: table, store: table, json: boolean, plain: boolean }
+---@param given table reference, engine_options; store and file_store as JSON texts; json, plain
 ---@return integer exit code
 function M.main(given)
   local content, message = host.load(given.reference)
   if content == nil then
     return complain(message)
   end
-  local ok, flow, builder_options = xpcall(flow_file.build, debug.traceback, content, given.reference, given.store)
+  local texts = store_texts(given)
+  local ok, flow, builder_options =
+    xpcall(flow_file.build, debug.traceback, content, given.reference, store_values(texts))
   if not ok then
     return complain(tostring(flow))
   elseif not flow then
@@ -153,6 +169,9 @@ function M.main(given)
   ok, engine = pcall(engines.load, flow, merged_options(builder_options, given))
   if not ok then
     return complain(tostring(engine))
+  end
+  for name, text in pairs(texts) do
+    engine.storage:inject_text(name, text)
   end
   ok, message = pcall(engine.check, engine)
   if not ok then

@@ -139,6 +139,13 @@ function Storage:inject(pairs_)
   self._engine:_check(self._engine._handle:inject(pairs_))
 end
 
+---The same for one value as JSON text, which Lua need not be able to hold.
+---@param name string
+---@param text string
+function Storage:inject_text(name, text)
+  self._engine:_check(self._engine._handle:inject_text(name, text))
+end
+
 ---@param name string
 ---@return string
 function Storage:get_atom_state(name)
