@@ -11,6 +11,7 @@
 #include "transport/fs_outbox.h"
 #include "transport/fs_spool.h"
 #include "transport/fs_watch.h"
+#include "transport/kombu_table.h"
 #include "transport/options.h"
 
 enum {
@@ -24,8 +25,9 @@ enum {
 
 struct fs {
 	struct tf_transport base;
-	char *in_path, *out_path, *processed_path; /* owned, absolute */
-	bool store_processed, watch_wanted, watch_warned;
+	char *in_path, *out_path, *processed_path, *control_path; /* owned, absolute */
+	bool store_processed, watch_wanted, watch_warned, register_wanted;
+	bool register_due;
 	double polling_interval;
 	uint64_t retry_first, retry_max, retry_next; /* ms */
 
@@ -218,8 +220,22 @@ static void recover_claims(struct fs *fs)
 		tf_post_wake(fs->post);
 }
 
+static void register_queue(void *arg, const char *topic, const char *queue)
+{
+	struct fs *fs = arg;
+	struct tf_err err;
+	int rc = tf_kombu_table_register(fs->control_path, fs->base.exchange, topic, queue, &err);
+
+	if (rc == TF_EAGAIN)
+		fs->register_due = true;
+	else if (rc < 0)
+		tf_warn("filesystem", "%s", err.message);
+}
+
 static void work(struct fs *fs)
 {
+	bool tick = fs->recover_due; /* now, or about once a second */
+
 	if (!fs->base.up && fs->retry_due)
 		try_up(fs);
 	if (fs->base.up && fs->recover_due)
@@ -231,6 +247,10 @@ static void work(struct fs *fs)
 	if (fs->base.up && fs->poll_due)
 		tf_fs_inbox_poll(&fs->inbox);
 	fs->poll_due = false;
+	if (fs->base.up && fs->register_due && tick) {
+		fs->register_due = false;
+		tf_fs_inbox_each(&fs->inbox, register_queue, fs);
+	}
 	announce(fs);
 	if (fs->closed || !fs->base.up)
 		return;
@@ -249,6 +269,7 @@ static void free_fs(struct fs *fs)
 	free(fs->in_path);
 	free(fs->out_path);
 	free(fs->processed_path);
+	free(fs->control_path);
 	free(fs);
 }
 
@@ -306,7 +327,8 @@ static int read_options(struct fs *fs, bool *sync, const struct tf_transport_con
 		{"processed_folder", TF_OPTION_STRING, &fs->processed_path},
 		{"store_processed", TF_OPTION_BOOL, &fs->store_processed},
 		{"polling_interval", TF_OPTION_SECONDS, &fs->polling_interval},
-		{"control_folder", TF_OPTION_IGNORED, NULL},
+		{"control_folder", TF_OPTION_STRING, &fs->control_path},
+		{"register", TF_OPTION_BOOL, &fs->register_wanted},
 		{"fsync", TF_OPTION_BOOL, sync},
 		{"watch", TF_OPTION_BOOL, &fs->watch_wanted},
 		{0},
@@ -320,12 +342,14 @@ static int read_options(struct fs *fs, bool *sync, const struct tf_transport_con
 	fs->in_path = tf_strdup(path ? path : "data_in");
 	fs->out_path = tf_strdup(path ? path : "data_out");
 	fs->processed_path = tf_strdup("processed");
+	fs->control_path = tf_strdup("control");
 	fs->watch_wanted = true;
 	fs->polling_interval = 1;
 	rc = tf_options_read("filesystem", config->options, options, err);
 	make_absolute(&fs->in_path);
 	make_absolute(&fs->out_path);
 	make_absolute(&fs->processed_path);
+	make_absolute(&fs->control_path);
 	return rc;
 }
 
@@ -370,7 +394,12 @@ static int fs_open(struct tf_loop *loop, const struct tf_transport_config *confi
 
 static int fs_consume(struct tf_transport *base, const char *topic, unsigned prefetch, struct tf_err *err)
 {
-	return tf_fs_inbox_consume(&((struct fs *)base)->inbox, topic, prefetch, err);
+	struct fs *fs = (struct fs *)base;
+	int rc = tf_fs_inbox_consume(&fs->inbox, topic, prefetch, err);
+
+	if (rc == 0 && fs->register_wanted)
+		fs->register_due = fs->recover_due = true;
+	return rc;
 }
 
 static int fs_publish(struct tf_transport *base, const struct tf_message *m, unsigned flags, uint64_t id,

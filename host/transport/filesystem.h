@@ -9,10 +9,12 @@
  *   processed_folder  "processed"   ... here
  *   polling_interval  1.0           seconds between looks at the folder where the kernel does not tell
  *                                   of new files (no inotify, a network disk)
- *   control_folder    "control"     kombu >= 5.3's; accepted, not touched (PROTOCOL.md 12.5)
+ *   control_folder    "control"     kombu >= 5.3's exchange tables; not touched, but for:
  *
  * and ours:
  *
+ *   register          false         have the queues that we consume in the exchange table; needed only for
+ *                                   senders that do not do it, as TaskFlow's peers do (PROTOCOL.md 12.5)
  *   fsync             false         a published message is on the disk before it is confirmed
  *   watch             true          use inotify; false: polling alone
  *

@@ -541,6 +541,17 @@ int tf_fs_inbox_consume(struct tf_fs_inbox *in, const char *topic, unsigned pref
 	return 0;
 }
 
+void tf_fs_inbox_each(
+	struct tf_fs_inbox *in, void (*visit)(void *arg, const char *topic, const char *queue), void *arg)
+{
+	struct tf_fs_consumer *c;
+
+	TAILQ_FOREACH(c, &in->consumers, link)
+	{
+		visit(arg, c->topic, c->queue);
+	}
+}
+
 /* ---- beginning and end ------------------------------------------------------------------------ */
 
 static void wake(void *arg)

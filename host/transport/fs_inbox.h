@@ -67,6 +67,10 @@ void tf_fs_inbox_destroy(struct tf_fs_inbox *in);
 int tf_fs_inbox_consume(struct tf_fs_inbox *in, const char *topic, unsigned prefetch, struct tf_err *err);
 void tf_fs_inbox_settle(struct tf_fs_inbox *in, uint64_t tag, enum tf_settle how);
 
+/* Every consumed topic with its queue. */
+void tf_fs_inbox_each(
+	struct tf_fs_inbox *in, void (*visit)(void *arg, const char *topic, const char *queue), void *arg);
+
 /* A file of this name is complete. */
 void tf_fs_inbox_add(struct tf_fs_inbox *in, const char *name);
 /* Names got lost. */
