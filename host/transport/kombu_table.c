@@ -61,18 +61,19 @@ int tf_kombu_table_read(const char *text, size_t len,
 	struct tf_json root, key, v;
 	struct row r;
 	size_t number = 0;
+	int rc;
 
 	if (is_empty(text, len))
 		return 0;
-	if (tf_json_validate(text, len, 0, &root, err) < 0)
-		return TF_EFORMAT;
+	rc = tf_json_validate(text, len, 0, &root, err);
+	if (rc < 0)
+		return rc;
 	if (tf_json_type(root) != TF_JSON_ARRAY)
 		return tf_err_set(err, TF_EFORMAT, "the table is %s, not a list",
 			tf_json_type_name(tf_json_type(root)));
 	it = tf_json_iter(root);
 	while (tf_json_next(&it, &key, &v)) {
-		int rc = row_read(v, ++number, &r, err);
-
+		rc = row_read(v, ++number, &r, err);
 		if (rc < 0)
 			return rc;
 		if (row)

@@ -15,7 +15,7 @@
 #include "base/err.h"
 
 /* Check a whole table; empty text (created, not written yet) is an empty one. TF_EFORMAT names the
- * row that is none. `row` (may be NULL) is called for each, newest first. */
+ * row that is none; TF_ELIMIT: nested too deep. `row` (may be NULL) is called for each, newest first. */
 int tf_kombu_table_read(const char *text, size_t len,
 	void (*row)(void *arg, const char *routing_key, const char *pattern, const char *queue), void *arg,
 	struct tf_err *err);
