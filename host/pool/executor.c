@@ -13,8 +13,8 @@ struct parallel_work {
 	uint64_t job;
 	unsigned atom;
 	int64_t round;
-	struct tf_request request;          /* members owned */
-	struct parallel_work *next, **back; /* in `waiting` or `running` */
+	struct tf_request request;  /* members owned */
+	struct parallel_work *next; /* in `waiting` or `running` */
 };
 
 struct parallel_list {
@@ -42,18 +42,25 @@ static void parallel_list_init(struct parallel_list *l)
 static void parallel_add(struct parallel_list *l, struct parallel_work *w)
 {
 	w->next = NULL;
-	w->back = l->last;
 	*l->last = w;
 	l->last = &w->next;
 }
 
-static void parallel_remove(struct parallel_list *l, struct parallel_work *w)
+/* Take out what *at, a link of the list, points to. */
+static struct parallel_work *parallel_take(struct parallel_list *l, struct parallel_work **at)
 {
-	*w->back = w->next;
-	if (w->next)
-		w->next->back = w->back;
-	else
-		l->last = w->back;
+	struct parallel_work *w = *at;
+	if (!w)
+		return NULL;
+	*at = w->next;
+	if (!*at)
+		l->last = at;
+	return w;
+}
+
+static struct parallel_work *parallel_pop(struct parallel_list *l)
+{
+	return parallel_take(l, &l->first);
 }
 
 static void parallel_work_free(struct parallel_work *w)
@@ -62,12 +69,13 @@ static void parallel_work_free(struct parallel_work *w)
 	free(w);
 }
 
-static struct parallel_work *parallel_find(struct parallel *x, uint64_t job)
+/* The link to the running work of `job`, or to NULL. At most max_workers run. */
+static struct parallel_work **parallel_find(struct parallel *x, uint64_t job)
 {
-	struct parallel_work *w = x->running.first;
-	while (w && w->job != job)
-		w = w->next;
-	return w;
+	struct parallel_work **at = &x->running.first;
+	while (*at && (*at)->job != job)
+		at = &(*at)->next;
+	return at;
 }
 
 /* Tell the completion of `w`, which is in no list any more, and free it. */
@@ -87,18 +95,14 @@ static void parallel_complete(
 static void parallel_fail_all(struct parallel *x, const char *why)
 {
 	struct parallel_list all;
-	parallel_list_init(&all);
 	struct parallel_list *lists[] = {&x->running, &x->waiting};
+	struct parallel_work *w;
+	parallel_list_init(&all);
 	for (size_t i = 0; i < 2; i++) {
-		while (lists[i]->first) {
-			struct parallel_work *w = lists[i]->first;
-			parallel_remove(lists[i], w);
+		while ((w = parallel_pop(lists[i])))
 			parallel_add(&all, w);
-		}
 	}
-	while (all.first) {
-		struct parallel_work *w = all.first;
-		parallel_remove(&all, w);
+	while ((w = parallel_pop(&all))) {
 		struct tf_value *failure = tf_failure_format(
 			tf_types_worker_lost, "task '%s' was given up: %s", w->request.task_name, why);
 		parallel_complete(x, w, true, failure);
@@ -110,13 +114,9 @@ static void parallel_fail_all(struct parallel *x, const char *why)
 static void parallel_feed(struct parallel *x)
 {
 	while (x->pool && x->waiting.first && tf_pool_free_slots(x->pool) > 0) {
-		struct parallel_work *w = x->waiting.first;
 		struct tf_err err;
-		int rc = tf_pool_submit(x->pool, w->job, &w->request, &err);
-		if (rc == TF_EAGAIN || rc == TF_ESTATE)
-			return;
-		parallel_remove(&x->waiting, w);
-		if (rc == 0) {
+		struct parallel_work *w = parallel_pop(&x->waiting);
+		if (tf_pool_submit(x->pool, w->job, &w->request, &err) == 0) {
 			parallel_add(&x->running, w);
 			continue;
 		}
@@ -154,7 +154,7 @@ static void parallel_on_lost(void *arg, const struct tf_err *err)
 static void parallel_on_event(void *arg, uint64_t job, const char *type, struct tf_value *details)
 {
 	struct parallel *x = arg;
-	struct parallel_work *w = parallel_find(x, job);
+	const struct parallel_work *w = *parallel_find(x, job);
 	if (w && x->x.events.event)
 		x->x.events.event(x->x.arg, w->atom, w->round, type, details);
 }
@@ -162,10 +162,9 @@ static void parallel_on_event(void *arg, uint64_t job, const char *type, struct 
 static void parallel_on_done(void *arg, uint64_t job, bool failed, struct tf_value *result)
 {
 	struct parallel *x = arg;
-	struct parallel_work *w = parallel_find(x, job);
+	struct parallel_work *w = parallel_take(&x->running, parallel_find(x, job));
 	if (!w)
 		return;
-	parallel_remove(&x->running, w);
 	tf_value_ref(result);
 	parallel_feed(x); /* the slot is free: keep it busy before the engine thinks about the result */
 	parallel_complete(x, w, failed, result);
@@ -219,14 +218,11 @@ static int parallel_submit(struct tf_executor *self, const struct tf_work *work,
 		.result = work->action == TF_REVERT ? tf_value_ref(work->result) : NULL,
 		.failures = work->action == TF_REVERT ? tf_value_ref(work->failures) : NULL,
 	};
-	bool waits = x->waiting.first != NULL;
-	parallel_add(&x->waiting, w);
-	if (waits || tf_pool_free_slots(x->pool) == 0)
-		return 0; /* slot_free, or a completion, feeds it */
-	int rc = tf_pool_submit(x->pool, w->job, &w->request, err);
-	if (rc == TF_EAGAIN)
+	if (x->waiting.first || tf_pool_free_slots(x->pool) == 0) {
+		parallel_add(&x->waiting, w); /* slot_free, or a completion, feeds it */
 		return 0;
-	parallel_remove(&x->waiting, w);
+	}
+	int rc = tf_pool_submit(x->pool, w->job, &w->request, err);
 	if (rc == 0)
 		parallel_add(&x->running, w);
 	else
@@ -250,12 +246,10 @@ static void parallel_destroy(struct tf_executor *self)
 	struct parallel_list *lists[] = {&x->running, &x->waiting};
 	tf_pool_delete(x->pool);
 	tf_post_delete(x->post);
+	struct parallel_work *w;
 	for (size_t i = 0; i < 2; i++) {
-		while (lists[i]->first) {
-			struct parallel_work *w = lists[i]->first;
-			parallel_remove(lists[i], w);
+		while ((w = parallel_pop(lists[i])))
 			parallel_work_free(w);
-		}
 	}
 	free(x);
 }

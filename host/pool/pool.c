@@ -20,6 +20,7 @@
 enum {
 	POOL_DELAY_MS = 100, /* before the second try; doubled */
 	POOL_DELAY_MAX_MS = 10000,
+	POOL_HUNG_MS = 200,    /* between the end of a socket and that of its process */
 	POOL_LOADER_TRIES = 3, /* starts of a loader in a row that end before it has loaded */
 	POOL_LOADER_CHUNK = 16 << 10,
 	POOL_MAX_SLOTS = 4096,
@@ -272,9 +273,9 @@ static void pool_read_loader(struct tf_pool *p)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0) {
-			if (n == 0 && p->loader_pid > 0) { /* it ends; SIGCHLD follows */
+			if (n == 0 && p->loader_hung_ms == 0) { /* it ends; SIGCHLD follows */
 				tf_io_watch(p->loader_io, 0);
-				kill(p->loader_pid, SIGKILL);
+				p->loader_hung_ms = pool_hung(p);
 			}
 			return;
 		}
@@ -292,6 +293,7 @@ static void pool_close_loader(struct tf_pool *p)
 	p->loader_fd = -1;
 	tf_buf_free(&p->loader_in);
 	p->loader_state = POOL_LOADER_NONE;
+	p->loader_hung_ms = 0;
 }
 
 /* The loader ended by itself, or could not be started: try again, or give up. */
@@ -382,6 +384,27 @@ static void pool_on_timer(void *arg)
 	pool_leave(p);
 }
 
+uint64_t pool_hung(struct tf_pool *p)
+{
+	uint64_t now = pool_now(p);
+	if (!tf_timer_active(p->hung_timer))
+		tf_timer_start(p->hung_timer, POOL_HUNG_MS, 0);
+	return now ? now : 1;
+}
+
+static void pool_on_hung(void *arg)
+{
+	struct tf_pool *p = arg;
+	uint64_t limit = pool_now(p) - POOL_HUNG_MS;
+	bool more = p->loader_hung_ms > 0;
+	if (more && p->loader_hung_ms <= limit && p->loader_pid > 0)
+		kill(p->loader_pid, SIGKILL);
+	for (unsigned i = 0; i < p->config.slots; i++)
+		more |= pool_slot_check_hung(&p->slots[i], limit);
+	if (more)
+		tf_timer_start(p->hung_timer, POOL_HUNG_MS, 0);
+}
+
 static void pool_on_chld(void *arg, int signo)
 {
 	struct tf_pool *p = arg;
@@ -423,6 +446,7 @@ int tf_pool_new(struct tf_loop *loop, const struct tf_pool_config *config,
 		return rc;
 	}
 	p->timer = tf_timer_new(loop, pool_on_timer, p);
+	p->hung_timer = tf_timer_new(loop, pool_on_hung, p);
 	p->chld = tf_signal_new(loop, SIGCHLD, pool_on_chld, p);
 	*out = p;
 	return 0;
@@ -533,6 +557,7 @@ void tf_pool_delete(struct tf_pool *p)
 		pool_job_free(j);
 	}
 	tf_timer_delete(p->timer);
+	tf_timer_delete(p->hung_timer);
 	tf_signal_delete(p->chld);
 	pool_leave(p);
 }

@@ -39,8 +39,9 @@ struct pool_slot {
 	size_t sent;          /* of out */
 	struct pool_job *job; /* BUSY, or ENDING with a job to be answered */
 	uint64_t born_ms;
-	bool ended;   /* reaped: what it still had sent is read, nothing new is given to it */
-	char *breach; /* why we killed it */
+	uint64_t hung_ms; /* closed its socket then, but lived; 0: did not */
+	bool ended;       /* reaped: what it still had sent is read, nothing new is given to it */
+	char *breach;     /* why we killed it */
 };
 
 enum pool_loader_state { POOL_LOADER_NONE, POOL_LOADER_LOADING, POOL_LOADER_READY };
@@ -52,7 +53,8 @@ struct tf_pool {
 	void *arg;
 	const struct tf_clock *clock;
 	struct tf_signal *chld;
-	struct tf_timer *timer; /* to try again: the loader, the slots */
+	struct tf_timer *timer;      /* to try again: the loader, the slots */
+	struct tf_timer *hung_timer; /* to kill what closed its socket and does not end */
 
 	enum pool_loader_state loader_state;
 	pid_t loader_pid;
@@ -60,6 +62,7 @@ struct tf_pool {
 	struct tf_io *loader_io;
 	struct tf_buf loader_in;
 	unsigned loader_failures; /* in a row */
+	uint64_t loader_hung_ms;  /* as pool_slot.hung_ms */
 	bool loaded;              /* at least once: ready was told */
 	bool over;                /* ready(err) or lost was told */
 
@@ -79,6 +82,9 @@ struct tf_pool {
  * at p->deleted and touch nothing more if it is set. */
 void pool_enter(struct tf_pool *p);
 void pool_leave(struct tf_pool *p);
+/* A process closed its socket. It is most likely exiting, and a kill now would hide how: wait a moment. Returns
+ * the time, never 0. */
+uint64_t pool_hung(struct tf_pool *p);
 /* Ask for what is missing: slots of the loader, or a loader; now or when its time comes. */
 void pool_fill(struct tf_pool *p);
 /* Send FORK for slot `s`, passing `fd`. */
@@ -100,6 +106,8 @@ void pool_slot_loader_died(struct pool_slot *s);
 void pool_slot_run(struct pool_slot *s, struct pool_job *j);
 /* Look whether the process has ended, and if so settle everything. */
 void pool_slot_reap(struct pool_slot *s);
+/* Kill it if its socket closed before `limit_ms`. True if it still is to be waited for. */
+bool pool_slot_check_hung(struct pool_slot *s, uint64_t limit_ms);
 /* SIGKILL to it and what it started. */
 void pool_slot_kill(struct pool_slot *s);
 /* For tf_pool_delete: kill, wait, release. No callbacks. */

@@ -101,7 +101,7 @@ static void slot_breach(struct pool_slot *s, const char *story)
 {
 	tf_error("pool", "slot (pid %d) is killed: %s", (int)s->pid, story);
 	free(s->breach);
-	s->breach = tf_strdup(story);
+	s->breach = tf_asprintf("what it sent cannot be: %s", story);
 	if (s->state == POOL_SLOT_IDLE)
 		s->pool->idle--;
 	s->state = POOL_SLOT_ENDING;
@@ -181,7 +181,7 @@ static void slot_on_ready(struct pool_slot *s, const struct tf_frame *f)
 	uint64_t pid;
 	if (tf_frame_get_u64(f, 0, &pid, &err) < 0 ||
 		(s->pid ? (uint64_t)s->pid != pid : !pool_is_child(pid))) {
-		slot_breach(s, "it does not know its own pid");
+		slot_breach(s, "a pid that is not its own");
 		return;
 	}
 	s->pid = (pid_t)pid; /* the loader may have died before it could tell */
@@ -201,7 +201,7 @@ static void slot_on_event(struct pool_slot *s, const struct tf_frame *f)
 	}
 	struct tf_value *details = tf_value_parse(text.data, text.len, 0, &err);
 	if (!details || tf_json_type(tf_value_json(details)) != TF_JSON_OBJECT) {
-		slot_breach(s, details ? "event details are no object" : err.message);
+		slot_breach(s, details ? "event details that are no object" : err.message);
 		tf_value_unref(details);
 		return;
 	}
@@ -261,7 +261,7 @@ static void slot_on_frame(struct pool_slot *s, const struct tf_frame *f)
 		slot_on_done(s, f);
 	} else {
 		char story[80];
-		snprintf(story, sizeof(story), "it sent %s out of turn", tf_frame_type_name(f->type));
+		snprintf(story, sizeof(story), "%s out of turn", tf_frame_type_name(f->type));
 		slot_breach(s, story);
 	}
 }
@@ -338,7 +338,7 @@ static void slot_lose_job(struct pool_slot *s, int status, const struct rusage *
 	tf_buf_printf(&text, " after %.1f s; ", (double)(pool_now(p) - j->begun_ms) / 1000);
 	tf_process_describe_usage(usage, &text);
 	if (s->breach)
-		tf_buf_printf(&text, "; it was ended because of what it sent: %s", s->breach);
+		tf_buf_printf(&text, "; it was ended because %s", s->breach);
 	struct tf_value *failure = tf_failure_format(tf_types_worker_lost, "%s", text.data);
 	tf_warn("pool", "%s", text.data);
 	tf_buf_free(&text);
@@ -356,6 +356,7 @@ static void slot_gone(struct pool_slot *s, enum pool_slot_state was)
 	s->state = POOL_SLOT_ABSENT;
 	s->pid = 0;
 	s->ended = false;
+	s->hung_ms = 0;
 	if (was == POOL_SLOT_FORKING || was == POOL_SLOT_STARTING ||
 		(was == POOL_SLOT_IDLE && pool_now(p) - s->born_ms < SLOT_YOUNG_MS))
 		p->bad_starts++;
@@ -424,7 +425,19 @@ static void slot_hung_up(struct pool_slot *s)
 	if (s->state == POOL_SLOT_IDLE)
 		s->pool->idle--;
 	s->state = POOL_SLOT_ENDING; /* SIGCHLD follows */
-	pool_slot_kill(s);
+	s->hung_ms = pool_hung(s->pool);
+}
+
+bool pool_slot_check_hung(struct pool_slot *s, uint64_t limit_ms)
+{
+	if (s->hung_ms == 0)
+		return false;
+	if (s->hung_ms <= limit_ms) {
+		if (!s->breach)
+			s->breach = tf_strdup("it closed its socket");
+		pool_slot_kill(s);
+	}
+	return true;
 }
 
 static void slot_io(void *arg, int events)

@@ -147,7 +147,8 @@ __attribute__((format(printf, 5, 6))) TF_RAISES _Noreturn static void value_refu
 	char story[500];
 	va_list ap;
 	va_start(ap, fmt);
-	vsnprintf(story, sizeof(story), fmt, ap);
+	vsnprintf(story, sizeof(story), fmt,
+		ap); /* NOLINT(clang-analyzer-valist.Uninitialized): it is started */
 	va_end(ap);
 	job->code = tf_err_set(job->err, code, "%.*s%s: %s", (int)n, path.data, dots, story);
 	tf_buf_free(&path);
@@ -159,9 +160,6 @@ __attribute__((format(printf, 5, 6))) TF_RAISES _Noreturn static void value_refu
 /* Run fn under protection; our own refusals keep their code and story. */
 static int value_run(lua_State *L, int (*fn)(lua_State *L), struct value_job *job, int nresults)
 {
-	struct tf_err own;
-	if (!job->err)
-		job->err = &own;
 	if (!lua_checkstack(L, 4)) {
 		job->code = tf_err_set(job->err, TF_ELUA, "%s: stack overflow", job->what);
 		return job->code;
