@@ -137,8 +137,8 @@ static void test_cut_while_consuming(void **state)
 	peer_until(&b, b.ups, 1);
 	for (i = 0; i < N; i++)
 		send_number(&a, "work", i, 0);
-	for (i = 1; i <= 4; i++) {
-		amqp_until(&b, 10, b.count >= (size_t)(i * N / 8));
+	for (size_t k = 1; k <= 4; k++) {
+		amqp_until(&b, 10, b.count >= k * N / 8);
 		tcp_proxy_cut(proxy);
 	}
 	amqp_until(&b, 20, all_came(&b, N));

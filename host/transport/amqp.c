@@ -9,8 +9,9 @@
 
 enum {
 	TOLD_MAX = 16,
-	FLUSH_MS = 2000, /* transport.h, tf_transport_close */
-	GRACE_MS = 300,  /* for a thread whose socket was shut down */
+	DELIVER_AT_ONCE = 512, /* messages in one turn of the loop */
+	FLUSH_MS = 2000,       /* transport.h, tf_transport_close */
+	GRACE_MS = 300,        /* for a thread whose socket was shut down */
 	WATCH_MS = 500,
 	STUCK_MS_WITHOUT_HEARTBEAT = 60000,
 	QUEUED_BYTES_PER_MESSAGE_LIMIT = 4, /* publishes waiting: so many times max_message */
@@ -22,6 +23,7 @@ struct tf_amqp {
 	struct tf_timer *watchdog;
 	uint64_t order; /* of the last publish */
 	size_t queued_bytes;
+	struct tf_amqp_delivery_list deliveries;        /* taken over, not yet called back */
 	unsigned consumer_failures, publisher_failures; /* seen */
 	uint64_t told[TOLD_MAX]; /* hashes of the errors reported since it was last up; 0: free */
 	bool *closed; /* set by close when it is called from a callback of ours; NULL: not in one */
@@ -36,9 +38,9 @@ static struct tf_amqp *amqp_of(struct tf_transport *t)
 /* --- news from the threads --- */
 
 struct news {
-	struct tf_amqp_delivery_list deliveries;
 	struct tf_amqp_publish_list published;
 	bool up, fresh_error;
+	bool skipped; /* deliveries were left, those before come first */
 	struct tf_err err;
 };
 
@@ -57,7 +59,14 @@ static struct news take_news(struct tf_amqp *a)
 	struct news n = {0};
 
 	pthread_mutex_lock(&s->lock);
-	n.deliveries = s->deliveries;
+	n.skipped = a->deliveries.head != NULL;
+	if (!n.skipped) { /* else they stay there, and count against the consumer */
+		a->deliveries = s->deliveries;
+		s->deliveries = (struct tf_amqp_delivery_list){0};
+		if (s->throttled)
+			tf_amqp_link_wake(&s->consumer);
+		s->throttled = false;
+	}
 	n.published = s->published;
 	n.up = s->consumer.up && s->publisher.up;
 	n.fresh_error = fresh(&s->publisher, &a->publisher_failures, &n);
@@ -65,11 +74,7 @@ static struct news take_news(struct tf_amqp *a)
 	a->base.stats.oversized += s->oversized;
 	a->base.stats.malformed += s->malformed;
 	s->oversized = s->malformed = 0;
-	s->deliveries = (struct tf_amqp_delivery_list){0};
 	s->published = (struct tf_amqp_publish_list){0};
-	if (s->throttled)
-		tf_amqp_link_wake(&s->consumer);
-	s->throttled = false;
 	pthread_mutex_unlock(&s->lock);
 	return n;
 }
@@ -142,13 +147,31 @@ static void on_delivery(struct tf_amqp *a, struct tf_amqp_delivery *d)
 	free(d);
 }
 
+/* False: closed by a callback, and `a` is gone. */
+static bool deliver(struct tf_amqp *a, bool more, const bool *closed)
+{
+	struct tf_amqp_delivery *d;
+	int n;
+
+	for (n = 0; n < DELIVER_AT_ONCE && (d = a->deliveries.head) != NULL; n++) {
+		a->deliveries.head = d->next;
+		if (!d->next)
+			a->deliveries = (struct tf_amqp_delivery_list){0};
+		on_delivery(a, d);
+		if (*closed)
+			return false;
+	}
+	if (a->deliveries.head || more)
+		tf_post_wake(a->shared->post); /* timers and other descriptors come first */
+	return true;
+}
+
 /* Everything is taken before the first callback: callbacks may call anything, close included. */
 static void on_post(void *arg)
 {
 	struct tf_amqp *a = arg;
 	struct news n = take_news(a);
 	struct tf_amqp_publish *p;
-	struct tf_amqp_delivery *d;
 	bool closed = false;
 
 	a->closed = &closed;
@@ -158,13 +181,8 @@ static void on_post(void *arg)
 		on_up(a);
 	while (!closed && (p = tf_amqp_publish_shift(&n.published)) != NULL)
 		on_published(a, p);
-	while (!closed && (d = n.deliveries.head) != NULL) {
-		n.deliveries.head = d->next;
-		on_delivery(a, d);
-	}
 	tf_amqp_publish_free(&n.published);
-	tf_amqp_delivery_free(&n.deliveries);
-	if (!closed)
+	if (!closed && deliver(a, n.skipped, &closed))
 		a->closed = NULL;
 }
 
@@ -213,6 +231,21 @@ static void copy_urls(struct tf_url_list *to, const struct tf_url_list *from)
 	}
 }
 
+/* kombu reads some options out of the query; better to say that we do not than to ignore it. */
+static void warn_of_queries(const struct tf_url_list *urls)
+{
+	char *where;
+	size_t i;
+
+	for (i = 0; i < urls->count; i++) {
+		if (!urls->urls[i].query)
+			continue;
+		where = tf_url_redact(&urls->urls[i]);
+		tf_warn("amqp", "%s: what follows '?' in the URL is ignored: use transport_options", where);
+		free(where);
+	}
+}
+
 static int link_init(struct tf_amqp_link *l, const char *name, struct tf_err *err)
 {
 	l->name = name;
@@ -253,6 +286,7 @@ static int amqp_open(struct tf_loop *loop, const struct tf_transport_config *con
 	rc = tf_amqp_options_parse(&options, config->options, err);
 	if (rc < 0)
 		return rc;
+	warn_of_queries(urls);
 	s = TF_NEW(struct tf_amqp_shared);
 	s->refs = 1;
 	pthread_mutex_init(&s->lock, NULL);
@@ -428,6 +462,7 @@ static void amqp_close(struct tf_transport *t)
 	tf_timer_delete(a->watchdog);
 	if (a->closed)
 		*a->closed = true;
+	tf_amqp_delivery_free(&a->deliveries);
 	tf_amqp_shared_unref(s);
 	free(a);
 }

@@ -15,14 +15,14 @@
 #define TF_URL_DEFAULT "amqp://guest:guest@localhost:5672//" /* PROTOCOL.md 2.1 */
 
 struct tf_url {
-	char *scheme; /* canonical: "amqp", "amqps", "memory", "filesystem" */
-	char *host; /* default "localhost" */
-	int port; /* default 5672, amqps 5671; 0 for the other schemes */
-	char *user; /* default "guest" */
+	char *scheme;   /* canonical: "amqp", "amqps", "memory", "filesystem" */
+	char *host;     /* default "localhost" */
+	int port;       /* default 5672, amqps 5671; 0 for the other schemes */
+	char *user;     /* default "guest" */
 	char *password; /* default "guest" */
-	char *vhost; /* default "/" */
-	char *path; /* filesystem: what follows "filesystem://", may be "" */
-	char *query; /* what follows '?', without it, or NULL */
+	char *vhost;    /* default "/" */
+	char *path;     /* filesystem: what follows "filesystem://", may be "" */
+	char *query;    /* what follows '?', without it, or NULL */
 };
 
 struct tf_url_list {
