@@ -377,6 +377,7 @@ TF_RAISES static int engine_stats(lua_State *L)
 		{"lost", (double)s.lost},
 		{"timeouts", (double)s.timeouts},
 		{"resent", (double)s.resent},
+		{"seen", (double)s.seen},
 		{"workers", (double)s.workers},
 		{"in_flight", (double)s.in_flight},
 	};

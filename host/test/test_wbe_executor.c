@@ -337,6 +337,7 @@ static void unplaced_and_unstarted_requests_expire(void **state)
 	assert_failure(&r, "taskflow.exceptions.RequestTimeout",
 		"no worker that offers 'm.Nobody' answered on topics 'alpha', 'beta'");
 	assert_int_equal(stats(&r).timeouts, 2);
+	assert_int_equal(stats(&r).seen, 1);
 	/* RUNNING stops the timer for good, also at a worker that nobody supervises */
 	answer(&r, "alpha", "m.T", NULL);
 	submit(&r, A1, "m.T");

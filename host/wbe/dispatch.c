@@ -239,8 +239,10 @@ static void probe(struct tf_client *c)
 			.body = "{}",
 			.body_len = 2};
 		struct tf_err err;
-		if (tf_transport_publish(c->transport, &m, declare ? TF_PUBLISH_DECLARE : 0, 0, &err) < 0)
-			tf_debug("engine", "no probe to topic '%s': %s", m.topic, err.message);
+		int rc = tf_transport_publish(c->transport, &m, declare ? TF_PUBLISH_DECLARE : 0, 0, &err);
+		uint64_t left_out;
+		if (rc < 0 && tf_throttle_allows(&c->throttle, now, &left_out))
+			tf_warn("engine", "topic '%s' cannot be probed: %s", m.topic, err.message);
 	}
 	if (declare)
 		c->declare_at = now + c->config.probe_ms;

@@ -35,6 +35,7 @@ struct tf_wbe_stats {
 	uint64_t malformed; /* messages rejected */
 	uint64_t stale;     /* replies of an unknown, finished or earlier request, dropped */
 	uint64_t lost, timeouts, resent;
+	uint64_t seen; /* how often a worker became known: 0, nobody ever answered */
 	size_t workers, in_flight;
 };
 

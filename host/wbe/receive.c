@@ -37,6 +37,7 @@ static void take_answer(struct tf_client *c, const struct tf_notify *n, const st
 		tf_supervision_heard(c->supervision, peer);
 	if (!news)
 		return;
+	c->stats.seen++;
 	tf_debug("engine", "a worker on topic '%s' offers %zu tasks", n->topic, n->task_count);
 	tf_client_place(c);
 }

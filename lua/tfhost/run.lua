@@ -76,7 +76,7 @@ end
 
 -- Every request timed out, and nobody that serves these topics was ever heard of.
 local function no_worker(engine, failures)
-  if engine.kind ~= "worker-based" or #failures == 0 or engine.statistics.workers > 0 then
+  if engine.kind ~= "worker-based" or #failures == 0 or engine.statistics.seen > 0 then
     return false
   end
   for _, f in ipairs(failures) do
