@@ -211,13 +211,20 @@ TF_RAISES static int engine_step(lua_State *L)
 	return 1;
 }
 
-/* run(watch signals) -> state of the flow, signal that came or nil */
+/* run(watch signals, tick) -> state of the flow, signal that came or nil. tick: milliseconds between calls of the
+ * handler of that name, 0 for none. */
 TF_RAISES static int engine_run(lua_State *L)
 {
 	struct tf_engine_handle *h = handle_check(L);
 	bool watch = lua_toboolean(L, 2);
+	uint64_t tick = (uint64_t)luaL_optnumber(L, 3, 0);
+	struct tf_timer *timer = NULL;
 	struct tf_err err;
 	handle_enter(L, h);
+	if (tick > 0) {
+		timer = tf_timer_new(h->loop, tf_engine_handle_tick, h);
+		tf_timer_start(timer, tick, tick);
+	}
 	int rc = watch ? tf_interrupt_watch(h->loop, handle_interrupt, h, &err) : 0;
 	if (rc == 0) {
 		rc = tf_engine_start(h->engine, &err);
@@ -230,6 +237,7 @@ TF_RAISES static int engine_run(lua_State *L)
 		if (watch)
 			tf_interrupt_unwatch();
 	}
+	tf_timer_delete(timer);
 	h->running = false;
 	if (rc < 0)
 		return tf_bind_fail(L, &err);

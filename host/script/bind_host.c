@@ -1,4 +1,5 @@
 /* Module tfhost.host: what the commands written in Lua need of the process. */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -66,6 +67,46 @@ static int host_terminal(lua_State *L)
 	return 2;
 }
 
+/* What is written to stderr while a tree is on the terminal; one a process, as stderr is. */
+static int host_stderr_saved = -1, host_stderr_pipe = -1;
+
+/* catch_stderr() -> whether stderr, if it is the terminal, is caught from here on */
+static int host_catch_stderr(lua_State *L)
+{
+	int fds[2];
+	lua_pushboolean(L, 0);
+	if (host_stderr_saved >= 0 || !isatty(STDERR_FILENO) || pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
+		return 1;
+	host_stderr_saved = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	host_stderr_pipe = fds[0];
+	dup2(fds[1], STDERR_FILENO);
+	close(fds[1]);
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+/* caught_stderr() -> what has been written since the last call */
+TF_RAISES static int host_caught_stderr(lua_State *L)
+{
+	char text[4096];
+	ssize_t n = host_stderr_pipe >= 0 ? read(host_stderr_pipe, text, sizeof(text)) : 0;
+	lua_pushlstring(L, text, n > 0 ? (size_t)n : 0);
+	return 1;
+}
+
+/* release_stderr(): it is the terminal again */
+static int host_release_stderr(lua_State *L)
+{
+	(void)L;
+	if (host_stderr_saved < 0)
+		return 0;
+	dup2(host_stderr_saved, STDERR_FILENO);
+	close(host_stderr_saved);
+	close(host_stderr_pipe);
+	host_stderr_saved = host_stderr_pipe = -1;
+	return 0;
+}
+
 int tf_bind_host_open(lua_State *L)
 {
 	static const struct luaL_Reg functions[] = {
@@ -73,6 +114,9 @@ int tf_bind_host_open(lua_State *L)
 		{"members", host_members},
 		{"now", host_now},
 		{"terminal", host_terminal},
+		{"catch_stderr", host_catch_stderr},
+		{"caught_stderr", host_caught_stderr},
+		{"release_stderr", host_release_stderr},
 		{NULL, NULL},
 	};
 	lua_newtable(L);

@@ -119,6 +119,12 @@ static void on_task_event(void *arg, unsigned atom, const char *type, struct tf_
 	call_notify(&call);
 }
 
+void tf_engine_handle_tick(void *arg)
+{
+	struct handler_call call = {.h = arg, .name = "tick"};
+	call_notify(&call);
+}
+
 /* Call a handler that answers: 0 with its result at the top of `L`, or -1 with *failure. */
 static int call_ask(struct handler_call *call, lua_State *L, struct tf_value **failure)
 {

@@ -38,6 +38,8 @@ TF_RAISES void tf_engine_handle_env(struct lua_State *L, const struct tf_engine_
 
 /* engine_calls.c: events of `engine/engine.h` that call the handlers in Lua. */
 extern const struct tf_engine_events tf_engine_handle_events;
+/* Calls the handler `tick`; arg is the handle. */
+void tf_engine_handle_tick(void *arg);
 /* What the serial executor asks: arg is the handle. */
 struct lua_State *tf_engine_handle_push_task(void *arg, const char *name, struct tf_err *err);
 void tf_engine_handle_raised(void *arg, const char *name, struct lua_State *L);

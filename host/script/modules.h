@@ -10,7 +10,8 @@ struct lua_State;
 	X("taskflow.values", tf_bind_values_open) \
 	X("tfhost.engine", tf_bind_engine_open) \
 	X("tfhost.worker", tf_bind_worker_open) \
-	X("tfhost.host", tf_bind_host_open)
+	X("tfhost.host", tf_bind_host_open) \
+	X("tfhost.log", tf_bind_log_open)
 
 #define X(name, open) int open(struct lua_State *L);
 TF_SCRIPT_MODULES(X)

@@ -219,17 +219,15 @@ function Wrapped:__tostring()
   return (self.where and self.where .. ": " or "") .. self.message
 end
 
-local WrappedFailure = M.class("taskflow.exceptions.WrappedFailure", M.Exception, Wrapped)
-M.WrappedFailureClass = WrappedFailure
+M.WrappedFailure = M.class("taskflow.exceptions.WrappedFailure", M.Exception, Wrapped)
 
----@param failures table[] failures; wrapped ones among their exceptions are flattened
----@return taskflow.Exception
-function M.WrappedFailure(failures)
+-- exceptions.WrappedFailure(failures): wrapped ones among the failures' exceptions are flattened.
+local function wrap(class, failures)
   local flat, texts = {}, {}
   local function collect(list)
     for _, failure in ipairs(list) do
       local inner = failure.exception
-      if M.is_exception(inner) and inner.class == WrappedFailure then
+      if M.is_exception(inner) and inner.class == class then
         collect(inner.failures)
       else
         flat[#flat + 1] = failure
@@ -238,10 +236,11 @@ function M.WrappedFailure(failures)
     end
   end
   collect(failures)
-  local exc = WrappedFailure("WrappedFailure: [" .. table.concat(texts, ", ") .. "]")
+  local exc = construct(class, "WrappedFailure: [" .. table.concat(texts, ", ") .. "]")
   exc.failures = flat
   return exc
 end
+setmetatable(M.WrappedFailure, { __call = wrap, __tostring = class_meta.__tostring })
 
 -- What a plain Lua error is to a peer, and what the host itself reports.
 M.LuaError = M.class("tfhost.LuaError", M.RuntimeError)

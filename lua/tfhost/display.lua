@@ -20,7 +20,9 @@ local function shorten(text, width)
   if #text <= width then
     return text
   end
-  return text:sub(1, math.max(0, width - 3)) .. "..."
+  -- Not in the middle of a character.
+  local cut = text:sub(1, math.max(0, width - 3)):gsub("[\192-\255][\128-\191]*$", "")
+  return cut .. "..."
 end
 
 -- Characters of a result that are shown to people; --json gives all.
@@ -180,8 +182,12 @@ local COLOURS = {
 ---@param now fun(): number
 ---@param out file*
 ---@param size fun(): integer, integer rows and columns
-function M.tree(now, out, size)
+---@param logged (fun(): string)? what was logged since the last call
+function M.tree(now, out, size, logged)
   return setmetatable({
+    logged = logged or function()
+      return ""
+    end,
     now = now,
     out = out,
     size = size,
@@ -231,12 +237,15 @@ local function bar(fraction)
   return ("█"):rep(full) .. ("░"):rep(10 - full)
 end
 
-local function row_text(row, columns)
+local function row_text(row, columns, now)
   local indent = ("  "):rep(math.min(row.depth, 20))
   if row.is_flow then
     return indent .. "\27[1m" .. shorten(row.name, columns - #indent - 1) .. "\27[0m"
   end
   local text = ("%s %s  %s"):format(MARKS[row.state] or " ", shorten(row.name, 40), row.state)
+  if row.began then
+    text = ("%s  %.0f s"):format(text, now - row.began)
+  end
   if row.state == "RUNNING" and row.fraction > 0 then
     text = ("%s  %s %3d %%"):format(text, bar(row.fraction), math.floor(row.fraction * 100))
   elseif row.note then
@@ -247,7 +256,7 @@ local function row_text(row, columns)
 end
 
 -- Where the screen is too low: counts, and what is going on.
-local function crowded(self, lines, columns)
+local function crowded(self, lines, columns, now)
   local counts, busy = {}, {}
   for _, row in ipairs(self.rows) do
     if row.state then
@@ -270,7 +279,8 @@ local function crowded(self, lines, columns)
       state = busy[i].state,
       fraction = busy[i].fraction,
       note = busy[i].note,
-    }, columns)
+      began = busy[i].began,
+    }, columns, now)
   end
   return out
 end
@@ -284,16 +294,16 @@ end
 
 function Tree:draw()
   local rows, columns = self.size()
-  local lines = {}
+  local lines, now = {}, self.now()
   if #self.rows > rows - 2 then
-    lines = crowded(self, rows - 2, columns)
+    lines = crowded(self, rows - 2, columns, now)
   else
     for i, row in ipairs(self.rows) do
-      lines[i] = row_text(row, columns)
+      lines[i] = row_text(row, columns, now)
     end
   end
   self:erase()
-  self.out:write(table.concat(lines, "\n"), "\n")
+  self.out:write(self.logged(), table.concat(lines, "\n"), "\n")
   self.out:flush()
   self.drawn = #lines
   self.last = self.now()
@@ -311,13 +321,17 @@ function Tree:print(text)
   end
 end
 
-function Tree:flow(state)
-  self.state = state
+---Called now and then while the engine waits.
+function Tree:tick()
+  self:draw()
 end
+
+function Tree:flow(_state) end
 
 function Tree:atom(name, state, _, result)
   local row = self.atoms[name]
   row.state, row.fraction = state, 0
+  row.began = (state == "RUNNING" or state == "REVERTING") and self.now() or nil
   if failure.is_failure(result) then
     row.note = text_of(result)
   elseif state == "PENDING" or state == "RUNNING" then

@@ -25,7 +25,8 @@ local function choose_display(options, kind)
   end
   -- Tasks of a parallel engine print from processes of their own, into the tree.
   if host.terminal() and kind ~= "parallel" and not options.plain then
-    return display_module.tree(host.now, io.stdout, host.terminal)
+    host.catch_stderr()
+    return display_module.tree(host.now, io.stdout, host.terminal, host.caught_stderr)
   end
   return display_module.lines(host.now, io.stdout)
 end
@@ -145,6 +146,7 @@ local function merged_options(from_builder, given)
 end
 
 local function complain(message)
+  host.release_stderr()
   io.stdout:flush()
   io.stderr:write("tfhost run: ", message, "\n")
   return M.EXIT.INVALID
@@ -180,13 +182,17 @@ function M.main(given)
   local began, display = host.now(), choose_display(given, engine.kind)
   watch(engine, flow, display)
   local restore = guard_output(display)
-  local ran, state, signal = pcall(engine.run, engine, { signals = true })
+  local on_tick = display.tick and function()
+    display:tick()
+  end
+  local ran, state, signal = pcall(engine.run, engine, { signals = true, on_tick = on_tick })
   restore()
   if not ran and not engine:has_ended() then
     return complain(tostring(state)) -- it could not start: the transport, say
   end
   local summary = summarize(engine, began, ran and signal)
   display:finish(summary)
+  host.release_stderr()
   if summary.exit == M.EXIT.NO_WORKER then
     io.stderr:write(
       ("tfhost run: no worker answered on topic%s %s\n"):format(

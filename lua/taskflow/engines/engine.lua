@@ -169,6 +169,12 @@ local function handlers(self)
     atom.notifier:notify(event_type, details)
   end
 
+  function h.tick()
+    if self._on_tick then
+      self._on_tick()
+    end
+  end
+
   function h.retry(index, method, arguments, history, own_failure, flow_failures)
     local atom = self._plan.atoms[self._names[index]]
     local f = atom[method]
@@ -382,13 +388,17 @@ end
 
 ---Run the flow to its end. Raises what failed: the error itself if there is one and it was raised in this
 ---process, else a WrappedFailure.
----@param run_options { signals: boolean? }? signals: the first Ctrl-C or TERM suspends the engine, the second ends
----  the process
+---@param run_options { signals: boolean?, on_tick: function?, tick: number? }? signals: the first Ctrl-C or TERM
+---  suspends the engine, the second ends the process. on_tick is called every `tick` seconds (0.2) while the engine
+---  waits.
 ---@return string state of the flow: "SUCCESS" or "SUSPENDED"
 ---@return integer? signal that suspended it
 function Engine:run(run_options)
   make_ready(self)
-  local state, signal, code = self._handle:run(run_options and run_options.signals or false)
+  run_options = run_options or {}
+  self._on_tick = run_options.on_tick
+  local tick_ms = self._on_tick and (run_options.tick or 0.2) * 1000 or 0
+  local state, signal, code = self._handle:run(run_options.signals or false, tick_ms)
   if not state then
     self:_check(nil, signal, code)
   end

@@ -1,0 +1,35 @@
+/* Module tfhost.log: debug(area, message), info, warn, error: lines of the host's log. */
+#include <lauxlib.h>
+#include <lua.h>
+
+#include "base/log.h"
+#include "script/call.h"
+#include "script/modules.h"
+
+/* Upvalue 1: level */
+TF_RAISES static int log_line(lua_State *L)
+{
+	enum tf_log_level level = (enum tf_log_level)lua_tointeger(L, lua_upvalueindex(1));
+	tf_log(level, luaL_checkstring(L, 1), "%s", luaL_checkstring(L, 2));
+	return 0;
+}
+
+int tf_bind_log_open(lua_State *L)
+{
+	static const struct {
+		const char *name;
+		enum tf_log_level level;
+	} levels[] = {
+		{"debug", TF_LOG_DEBUG},
+		{"info", TF_LOG_INFO},
+		{"warn", TF_LOG_WARN},
+		{"error", TF_LOG_ERROR},
+	};
+	lua_newtable(L);
+	for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
+		lua_pushinteger(L, levels[i].level);
+		lua_pushcclosure(L, log_line, 1);
+		lua_setfield(L, -2, levels[i].name);
+	}
+	return 1;
+}
