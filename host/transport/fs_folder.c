@@ -55,9 +55,9 @@ int tf_fs_folder_open_in(int folder, const char *path, const char *name, struct 
 
 	if (fd < 0)
 		return tf_err_sys(err, "folder %s/%s", path, name);
-	/* Whoever may use the folder may use what is in it. */
+	/* Whoever may use the folder may use what is in it, and no more (hence the sticky bit). */
 	if (made && fstat(folder, &st) == 0)
-		fchmod(fd, st.st_mode & 0777);
+		fchmod(fd, st.st_mode & 01777);
 	return fd;
 }
 

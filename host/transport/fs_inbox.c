@@ -206,6 +206,11 @@ static int set_aside(struct tf_fs_inbox *in, struct tf_fs_claim *c)
 		tf_uuid(other);
 		rc = tf_fs_spool_move(in->spool, c->message, in->quarantine, other, max_file(in));
 	}
+	if (rc == ENOENT && tf_fs_folder_is_gone(in->quarantine)) { /* emptied by hand; made anew next time */
+		close(in->quarantine);
+		in->quarantine = -1;
+		rc = ESTALE;
+	}
 	return rc;
 }
 
