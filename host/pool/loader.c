@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -101,6 +102,7 @@ int tf_loader_main(int fd, const struct tf_runner *runner)
 {
 	struct tf_err err;
 	struct loader l = {.fd = fd, .supervisor = getppid(), .runner = runner};
+	prctl(PR_SET_NAME, "tfhost-loader");
 	tf_process_close_stdin();
 	int rc = loader_load(&l, &err);
 	if (rc == 0) {

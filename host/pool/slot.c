@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -82,6 +83,7 @@ static void slot_run(struct slot *s, const struct tf_request *r)
 
 static void slot_begin(struct slot *s)
 {
+	prctl(PR_SET_NAME, "tfhost-slot"); /* what ps and top call it */
 	int score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
 	if (score >= 0) {
 		dprintf(score, "%d", SLOT_OOM_SCORE); /* raising one's own is always allowed; else no harm */
