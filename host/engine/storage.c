@@ -37,8 +37,11 @@ static void clear_history(struct tf_detail *d)
 	if (!d->history)
 		return;
 	for (size_t i = 0; i < d->history->count; i++) {
-		tf_value_unref(d->history->attempts[i].value);
-		tf_map_delete(d->history->attempts[i].failures, unref);
+		struct tf_attempt *a = &d->history->attempts[i];
+		tf_value_unref(a->value);
+		for (size_t k = 0; k < a->count; k++)
+			tf_value_unref(a->failures[k].failure);
+		free(a->failures);
 	}
 	free(d->history->attempts);
 	free(d->history);
@@ -207,7 +210,7 @@ static void add_attempt(struct tf_detail *d, struct tf_value *value)
 		h->cap = h->cap ? h->cap * 2 : 4;
 		h->attempts = tf_realloc(h->attempts, h->cap * sizeof *h->attempts);
 	}
-	h->attempts[h->count++] = (struct tf_attempt){tf_value_ref(value), NULL};
+	h->attempts[h->count++] = (struct tf_attempt){.value = tf_value_ref(value)};
 }
 
 static void warn_missing(const struct tf_storage *s, unsigned atom, struct tf_value *result)
@@ -287,28 +290,24 @@ void tf_storage_reset(struct tf_storage *s)
 
 /* --- histories --------------------------------------------------------------------------- */
 
-static bool write_failure(const char *name, void *failure, void *buf)
-{
-	struct tf_buf *b = buf;
-	if (b->data[b->len - 1] != '{')
-		tf_buf_puts(b, ", ");
-	tf_json_write_string(b, name, strlen(name));
-	tf_buf_puts(b, ": ");
-	tf_buf_append(b, tf_value_text(failure), tf_value_len(failure));
-	return true;
-}
-
 struct tf_value *tf_storage_history(struct tf_storage *s, unsigned retry)
 {
 	const struct tf_history *h = s->details[retry].history;
 	struct tf_buf b = TF_BUF_INIT;
 	tf_buf_putc(&b, '[');
 	for (size_t i = 0; h && i < h->count; i++) {
+		const struct tf_attempt *a = &h->attempts[i];
 		tf_buf_puts(&b, i ? ", [" : "[");
-		tf_buf_append(&b, tf_value_text(h->attempts[i].value), tf_value_len(h->attempts[i].value));
+		tf_buf_append(&b, tf_value_text(a->value), tf_value_len(a->value));
 		tf_buf_puts(&b, ", {");
-		if (h->attempts[i].failures)
-			tf_map_each(h->attempts[i].failures, write_failure, &b);
+		for (size_t k = 0; k < a->count; k++) {
+			const char *name = s->g->specs[a->failures[k].atom]->name;
+			tf_buf_puts(&b, k ? ", " : "");
+			tf_json_write_string(&b, name, strlen(name));
+			tf_buf_puts(&b, ": ");
+			tf_buf_append(&b, tf_value_text(a->failures[k].failure),
+				tf_value_len(a->failures[k].failure));
+		}
 		tf_buf_puts(&b, "}]");
 	}
 	tf_buf_putc(&b, ']');
@@ -326,11 +325,14 @@ int tf_storage_add_retry_failure(
 			"executed, '%s' failed",
 			s->g->specs[retry]->name, s->g->specs[atom]->name);
 	struct tf_attempt *last = &h->attempts[h->count - 1];
-	if (!last->failures)
-		last->failures = tf_map_new();
-	const char *name = s->g->specs[atom]->name;
-	if (!tf_map_get(last->failures, name))
-		tf_map_set(last->failures, name, tf_value_ref(failure));
+	for (size_t i = 0; i < last->count; i++)
+		if (last->failures[i].atom == atom)
+			return 0;
+	if (last->count == last->cap) {
+		last->cap = last->cap ? last->cap * 2 : 1;
+		last->failures = tf_realloc(last->failures, last->cap * sizeof *last->failures);
+	}
+	last->failures[last->count++] = (struct tf_blamed){atom, tf_value_ref(failure)};
 	return 0;
 }
 

@@ -6,9 +6,14 @@
 #include "engine/graph_internal.h"
 #include "engine/storage.h"
 
+struct tf_blamed {
+	uint32_t atom;
+	struct tf_value *failure;
+};
 struct tf_attempt { /* one execution of a retry controller */
 	struct tf_value *value;
-	struct tf_map *failures; /* atom name -> struct tf_value *, or NULL */
+	struct tf_blamed *failures; /* in order of arrival, each atom's first */
+	size_t count, cap;
 };
 struct tf_history {
 	struct tf_attempt *attempts;

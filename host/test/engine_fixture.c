@@ -313,6 +313,25 @@ static size_t history_len(const struct tf_retry_call *c)
 	return tf_json_count(tf_value_json(c->history));
 }
 
+/* Failures by their text: [[1, {"a": "boom-a"}]]. */
+static void write_history(struct fixture *f, const struct tf_retry_call *c)
+{
+	struct json_object *history = parse(c->history);
+	for (size_t i = 0; i < json_object_array_length(history); i++) {
+		struct json_object *failures =
+			json_object_array_get_idx(json_object_array_get_idx(history, i), 1);
+		struct json_object *texts = json_object_new_object();
+		json_object_object_foreach(failures, name, failure)
+		{
+			json_object_object_add(texts, name,
+				json_object_get(json_object_object_get(failure, "exception_str")));
+		}
+		json_object_array_put_idx(json_object_array_get_idx(history, i), 1, texts);
+	}
+	entry(&f->histories, "%s", json_object_to_json_string_ext(history, JSON_C_TO_STRING_PLAIN));
+	json_object_put(history);
+}
+
 static struct tf_value *retry_execute(void *arg, const struct tf_retry_call *c, bool *failed)
 {
 	struct fixture *f = arg;
@@ -344,6 +363,7 @@ static int retry_on_failure(void *arg, const struct tf_retry_call *c, struct tf_
 	struct json_object *o = f->task_of[c->atom], *rest;
 	const char *cls = text_of(o, "class", "");
 	entry(&f->calls, "on_failure %s %zu", name_of(f, c->atom), history_len(c));
+	write_history(f, c);
 	int give_up = int_of(o, "revert_all") ? TF_DECISION_REVERT_ALL : TF_DECISION_REVERT;
 	if (strcmp(cls, "Times") == 0)
 		return (int64_t)history_len(c) < int_of(o, "attempts") ? TF_DECISION_RETRY : give_up;
@@ -367,6 +387,7 @@ static struct tf_value *retry_revert(void *arg, const struct tf_retry_call *c, b
 	struct fixture *f = arg;
 	assert_non_null(c->flow_failures);
 	entry(&f->calls, "revert %s %zu", name_of(f, c->atom), history_len(c));
+	write_history(f, c);
 	*failed = false;
 	return tf_value_null();
 }
@@ -542,6 +563,7 @@ void fixture_delete(struct fixture *f)
 	json_object_put(f->flow);
 	tf_buf_free(&f->log);
 	tf_buf_free(&f->calls);
+	tf_buf_free(&f->histories);
 	free(f->works);
 	free(f->task_of);
 	free(f->failures_left);

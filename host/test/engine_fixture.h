@@ -31,6 +31,7 @@ struct fixture {
 	size_t work_count, work_cap;
 	struct tf_buf log; /* "flow RUNNING; task a RUNNING; ..." */
 	struct tf_buf calls; /* "execute a {"x": 1}; revert a {} 1 {...}; on_failure r [...]; decide {...}" */
+	struct tf_buf histories; /* of each on_failure and retry's revert: texts by ; */
 	const char *suspend_at; /* log entry after which to suspend, or NULL */
 	bool hold; /* run: do not deliver by itself */
 	bool log_tasks; /* also "progress a 0.0", off by default */

@@ -168,6 +168,28 @@ static void test_nested_retries(void **state)
 	fixture_delete(f);
 }
 
+/* 15: the failure is in the newest entry before the question; revert sees them all. */
+static void test_history(void **state)
+{
+	(void)state;
+	struct fixture *f = ran(FLOW("linear", "f", RETRY("ForEach", "r", ", \"values\": [10, [20]]"),
+					FLOW("unordered", "u", "", FAILS("a", "true"), FAILS("b", "1"))),
+		"{}");
+	assert_string_equal(f->histories.data,
+		"[[10,{\"a\":\"boom-a\"}]]; [[10,{\"a\":\"boom-a\",\"b\":\"boom-b\"}]]; "
+		"[[10,{\"a\":\"boom-a\",\"b\":\"boom-b\"}],[[20],{\"a\":\"boom-a\"}]]; "
+		"[[10,{\"a\":\"boom-a\",\"b\":\"boom-b\"}],[[20],{\"a\":\"boom-a\"}]]");
+	fixture_delete(f);
+
+	/* The outer controller blames the inner one, with the failure of the atom. */
+	f = ran(FLOW("linear", "f", RETRY("AlwaysRevert", "outer", ""),
+			FLOW("linear", "g", RETRY("AlwaysRevert", "inner", ""), FAILS("a", "true"))),
+		"{\"defer_reverts\": true}");
+	const char *expected = "[[null,{\"a\":\"boom-a\"}]]; [[null,{\"inner\":\"boom-a\"}]]; ";
+	assert_memory_equal(f->histories.data, expected, strlen(expected));
+	fixture_delete(f);
+}
+
 /* 10: a failure that was retried successfully is gone, unless the reference's memory is asked for. */
 static void test_stale_failures(void **state)
 {
@@ -772,6 +794,7 @@ int main(void)
 		cmocka_unit_test(test_reset_after_failure),
 		cmocka_unit_test(test_retry_arguments),
 		cmocka_unit_test(test_nested_retries),
+		cmocka_unit_test(test_history),
 		cmocka_unit_test(test_stale_failures),
 		cmocka_unit_test(test_two_failures),
 		cmocka_unit_test(test_revert_past_ignored),

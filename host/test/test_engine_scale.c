@@ -15,11 +15,14 @@
 #include "engine/engine.h"
 #include "protocol/failure.h"
 
-struct sink { /* an executor that succeeds at once, but for one atom */
+enum fails { FAIL_NONE, FAIL_LAST, FAIL_ALL, FAIL_FIRST_ROUND };
+
+struct sink { /* an executor that answers at once */
 	struct tf_executor x;
 	struct tf_completion *queue;
 	size_t count, cap;
-	unsigned fails; /* atom, or UINT_MAX */
+	enum fails fails;
+	unsigned last;
 	struct tf_value *result, *failure;
 };
 
@@ -38,7 +41,9 @@ static int x_submit(struct tf_executor *x, const struct tf_work *w, struct tf_er
 		s->cap = s->cap ? s->cap * 2 : 16;
 		s->queue = tf_realloc(s->queue, s->cap * sizeof *s->queue);
 	}
-	bool failed = w->action == TF_EXECUTE && w->atom == s->fails;
+	bool fails = s->fails == FAIL_ALL || (s->fails == FAIL_LAST && w->atom == s->last) ||
+		     (s->fails == FAIL_FIRST_ROUND && w->round == 0);
+	bool failed = w->action == TF_EXECUTE && fails;
 	s->queue[s->count++] =
 		(struct tf_completion){w->atom, w->round, w->action, failed, failed ? s->failure : s->result};
 	return 0;
@@ -161,6 +166,19 @@ static void build_retries(struct tf_graph *g, size_t n) /* each task in a flow w
 	tf_graph_close_flow(g);
 }
 
+static void build_deciders(
+	struct tf_graph *g, size_t n) /* a chain; each link's decider ignores all that follows */
+{
+	tf_graph_open_flow(g, "f", TF_GRAPH);
+	int previous = task(g, 0, false);
+	for (size_t i = 1; i < n; i++) {
+		int id = task(g, i, false);
+		assert_int_equal(tf_graph_link(g, previous, id, 0, 3, NULL), 0);
+		previous = id;
+	}
+	tf_graph_close_flow(g);
+}
+
 /* --- measuring --------------------------------------------------------------------------- */
 
 static struct tf_value *retry_execute(void *arg, const struct tf_retry_call *c, bool *failed)
@@ -186,6 +204,13 @@ static int retry_on_failure(void *arg, const struct tf_retry_call *c, struct tf_
 	return TF_DECISION_RETRY;
 }
 
+static int decide(void *arg, int decider, struct tf_value *history, struct tf_value **failure)
+{
+	(void)arg;
+	(void)failure;
+	return decider == 0 && strstr(tf_value_text(history), "task-9\"") == NULL;
+}
+
 static double seconds(void)
 {
 	struct timespec t;
@@ -199,11 +224,11 @@ struct cost {
 };
 
 static struct cost measure(
-	void (*build)(struct tf_graph *, size_t), size_t n, bool fail_last, enum tf_state end)
+	void (*build)(struct tf_graph *, size_t), size_t n, enum fails fails, enum tf_state end)
 {
 	static const char *const types[] = {"RuntimeError", "Exception", NULL};
 	rng_state = 1;
-	struct sink s = {.x.ops = &ops, .fails = fail_last ? (unsigned)n - 1 : UINT32_MAX};
+	struct sink s = {.x.ops = &ops, .fails = fails, .last = (unsigned)n - 1};
 	s.result = tf_value_from((struct tf_json){"12345", 5});
 	s.failure = tf_failure_format(types, "boom");
 	size_t before = mallinfo2().uordblks + mallinfo2().hblkhd;
@@ -215,7 +240,8 @@ static struct cost measure(
 		fail_msg("%s", err.message);
 	struct tf_engine_events events = {.retry_execute = retry_execute,
 		.retry_revert = retry_revert,
-		.retry_on_failure = retry_on_failure};
+		.retry_on_failure = retry_on_failure,
+		.decide = decide};
 	struct tf_engine *e = tf_engine_new(g, &s.x, &(struct tf_engine_options){0}, &events, NULL);
 	run(&s, e);
 	assert_int_equal(tf_engine_flow_state(e), end);
@@ -235,11 +261,11 @@ static size_t large(void)
 }
 
 static void compare(
-	const char *what, void (*build)(struct tf_graph *, size_t), bool fail_last, enum tf_state end)
+	const char *what, void (*build)(struct tf_graph *, size_t), enum fails fails, enum tf_state end)
 {
 	size_t n = large();
-	measure(build, 1000, fail_last, end); /* warm up */
-	struct cost small = measure(build, 1000, fail_last, end), big = measure(build, n, fail_last, end);
+	measure(build, 1000, fails, end); /* warm up */
+	struct cost small = measure(build, 1000, fails, end), big = measure(build, n, fails, end);
 	printf("%-26s %8zu atoms: %5.2f us/atom (1000: %5.2f, ratio %.2f), %4.0f bytes/atom\n", what, n,
 		big.micros, small.micros, big.micros / small.micros, big.bytes);
 	assert_true(big.micros < small.micros * 8 + 1);
@@ -249,36 +275,45 @@ static void compare(
 static void test_linear(void **state)
 {
 	(void)state;
-	compare("linear", build_linear, false, TF_SUCCESS);
-	compare("linear, last fails", build_linear, true, TF_REVERTED);
+	compare("linear", build_linear, FAIL_NONE, TF_SUCCESS);
+	compare("linear, last fails", build_linear, FAIL_LAST, TF_REVERTED);
 }
 
 static void test_unordered(void **state)
 {
 	(void)state;
-	compare("unordered", build_unordered, false, TF_SUCCESS);
-	compare("unordered, last fails", build_unordered, true, TF_REVERTED);
-	compare("two wide flows", build_pairs, false, TF_SUCCESS);
+	compare("unordered", build_unordered, FAIL_NONE, TF_SUCCESS);
+	compare("unordered, last fails", build_unordered, FAIL_LAST, TF_REVERTED);
+	compare("unordered, all fail", build_unordered, FAIL_ALL, TF_REVERTED);
+	compare("two wide flows", build_pairs, FAIL_NONE, TF_SUCCESS);
 }
 
 static void test_dag(void **state)
 {
 	(void)state;
-	compare("random graph", build_dag, false, TF_SUCCESS);
-	compare("random graph, last fails", build_dag, true, TF_REVERTED);
+	compare("random graph", build_dag, FAIL_NONE, TF_SUCCESS);
+	compare("random graph, last fails", build_dag, FAIL_LAST, TF_REVERTED);
 }
 
 static void test_nested(void **state)
 {
 	(void)state;
-	compare("nested", build_nested, false, TF_SUCCESS);
-	compare("nested, last fails", build_nested, true, TF_REVERTED);
+	compare("nested", build_nested, FAIL_NONE, TF_SUCCESS);
+	compare("nested, last fails", build_nested, FAIL_LAST, TF_REVERTED);
 }
 
 static void test_retries(void **state)
 {
 	(void)state;
-	compare("a retry for each task", build_retries, false, TF_SUCCESS);
+	compare("a retry for each task", build_retries, FAIL_NONE, TF_SUCCESS);
+	/* Each failure may look at its own subflow, not at all that comes after it. */
+	compare("each retried once", build_retries, FAIL_FIRST_ROUND, TF_SUCCESS);
+}
+
+static void test_deciders(void **state)
+{
+	(void)state;
+	compare("deciders", build_deciders, FAIL_NONE, TF_SUCCESS);
 }
 
 int main(void)
@@ -289,6 +324,7 @@ int main(void)
 		cmocka_unit_test(test_dag),
 		cmocka_unit_test(test_nested),
 		cmocka_unit_test(test_retries),
+		cmocka_unit_test(test_deciders),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
