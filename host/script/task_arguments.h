@@ -1,0 +1,17 @@
+/* The arguments of a request as the parameters of a task's function, by name, as Python's keywords do. */
+#ifndef TF_SCRIPT_TASK_ARGUMENTS_H
+#define TF_SCRIPT_TASK_ARGUMENTS_H
+
+#include "protocol/message.h"
+#include "script/call.h"
+
+struct tf_task_arguments {
+	const struct tf_request *request; /* borrowed */
+	struct tf_value *failure;         /* out: the TypeError of arguments that do not fit; the caller's */
+};
+
+/* A lua_CFunction: (task, light userdata of the struct) -> function, self, a value for each parameter. Nothing if
+ * the task has no function for the action, or if `failure` is set. Rules: task_runner.h. */
+TF_RAISES int tf_task_arguments(struct lua_State *L);
+
+#endif
