@@ -1,4 +1,4 @@
-/* Shared by pool.c (interface, loader) and pool_slot.c (one slot's life); nobody else includes it. */
+/* Shared by pool.c (interface), pool_loader.c and pool_slot.c (one slot's life); nobody else includes it. */
 #ifndef TF_POOL_PRIVATE_H
 #define TF_POOL_PRIVATE_H
 
@@ -87,7 +87,17 @@ void pool_leave(struct tf_pool *p);
 uint64_t pool_hung(struct tf_pool *p);
 /* Ask for what is missing: slots of the loader, or a loader; now or when its time comes. */
 void pool_fill(struct tf_pool *p);
-/* Send FORK for slot `s`, passing `fd`. */
+/* ready(err) or lost(err), once; what waits for a slot fails. */
+void pool_give_up(struct tf_pool *p, const struct tf_err *err);
+
+int pool_loader_start(struct tf_pool *p, struct tf_err *err);
+/* It ended by itself, or could not be started: try `again`, or give up. */
+void pool_loader_failed(struct tf_pool *p, const struct tf_err *err, bool again);
+/* Look whether it has ended, and if so settle that. */
+void pool_loader_reap(struct tf_pool *p);
+/* For tf_pool_delete: kill it, wait, learn the pids of slots it had forked. */
+void pool_loader_end(struct tf_pool *p);
+/* Have it fork a slot: send FORK with `fd`. */
 int pool_loader_ask(struct tf_pool *p, uint64_t id, int fd, struct tf_err *err);
 uint64_t pool_now(const struct tf_pool *p);
 /* 100 ms, doubled with each failure in a row, 10 s at most; 0 for none. */

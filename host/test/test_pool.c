@@ -384,6 +384,17 @@ static void busy_and_free(void **state)
 	assert_int_equal(f->slot_free, 2);
 }
 
+/* More slots than are asked of the loader at a time. */
+static void many_slots(void **state)
+{
+	struct fixture *f = *state;
+	open_pool(f, 40, true, 0);
+	WAIT(f, tf_pool_free_slots(f->pool) == 40);
+	for (uint64_t i = 0; i < 40; i++)
+		assert_int_equal(submit(f, i, "sleep", "{\"ms\": 5}"), 0);
+	WAIT(f, f->done_count == 40);
+}
+
 static void events_in_order(void **state)
 {
 	struct fixture *f = *state;
@@ -759,10 +770,11 @@ int main(int argc, char **argv)
 	starts = mmap(NULL, sizeof(*starts), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	assert_true(starts != MAP_FAILED);
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-	const struct CMUnitTest tests[] = {T(runs_in_both_modes), T(busy_and_free), T(events_in_order),
-		T(deaths_are_told), T(result_before_death_counts), T(endless_task_is_killed),
-		T(idle_slot_killed), T(loader_killed), T(load_errors), T(start_failures_are_slowed),
-		T(foreign_bytes_end_the_slot), T(large_frames), T(request_limit), T(descriptors_are_closed),
-		T(no_orphans), T(deleted_by_its_callback), T(deleted_at_any_time), T(random_kills)};
+	const struct CMUnitTest tests[] = {T(runs_in_both_modes), T(busy_and_free), T(many_slots),
+		T(events_in_order), T(deaths_are_told), T(result_before_death_counts),
+		T(endless_task_is_killed), T(idle_slot_killed), T(loader_killed), T(load_errors),
+		T(start_failures_are_slowed), T(foreign_bytes_end_the_slot), T(large_frames),
+		T(request_limit), T(descriptors_are_closed), T(no_orphans), T(deleted_by_its_callback),
+		T(deleted_at_any_time), T(random_kills)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
