@@ -39,6 +39,15 @@ size_t tf_utf8_valid_len(const char *s, size_t len)
 {
 	const unsigned char *at = (const unsigned char *)s, *end = at + len;
 	while (at < end) {
+		uint64_t eight; /* most text is ASCII: take it by the word */
+		while (end - at >= (ptrdiff_t)sizeof eight) {
+			memcpy(&eight, at, sizeof eight);
+			if (eight & UINT64_C(0x8080808080808080))
+				break;
+			at += sizeof eight;
+		}
+		if (at == end)
+			break;
 		size_t n = utf8_char(at, end);
 		if (!n)
 			break;

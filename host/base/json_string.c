@@ -194,6 +194,14 @@ static uint32_t utf8_take(const unsigned char *s, size_t n)
 	return c;
 }
 
+static void write_hex4(struct tf_buf *out, uint32_t c)
+{
+	static const char digits[] = "0123456789abcdef";
+	const char text[6] = {
+		'\\', 'u', digits[c >> 12], digits[c >> 8 & 15], digits[c >> 4 & 15], digits[c & 15]};
+	tf_buf_append(out, text, sizeof text);
+}
+
 static void write_escape(struct tf_buf *out, uint32_t c)
 {
 	static const char from[] = "\"\\\b\f\n\r\t", to[] = "\"\\bfnrt";
@@ -202,11 +210,11 @@ static void write_escape(struct tf_buf *out, uint32_t c)
 		char pair[2] = {'\\', to[named - from]};
 		tf_buf_append(out, pair, 2);
 	} else if (c < 0x10000) {
-		tf_buf_printf(out, "\\u%04x", (unsigned)c);
+		write_hex4(out, c);
 	} else {
 		c -= 0x10000;
-		tf_buf_printf(out, "\\u%04x\\u%04x", (unsigned)(0xd800 + (c >> 10)),
-			(unsigned)(0xdc00 + (c & 0x3ff)));
+		write_hex4(out, 0xd800 + (c >> 10));
+		write_hex4(out, 0xdc00 + (c & 0x3ff));
 	}
 }
 

@@ -323,10 +323,23 @@ int tf_value_lua_push(struct lua_State *L, struct tf_json v, const char *what, s
 TF_RAISES static void value_write(
 	lua_State *L, struct value_job *job, const struct value_place *at, int index);
 
+static void value_write_integer(struct tf_buf *out, int64_t i)
+{
+	char digits[24];
+	char *at = digits + sizeof(digits);
+	uint64_t u = i < 0 ? -(uint64_t)i : (uint64_t)i;
+	do
+		*--at = (char)('0' + u % 10);
+	while (u /= 10);
+	if (i < 0)
+		*--at = '-';
+	tf_buf_append(out, at, (size_t)(digits + sizeof(digits) - at));
+}
+
 static void value_write_number(struct tf_buf *out, double d)
 {
 	if (d == floor(d) && fabs(d) <= VALUE_EXACT && !(d == 0 && signbit(d)))
-		tf_buf_printf(out, "%.0f", d);
+		value_write_integer(out, (int64_t)d);
 	else
 		tf_json_write_real(out, d);
 }
@@ -342,7 +355,7 @@ TF_RAISES static void value_write_cdata(
 			"cdata that is neither int64_t nor uint64_t cannot be represented in JSON");
 	uint64_t u = (uint64_t)lua_tonumber(L, -2) << 32 | (uint64_t)lua_tonumber(L, -1);
 	if (lua_toboolean(L, -3))
-		tf_buf_printf(job->out, "%lld", (long long)u);
+		value_write_integer(job->out, (int64_t)u);
 	else
 		tf_buf_printf(job->out, "%llu", (unsigned long long)u);
 	lua_pop(L, 3);
