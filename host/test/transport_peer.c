@@ -29,11 +29,14 @@ static void on_message(void *arg, const struct tf_message *m)
 		.correlation_id = tf_strdup(m->correlation_id),
 		.peer = tf_strdup(m->peer),
 		.content_type = tf_strdup(m->content_type),
-		.body = tf_strndup(m->body, m->body_len),
+		.body = tf_malloc(m->body_len + 1),
 		.body_len = m->body_len,
 		.tag = m->tag,
 		.redelivered = m->redelivered,
 	};
+	if (m->body_len)
+		memcpy(c->body, m->body, m->body_len);
+	c->body[m->body_len] = '\0';
 	copy = *c; /* the array may move while the hook runs the loop's calls */
 	if (p->settle >= 0)
 		tf_transport_settle(p->t, m->tag, (enum tf_settle)p->settle);
