@@ -576,8 +576,10 @@ static size_t from_hex(const char *hex, char *out)
 	size_t n, i;
 	unsigned x;
 
-	if (!hex)
+	if (!hex) {
 		fail_msg("a vector lacks bytes");
+		return 0;
+	}
 	n = strlen(hex) / 2;
 	for (i = 0; i < n; i++) {
 		assert_int_equal(sscanf(hex + 2 * i, "%2x", &x), 1);

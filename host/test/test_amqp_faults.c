@@ -84,7 +84,7 @@ static void test_cut_while_publishing(void **state)
 	amqp_open_peer(&a, url, NULL);
 	peer_until(&a, a.ups, 1);
 	for (round = 0; round < ROUNDS; round++) {
-		tcp_proxy_cut_after(proxy, (size_t)(1 + round * 997));
+		tcp_proxy_cut_after(proxy, 1 + (size_t)round * 997);
 		for (i = round * EACH; i < (round + 1) * EACH; i++)
 			send_number(&a, "work", i, TF_PUBLISH_DECLARE);
 		amqp_until(&a, 20, a.outcome_count == (size_t)(round + 1) * EACH);
