@@ -68,7 +68,8 @@ static struct news take_news(struct tf_amqp *a)
 		s->throttled = false;
 	}
 	n.published = s->published;
-	n.up = s->consumer.up && s->publisher.up;
+	/* Up means consuming: not before every topic is. Another topic later does not make it down. */
+	n.up = s->consumer.up && s->publisher.up && (s->consumer_ready || a->base.up);
 	n.fresh_error = fresh(&s->publisher, &a->publisher_failures, &n);
 	n.fresh_error |= fresh(&s->consumer, &a->consumer_failures, &n);
 	a->base.stats.oversized += s->oversized;

@@ -223,6 +223,7 @@ static bool next_topic(struct consumer *c, struct tf_amqp_topic *out)
 	if (s->consumer_ready == found) {
 		s->consumer_ready = !found;
 		tf_amqp_link_wake(&s->publisher);
+		tf_amqp_wake_loop(s);
 	}
 	pthread_mutex_unlock(&s->lock);
 	return found;
