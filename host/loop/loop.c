@@ -113,6 +113,18 @@ void tf_loop_stop(struct tf_loop *loop)
 	uv_stop(&loop->uv);
 }
 
+static void forget_signal(uv_handle_t *uv, void *arg)
+{
+	(void)arg;
+	if (uv->type == UV_SIGNAL && !uv_is_closing(uv))
+		MUST(uv_signal_stop((uv_signal_t *)uv));
+}
+
+void tf_loop_forked(struct tf_loop *loop)
+{
+	uv_walk(&loop->uv, forget_signal, NULL);
+}
+
 const struct tf_clock *tf_loop_clock(struct tf_loop *loop)
 {
 	(void)loop;

@@ -27,6 +27,9 @@ void tf_loop_run(struct tf_loop *loop);
 bool tf_loop_turn(struct tf_loop *loop, bool block);
 /* From a callback, or before tf_loop_run, which then returns at once. */
 void tf_loop_stop(struct tf_loop *loop);
+/* In a child made by fork, which will not use this loop again: forget its signal handles, so that a loop
+ * which the child makes for itself gets its signals. Signals must still be blocked. */
+void tf_loop_forked(struct tf_loop *loop);
 const struct tf_clock *tf_loop_clock(struct tf_loop *loop); /* real clock, borrowed */
 
 struct tf_timer *tf_timer_new(struct tf_loop *loop, void (*cb)(void *arg), void *arg);

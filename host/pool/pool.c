@@ -117,6 +117,14 @@ static void pool_on_timer(void *arg)
 	pool_leave(p);
 }
 
+static void pool_reap(struct tf_pool *p)
+{
+	for (unsigned i = 0; i < p->config.slots && !p->deleted; i++)
+		pool_slot_reap(&p->slots[i]);
+	if (!p->deleted)
+		pool_loader_reap(p);
+}
+
 uint64_t pool_hung(struct tf_pool *p)
 {
 	uint64_t now = pool_now(p);
@@ -128,14 +136,17 @@ uint64_t pool_hung(struct tf_pool *p)
 static void pool_on_hung(void *arg)
 {
 	struct tf_pool *p = arg;
+	pool_enter(p);
+	pool_reap(p); /* SIGCHLD may have gone astray: scripts can change what a signal does */
 	uint64_t limit = pool_now(p) - POOL_HUNG_MS;
-	bool more = p->loader_hung_ms > 0;
+	bool more = !p->deleted && p->loader_hung_ms > 0;
 	if (more && p->loader_hung_ms <= limit && p->loader_pid > 0)
 		kill(p->loader_pid, SIGKILL);
-	for (unsigned i = 0; i < p->config.slots; i++)
+	for (unsigned i = 0; i < p->config.slots && !p->deleted; i++)
 		more |= pool_slot_check_hung(&p->slots[i], limit);
-	if (more)
+	if (more && !p->deleted)
 		tf_timer_start(p->hung_timer, POOL_HUNG_MS, 0);
+	pool_leave(p);
 }
 
 static void pool_on_chld(void *arg, int signo)
@@ -143,10 +154,7 @@ static void pool_on_chld(void *arg, int signo)
 	struct tf_pool *p = arg;
 	(void)signo;
 	pool_enter(p);
-	for (unsigned i = 0; i < p->config.slots && !p->deleted; i++)
-		pool_slot_reap(&p->slots[i]);
-	if (!p->deleted)
-		pool_loader_reap(p);
+	pool_reap(p);
 	pool_leave(p);
 }
 

@@ -24,6 +24,8 @@ enum {
 /* In the child: nothing of the supervisor stays but the control socket. */
 _Noreturn static void loader_become(struct tf_pool *p, int fd, pid_t supervisor)
 {
+	if (!p->config.loader_argv)
+		tf_loop_forked(p->loop);
 	if (tf_process_detach(supervisor) < 0)
 		_exit(0);
 	if (!p->config.loader_argv) {

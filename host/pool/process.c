@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -45,7 +46,9 @@ void tf_process_close_exec(int keep)
 	struct dirent *e;
 	while ((e = readdir(dir))) {
 		int fd = atoi(e->d_name); /* 0 for "." and ".." */
-		if (fd > 2 && fd != keep && fd != dirfd(dir) && (fcntl(fd, F_GETFD) & FD_CLOEXEC))
+		struct stat st;
+		if (fd > 2 && fd != keep && fd != dirfd(dir) && (fcntl(fd, F_GETFD) & FD_CLOEXEC) &&
+			fstat(fd, &st) == 0 && !S_ISFIFO(st.st_mode))
 			close(fd);
 	}
 	closedir(dir);

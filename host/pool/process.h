@@ -15,7 +15,8 @@
 int tf_process_detach(pid_t parent);
 /* Standard input from /dev/null: processes that share a terminal must not take each other's lines. */
 void tf_process_close_stdin(void);
-/* Close what an exec would close (descriptors marked close-on-exec) but `keep`. What a script opened stays. */
+/* Close what an exec would close (descriptors marked close-on-exec) but `keep`. What a script opened stays,
+ * and so do pipes: the event loop's library has one that it needs in every process. */
 void tf_process_close_exec(int keep);
 /* Fork, but the child's parent is the caller's parent. 0 in the child, -1 with errno. The caller must
  * have one thread only; flushes stdio first, so that nothing is written twice. */
