@@ -20,7 +20,8 @@ static void need_node(void)
 		return;
 	assert_non_null(mkdtemp(name));
 	node = tf_strdup(name);
-	amqp_shell("RABBIT_TLS=1 RABBIT_TLS_VERIFY=1 spec/support/rabbitmq start %s", node);
+	amqp_shell("RABBIT_OWNER=%d RABBIT_TLS=1 RABBIT_TLS_VERIFY=1 spec/support/rabbitmq start %s",
+		(int)getpid(), node);
 }
 
 static int end_node(void **state)
@@ -361,7 +362,7 @@ static void test_broker_restart(void **state)
 		send_number(&a, "work", i, TF_PUBLISH_DECLARE);
 	peer_until(&a, a.downs, 1);
 	peer_until(&b, b.downs, 1);
-	amqp_shell("spec/support/rabbitmq start %s", node);
+	amqp_shell("RABBIT_OWNER=%d spec/support/rabbitmq start %s", (int)getpid(), node);
 	amqp_until(&a, 20, a.outcome_count == N);
 	amqp_until(&b, 20, in_order(&b) == N);
 	assert_all_published(&a, N);
@@ -371,7 +372,7 @@ static void test_broker_restart(void **state)
 	peer_until(&a, a.downs, 2);
 	assert_non_null(strstr(a.down_err.message, "127.0.0.1"));
 	send_number(&a, "work", N, TF_PUBLISH_DECLARE);
-	amqp_shell("spec/support/rabbitmq start %s", node);
+	amqp_shell("RABBIT_OWNER=%d spec/support/rabbitmq start %s", (int)getpid(), node);
 	amqp_until(&b, 20, b.count && atoi(b.messages[b.count - 1].body) == N);
 	peer_close(&a);
 	peer_close(&b);
