@@ -22,7 +22,8 @@
 	X(LOAD_ERROR, 1)  /* loader: story */ \
 	X(FORK, 1)        /* to the loader, a descriptor with it: id of the slot; largest frame (u64) */ \
 	X(FORKED, 1)      /* loader: pid (u64) of slot id, 0: fork failed */ \
-	X(READY, 1)       /* slot: pid (u64), waits for work */ \
+	X(BORN, 1)        /* slot: pid (u64), before anything that may fail */ \
+	X(READY, 0)       /* slot: waits for work */ \
 	X(START_ERROR, 1) /* slot: story; it exits */ \
 	X(RUN, 8)         /* to the slot: a request (tf_frame_put_request), id is the job */ \
 	X(STARTED, 0)     /* slot: the action of job id begins */ \

@@ -175,7 +175,7 @@ static void slot_tell_free(struct tf_pool *p)
 
 /* ---- frames of the slot ---- */
 
-static void slot_on_ready(struct pool_slot *s, const struct tf_frame *f)
+static void slot_on_born(struct pool_slot *s, const struct tf_frame *f)
 {
 	struct tf_err err;
 	uint64_t pid;
@@ -184,9 +184,8 @@ static void slot_on_ready(struct pool_slot *s, const struct tf_frame *f)
 		slot_breach(s, "a pid that is not its own");
 		return;
 	}
-	s->pid = (pid_t)pid; /* the loader may have died before it could tell */
-	slot_idle(s);
-	slot_tell_free(s->pool);
+	s->pid = (pid_t)pid;
+	s->state = POOL_SLOT_STARTING;
 }
 
 static void slot_on_event(struct pool_slot *s, const struct tf_frame *f)
@@ -244,10 +243,13 @@ static void slot_on_done(struct pool_slot *s, const struct tf_frame *f)
 static void slot_on_frame(struct pool_slot *s, const struct tf_frame *f)
 {
 	struct tf_pool *p = s->pool;
-	bool starting = s->state == POOL_SLOT_FORKING || s->state == POOL_SLOT_STARTING;
+	bool starting = s->state == POOL_SLOT_STARTING;
 	bool busy = s->state == POOL_SLOT_BUSY && s->job && f->id == s->job->id;
-	if (f->type == TF_FRAME_READY && starting) {
-		slot_on_ready(s, f);
+	if (f->type == TF_FRAME_BORN && (starting || s->state == POOL_SLOT_FORKING)) {
+		slot_on_born(s, f);
+	} else if (f->type == TF_FRAME_READY && starting) {
+		slot_idle(s);
+		slot_tell_free(p);
 	} else if (f->type == TF_FRAME_START_ERROR && starting) {
 		tf_error("pool", "a slot could not start: %.*s", (int)f->field[0].len, f->field[0].data);
 	} else if (f->type == TF_FRAME_STARTED && busy && !s->job->started) {
@@ -484,7 +486,7 @@ static void slot_find_pid(struct pool_slot *s)
 		return;
 	ssize_t n = recv(s->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
 	if (n > 0 && tf_frame_get(bytes, (size_t)n, sizeof(bytes), &f, &used, &err) == 0 && used > 0 &&
-		f.type == TF_FRAME_READY && tf_frame_get_u64(&f, 0, &pid, &err) == 0 && pool_is_child(pid))
+		f.type == TF_FRAME_BORN && tf_frame_get_u64(&f, 0, &pid, &err) == 0 && pool_is_child(pid))
 		s->pid = (pid_t)pid;
 }
 

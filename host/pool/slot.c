@@ -83,6 +83,11 @@ static void slot_run(struct slot *s, const struct tf_request *r)
 
 static void slot_begin(struct slot *s)
 {
+	/* The loader tells it too, but it may be killed first: then nobody could reap us. */
+	uint64_t pid = (uint64_t)getpid();
+	const struct tf_slice field = tf_frame_u64(&pid);
+	tf_frame_put(&s->out, s->max_frame, TF_FRAME_BORN, 0, &field, NULL);
+	slot_send(s);
 	prctl(PR_SET_NAME, "tfhost-slot"); /* what ps and top call it */
 	int score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
 	if (score >= 0) {
@@ -96,9 +101,7 @@ static void slot_begin(struct slot *s)
 		slot_send(s);
 		_exit(1);
 	}
-	uint64_t pid = (uint64_t)getpid();
-	const struct tf_slice field = tf_frame_u64(&pid);
-	tf_frame_put(&s->out, s->max_frame, TF_FRAME_READY, 0, &field, NULL);
+	tf_frame_put(&s->out, s->max_frame, TF_FRAME_READY, 0, NULL, NULL);
 	slot_send(s);
 }
 

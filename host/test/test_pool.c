@@ -810,5 +810,7 @@ int main(int argc, char **argv)
 		T(start_failures_are_slowed), T(foreign_bytes_end_the_slot), T(large_frames),
 		T(request_limit), T(descriptors_are_closed), T(no_orphans), T(deleted_by_its_callback),
 		T(deleted_at_any_time), T(random_kills)};
+	if (getenv("TF_TEST")) /* a pattern: that test alone */
+		cmocka_set_test_filter(getenv("TF_TEST"));
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
