@@ -24,6 +24,29 @@ function M.is_flow(value)
   return type(meta) == "table" and meta.mark == flow_mark
 end
 
+-- What flows below provide and require is found before what those above do, without recursion: nesting may be deep.
+-- A flow inside itself is refused when it is compiled; until then it adds nothing to itself.
+local function compute_symbols(root)
+  local order, seen = { root }, { [root] = true }
+  for _, flow in ipairs(order) do
+    for _, node in ipairs(flow:nodes()) do
+      if M.is_flow(node) and not node._symbols.requires and not seen[node] then
+        seen[node] = true
+        order[#order + 1] = node
+      end
+    end
+  end
+  for i = #order, 1, -1 do
+    local flow = order[i]
+    if not flow._computing then
+      flow._computing = true
+      flow._symbols.provides = flow:get_provides()
+      flow._symbols.requires = flow:get_requires()
+      flow._computing = false
+    end
+  end
+end
+
 local OPTIONS = { retry = true }
 
 ---A class of flows: callable, Class(name, options) -> flow.
@@ -36,12 +59,13 @@ function M.define(definition)
       return ('"%s: %s(len=%d)"'):format(definition.title, self.name, self:len())
     end,
   }
-  -- provides and requires are computed when asked for: they follow what is added later.
+  -- provides and requires are computed when asked for, and kept until something is added at or below the flow.
   meta.__index = function(self, key)
-    if key == "provides" then
-      return index.get_provides(self)
-    elseif key == "requires" then
-      return index.get_requires(self)
+    if key == "provides" or key == "requires" then
+      if not self._symbols[key] then
+        compute_symbols(self)
+      end
+      return self._symbols[key] or {}
     end
     return index[key]
   end
@@ -69,6 +93,8 @@ function M.define(definition)
       _nodes = {},
       _known = {},
       _parents = setmetatable({}, { __mode = "k" }),
+      _symbols = {},
+      _computing = false,
     }
     if self.retry and self.retry.name == nil then
       self.retry.name = name .. "_retry"
@@ -114,6 +140,7 @@ end
 function M.touch(flow)
   local queue, seen = { flow }, { [flow] = true }
   for _, changed in ipairs(queue) do
+    changed._symbols = {}
     for parent in pairs(changed._parents) do
       if parent._changed then
         parent._changed[changed] = true

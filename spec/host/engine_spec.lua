@@ -280,6 +280,12 @@ describe("engine", function()
       a:add(b)
       b:add(a)
       assert.truthy(failing(engines.load, a):find "Already compiled item 'a'")
+      local c, d = gf.Flow "c", gf.Flow "d"
+      c:add(d)
+      d:add(c)
+      c:add(Echo { name = "e" })
+      assert.same({ "value" }, c.requires)
+      assert.truthy(failing(engines.load, c):find "Already compiled item 'c'")
     end)
   end)
 
@@ -509,12 +515,14 @@ describe("engine", function()
     end)
   end)
 
-  it("runs a task alone, and a flow nested 5000 deep", function()
+  it("runs a task alone, and a flow nested 20000 deep", function()
     assert.equal(9, engines.run(Echo { name = "alone", inject = { value = 9 } }).out)
     local flow = lf.Flow("f"):add(Echo { name = "e", inject = { value = 9 } })
-    for i = 1, 5000 do
+    for i = 1, 20000 do
       flow = lf.Flow("f" .. i):add(flow)
     end
+    assert.same({ "out" }, flow.provides)
+    assert.same({}, flow.requires)
     assert.equal(9, engines.run(flow).out)
   end)
 

@@ -255,12 +255,14 @@ end
 local function transaction(self, f, ...)
   local journal = {}
   local ok, err = pcall(f, self, journal, ...)
-  self._order = nil
   if not ok then
     undo(journal)
+  end
+  self._order = nil
+  flow.touch(self)
+  if not ok then
     error(err, 0)
   end
-  flow.touch(self)
   return self
 end
 

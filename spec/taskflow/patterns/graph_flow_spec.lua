@@ -127,6 +127,15 @@ describe("taskflow.patterns.graph_flow", function()
     assert.same({ "p" }, f.requires)
   end)
 
+  it("may be nested deep, in any pattern", function()
+    local flow = lf.Flow("f"):add(ref("t", "p", "q"))
+    for i = 1, 2000 do
+      flow = (i % 2 == 0 and gf or lf).Flow("f" .. i):add(flow)
+    end
+    assert.same({ "p" }, flow.requires)
+    assert.same({ "q" }, flow.provides)
+  end)
+
   it("checks the options of add", function()
     local f = gf.Flow "f"
     assert.truthy(failing(f.add, f, ref "a", { resolve_require = false }):find "did you mean 'resolve_requires'")

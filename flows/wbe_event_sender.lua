@@ -2,7 +2,7 @@
 -- runs.
 --
 --   tfhost worker tasks.events --topic letters &
---   tfhost run flows:letters --engine worker-based --topics letters
+--   tfhost run flows:wbe_event_sender --engine worker-based --topics letters
 local events = require "tasks.events"
 local lf = require "taskflow.patterns.linear_flow"
 
