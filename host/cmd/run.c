@@ -63,8 +63,10 @@ static void run_set_pair(
 {
 	const char *text;
 	char *name = tf_args_split(pair, &text);
-	if (!name)
+	if (!name) {
 		argp_error(state, "%s: expected NAME=VALUE, got \"%s\"", option, pair);
+		return;
+	}
 	tf_args_set_member(object, name, text);
 	free(name);
 }

@@ -1,5 +1,6 @@
 #include "cmd/transport_args.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -81,8 +82,10 @@ static error_t transport_parse(int key, char *value, struct argp_state *state)
 		return 0;
 	case KEY_OPTION:
 		name = tf_args_split(value, &text);
-		if (!name)
+		if (!name) {
 			argp_error(state, "--transport-option: expected NAME=VALUE, got \"%s\"", value);
+			return EINVAL;
+		}
 		tf_args_set_member(&args->options, name, text);
 		free(name);
 		return 0;
