@@ -6,7 +6,7 @@ describe("taskflow.utils.place", function()
     local line = debug.getinfo(1, "l").currentline + 1
     assert.equal("spec/taskflow/utils/place_spec.lua:" .. line, (place.caller():gsub("^.*spec/", "spec/", 1)))
     local made = task.Task { name = "t", execute = function(_self) end } ()
-    assert.truthy(made.where:find("place_spec.lua:" .. line + 2, 1, true))
+    assert.truthy(made.where:find("place_spec.lua:" .. line + 1, 1, true))
   end)
 
   it("knows the library's own chunks", function()
