@@ -8,9 +8,10 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-void *tf_malloc(size_t n);
-void *tf_calloc(size_t count, size_t n); /* zeroed; aborts on overflow */
-void *tf_realloc(void *p, size_t n);
+void *tf_malloc(size_t n) __attribute__((returns_nonnull));
+/* Zeroed; aborts on overflow. */
+void *tf_calloc(size_t count, size_t n) __attribute__((returns_nonnull));
+void *tf_realloc(void *p, size_t n) __attribute__((returns_nonnull));
 char *tf_strdup(const char *s);            /* NULL gives NULL */
 char *tf_strndup(const char *s, size_t n); /* copies n bytes, adds NUL */
 char *tf_asprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -413,6 +413,7 @@ static void collect_ignored(struct tf_scheduler *s, uint32_t node, int depth)
 	uint32_t search = ++s->search;
 	if (depth == DEPTH_ALL && !s->swept)
 		s->swept = tf_calloc(g->node_count, sizeof *s->swept);
+	uint32_t *swept = s->swept;
 	s->found.count = 0;
 	push(&s->found, node);
 	s->work.count = 0;
@@ -424,12 +425,12 @@ static void collect_ignored(struct tf_scheduler *s, uint32_t node, int depth)
 	}
 	while (s->work.count) {
 		uint32_t n = s->work.items[--s->work.count];
-		if (s->seen[n] == search || (s->swept && s->swept[n] == s->sweep))
+		if (s->seen[n] == search || (swept && swept[n] == s->sweep))
 			continue;
 		s->seen[n] = search;
 		push(&s->found, n);
-		if (depth == DEPTH_ALL)
-			s->swept[n] = s->sweep;
+		if (swept && depth == DEPTH_ALL)
+			swept[n] = s->sweep;
 		if (depth == DEPTH_ALL || g->kind[n] == TF_NODE_TASK)
 			for (uint32_t e = g->succ_at[n]; e < g->succ_at[n + 1]; e++)
 				push(&s->work, g->succ[e]);
