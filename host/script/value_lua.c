@@ -135,6 +135,11 @@ static void value_path(const struct value_place *at, struct tf_buf *out)
 __attribute__((format(printf, 5, 6))) TF_RAISES _Noreturn static void value_refuse(
 	lua_State *L, struct value_job *job, const struct value_place *at, int code, const char *fmt, ...)
 {
+	char story[500];
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(story, sizeof(story), fmt, ap); /* NOLINT(clang-analyzer-valist.Uninitialized): it is started */
+	va_end(ap);
 	struct tf_buf path = TF_BUF_INIT;
 	tf_buf_puts(&path, job->what);
 	value_path(at, &path);
@@ -144,12 +149,6 @@ __attribute__((format(printf, 5, 6))) TF_RAISES _Noreturn static void value_refu
 		n = VALUE_PATH_MAX;
 		dots = "...";
 	}
-	char story[500];
-	va_list ap;
-	va_start(ap, fmt);
-	vsnprintf(story, sizeof(story), fmt,
-		ap); /* NOLINT(clang-analyzer-valist.Uninitialized): it is started */
-	va_end(ap);
 	job->code = tf_err_set(job->err, code, "%.*s%s: %s", (int)n, path.data, dots, story);
 	tf_buf_free(&path);
 	lua_pushnil(L);
