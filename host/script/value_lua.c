@@ -138,7 +138,7 @@ __attribute__((format(printf, 5, 6))) TF_RAISES _Noreturn static void value_refu
 	char story[500];
 	va_list ap;
 	va_start(ap, fmt);
-	vsnprintf(story, sizeof(story), fmt, ap); /* NOLINT(clang-analyzer-valist.Uninitialized): it is started */
+	vsnprintf(story, sizeof(story), fmt, ap); // NOLINT(clang-analyzer-valist.Uninitialized)
 	va_end(ap);
 	struct tf_buf path = TF_BUF_INIT;
 	tf_buf_puts(&path, job->what);
