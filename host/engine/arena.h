@@ -7,13 +7,13 @@
 struct tf_arena_chunk;
 struct tf_arena {
 	struct tf_arena_chunk *chunks; /* newest first */
-	char *at; /* free space of the newest */
+	char *at;                      /* free space of the newest */
 	size_t left;
 };
 
 #define TF_ARENA_INIT ((struct tf_arena){0})
 
 void *tf_arena_alloc(struct tf_arena *a, size_t n); /* aligned for any object, not zeroed */
-void tf_arena_free(struct tf_arena *a); /* releases everything and zeroes */
+void tf_arena_free(struct tf_arena *a);             /* releases everything and zeroes */
 
 #endif

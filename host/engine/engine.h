@@ -22,9 +22,9 @@ struct tf_engine;
 /* A call of a retry controller; members are borrowed. */
 struct tf_retry_call {
 	unsigned atom;
-	struct tf_value *history; /* [[value, {"atom": failure dict}], ...], newest last */
-	struct tf_value *failure; /* the controller's own last failure, or NULL */
-	struct tf_value *arguments; /* object: execute's mapping, for revert revert's */
+	struct tf_value *history;       /* [[value, {"atom": failure dict}], ...], newest last */
+	struct tf_value *failure;       /* the controller's own last failure, or NULL */
+	struct tf_value *arguments;     /* object: execute's mapping, for revert revert's */
 	struct tf_value *flow_failures; /* revert only: {"atom": failure dict}; else NULL */
 };
 enum tf_decision { TF_DECISION_RETRY, TF_DECISION_REVERT, TF_DECISION_REVERT_ALL };
@@ -34,7 +34,8 @@ enum tf_decision { TF_DECISION_RETRY, TF_DECISION_REVERT, TF_DECISION_REVERT_ALL
 struct tf_engine_events {
 	void (*flow)(void *arg, enum tf_state state, enum tf_state old);
 	/* result: value or failure dict for SUCCESS, FAILURE, REVERTED, REVERT_FAILURE; else NULL. */
-	void (*atom)(void *arg, unsigned atom, enum tf_state state, enum tf_state old, struct tf_value *result);
+	void (*atom)(
+		void *arg, unsigned atom, enum tf_state state, enum tf_state old, struct tf_value *result);
 	/* What a task notified; and "update_progress" 0.0 and 1.0 by the engine itself (ENGINE.md 13). */
 	void (*task_event)(void *arg, unsigned atom, const char *type, struct tf_value *details);
 	/* Retries and deciders run in the owner's process (PROTOCOL.md 5.6), inside tf_engine_start or step.
@@ -57,7 +58,7 @@ struct tf_engine_options {
 	 * the run instead of going to the retry around it. Off: none of these. */
 	bool reference_quirks;
 	struct tf_value *store; /* flow-wide injected object, or NULL; referenced */
-	const char *flow_uuid; /* NULL: a new one */
+	const char *flow_uuid;  /* NULL: a new one */
 };
 
 /* Takes over `graph` (compiled) and `executor` (destroyed with the engine). */
@@ -96,7 +97,8 @@ struct tf_value *tf_engine_fetch(struct tf_engine *e, const char *symbol, struct
 struct tf_value *tf_engine_fetch_all(struct tf_engine *e); /* object */
 /* Execute result of an atom (value or, *failed, its failure dict). */
 struct tf_value *tf_engine_result(struct tf_engine *e, unsigned atom, bool *failed, struct tf_err *err);
-struct tf_value *tf_engine_revert_result(struct tf_engine *e, unsigned atom, bool *failed, struct tf_err *err);
+struct tf_value *tf_engine_revert_result(
+	struct tf_engine *e, unsigned atom, bool *failed, struct tf_err *err);
 void tf_engine_inject(struct tf_engine *e, struct tf_value *object); /* adds to the store */
 
 #endif

@@ -33,14 +33,14 @@ struct tf_engine {
 	struct tf_storage *storage;
 	char *flow_uuid;
 	enum tf_state flow_state;
-	bool active; /* between start and the end of the run */
-	bool started; /* the executor */
+	bool active;        /* between start and the end of the run */
+	bool started;       /* the executor */
 	uint8_t *in_flight; /* by atom: submitted, not completed */
 	size_t in_flight_count;
 	struct tf_arrival *inbox, *batch; /* batch: being processed */
 	size_t inbox_count, inbox_cap, batch_cap;
-	struct tf_raised_list failures; /* of the machine: these end the run */
-	struct tf_raised_list raised; /* of the last run */
+	struct tf_raised_list failures;                 /* of the machine: these end the run */
+	struct tf_raised_list raised;                   /* of the last run */
 	struct tf_value *progress_begin, *progress_end; /* {"progress": 0.0}, {"progress": 1.0} */
 };
 

@@ -16,17 +16,17 @@
 
 /* One action of one atom. Borrowed during submit: the executor refs or copies what it keeps. */
 struct tf_work {
-	unsigned atom; /* index in the graph; with `round`, the key of the completion */
-	int64_t round; /* raised with each retry or reset */
+	unsigned atom;    /* index in the graph; with `round`, the key of the completion */
+	int64_t round;    /* raised with each retry or reset */
 	const char *uuid; /* of the atom detail: correlation id */
 	const char *name;
-	const char *task_cls; /* class name on the wire */
+	const char *task_cls;          /* class name on the wire */
 	struct tf_value *task_version; /* array of integers */
 	enum tf_action action;
 	struct tf_value *arguments; /* object: parameter -> value */
-	bool result_failed; /* revert: what execute gave */
-	struct tf_value *result; /* revert: value or failure dict; NULL on execute */
-	struct tf_value *failures; /* revert: object; NULL on execute */
+	bool result_failed;         /* revert: what execute gave */
+	struct tf_value *result;    /* revert: value or failure dict; NULL on execute */
+	struct tf_value *failures;  /* revert: object; NULL on execute */
 };
 
 struct tf_completion {

@@ -28,7 +28,7 @@ struct tf_provide { /* symbol <- result */
 };
 struct tf_atom_spec {
 	const char *name;
-	const char *task_cls; /* class name on the wire */
+	const char *task_cls;     /* class name on the wire */
 	struct tf_value *version; /* array of integers; NULL: [1, 0] */
 	int priority;
 	const struct tf_binding *execute; /* execute's mapping */
@@ -69,7 +69,7 @@ size_t tf_graph_atom_count(const struct tf_graph *g);
 const struct tf_atom_spec *tf_graph_atom(const struct tf_graph *g, unsigned atom); /* borrowed */
 bool tf_graph_atom_is_retry(const struct tf_graph *g, unsigned atom);
 int tf_graph_find(const struct tf_graph *g, const char *name); /* atom, or -1 */
-int tf_graph_atom_of(const struct tf_graph *g, int id); /* atom of a builder call's node id, or -1 */
-const char *tf_graph_name(const struct tf_graph *g); /* of the root flow */
+int tf_graph_atom_of(const struct tf_graph *g, int id);        /* atom of a builder call's node id, or -1 */
+const char *tf_graph_name(const struct tf_graph *g);           /* of the root flow */
 
 #endif

@@ -13,13 +13,13 @@
 #include "engine/graph.h"
 #include "engine/intern.h"
 
-struct tf_plan { /* a flow or an atom as the builder was told, by the id that it returned */
-	uint8_t kind; /* enum tf_node_kind, never TF_NODE_END */
+struct tf_plan {         /* a flow or an atom as the builder was told, by the id that it returned */
+	uint8_t kind;    /* enum tf_node_kind, never TF_NODE_END */
 	uint8_t pattern; /* flow */
 	uint32_t parent; /* TF_NONE: root */
-	uint32_t next; /* sibling */
+	uint32_t next;   /* sibling */
 	uint32_t first, last, count; /* flow: children without the retry */
-	uint32_t retry; /* flow: or TF_NONE */
+	uint32_t retry;              /* flow: or TF_NONE */
 	uint32_t name;
 	uint32_t spec; /* atom: index in `drafts` */
 	uint32_t node; /* compiled: entry or atom node */
@@ -29,7 +29,7 @@ struct tf_link { /* between plans, in order of creation */
 	int decider; /* -1: none */
 	int depth;
 };
-struct tf_edge_decider { /* compiled, sorted by `to` */
+struct tf_edge_decider {   /* compiled, sorted by `to` */
 	uint32_t from, to; /* nodes */
 	int decider;
 	int depth;
@@ -38,9 +38,9 @@ struct tf_provider {
 	uint32_t node, atom;
 	uint32_t provide; /* index in the spec's provides */
 };
-struct tf_reach { /* of a child (its first node) within its graph flow; see scope.c */
+struct tf_reach {             /* of a child (its first node) within its graph flow; see scope.c */
 	uint32_t first, last; /* interval of the spanning forest: inside means reachable */
-	uint32_t low, rank; /* not inside means not reachable */
+	uint32_t low, rank;   /* not inside means not reachable */
 };
 
 struct tf_graph {
@@ -58,24 +58,24 @@ struct tf_graph {
 
 	/* compiled */
 	uint32_t node_count, atom_count;
-	uint8_t *kind; /* by node */
-	uint8_t *pattern; /* by node: a flow's */
-	uint32_t *parent; /* by node: entry of the flow around it; TF_NONE for root entry and end */
-	uint32_t *peer; /* by node: entry -> end, end -> entry, atom -> its number */
+	uint8_t *kind;     /* by node */
+	uint8_t *pattern;  /* by node: a flow's */
+	uint32_t *parent;  /* by node: entry of the flow around it; TF_NONE for root entry and end */
+	uint32_t *peer;    /* by node: entry -> end, end -> entry, atom -> its number */
 	uint32_t *plan_of; /* by node: entry or atom */
 	uint32_t *succ_at, *succ, *pred_at, *pred; /* [at[n], at[n + 1]) */
-	const struct tf_atom_spec **specs; /* by atom */
-	uint32_t *atom_node; /* by atom */
-	uint32_t *atom_retry; /* by atom: controlling retry (an atom), or TF_NONE */
-	uint32_t *atom_by_name; /* by name id, or TF_NONE */
+	const struct tf_atom_spec **specs;         /* by atom */
+	uint32_t *atom_node;                       /* by atom */
+	uint32_t *atom_retry;                      /* by atom: controlling retry (an atom), or TF_NONE */
+	uint32_t *atom_by_name;                    /* by name id, or TF_NONE */
 	struct tf_edge_decider *deciders;
 	uint32_t decider_count;
 	/* scope index (scope.c) */
-	uint32_t *provider_at; /* by name id, count + 1 entries */
+	uint32_t *provider_at;         /* by name id, count + 1 entries */
 	struct tf_provider *providers; /* of one symbol by rising node */
-	uint32_t *depth, *jump; /* by node: a flow's depth and far ancestor */
-	struct tf_reach *reach; /* by node; NULL if no graph flow has links */
-	uint32_t *seen, *todo; /* scratch of searches */
+	uint32_t *depth, *jump;        /* by node: a flow's depth and far ancestor */
+	struct tf_reach *reach;        /* by node; NULL if no graph flow has links */
+	uint32_t *seen, *todo;         /* scratch of searches */
 	uint32_t search;
 };
 

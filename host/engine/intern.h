@@ -11,8 +11,8 @@ struct tf_intern;
 
 struct tf_intern *tf_intern_new(void);
 void tf_intern_delete(struct tf_intern *t);
-uint32_t tf_intern_add(struct tf_intern *t, const char *s); /* its id, dense from 0 */
-uint32_t tf_intern_find(const struct tf_intern *t, const char *s); /* its id, or TF_NONE */
+uint32_t tf_intern_add(struct tf_intern *t, const char *s);         /* its id, dense from 0 */
+uint32_t tf_intern_find(const struct tf_intern *t, const char *s);  /* its id, or TF_NONE */
 const char *tf_intern_text(const struct tf_intern *t, uint32_t id); /* lives as long as t */
 uint32_t tf_intern_count(const struct tf_intern *t);
 

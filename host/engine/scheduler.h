@@ -47,7 +47,8 @@ typedef void tf_scheduler_visit(void *arg, unsigned atom, enum tf_state old);
 /* `retry` := EXECUTE, each successor := PENDING and EXECUTE (ENGINE.md 9.5). */
 void tf_scheduler_retry(struct tf_scheduler *s, unsigned retry, tf_scheduler_visit *visit, void *arg);
 /* A decider said no: `atom` and what `depth` says (ENGINE.md 4.1) := IGNORE. */
-void tf_scheduler_ignore(struct tf_scheduler *s, unsigned atom, int depth, tf_scheduler_visit *visit, void *arg);
+void tf_scheduler_ignore(
+	struct tf_scheduler *s, unsigned atom, int depth, tf_scheduler_visit *visit, void *arg);
 
 /* Next atom that would be ready to execute if its deciders agree; false: none. */
 bool tf_scheduler_candidate(struct tf_scheduler *s, unsigned *atom);

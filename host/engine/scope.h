@@ -16,9 +16,9 @@
 struct tf_scope {
 	const struct tf_graph *g;
 	uint32_t symbol; /* name id */
-	uint32_t node; /* of the atom that asks */
-	uint32_t bound; /* providers to come are below */
-	uint32_t level; /* entry of the flow whose scope the last provider was in */
+	uint32_t node;   /* of the atom that asks */
+	uint32_t bound;  /* providers to come are below */
+	uint32_t level;  /* entry of the flow whose scope the last provider was in */
 };
 
 /* symbol may be TF_NONE: nobody provides it. */

@@ -45,19 +45,20 @@ struct tf_value *tf_storage_arguments(struct tf_storage *s, unsigned atom, bool 
 struct tf_value *tf_storage_fetch(struct tf_storage *s, const char *symbol, struct tf_err *err);
 struct tf_value *tf_storage_fetch_all(struct tf_storage *s);
 struct tf_value *tf_storage_result(struct tf_storage *s, unsigned atom, bool *failed, struct tf_err *err);
-struct tf_value *tf_storage_revert_result(struct tf_storage *s, unsigned atom, bool *failed, struct tf_err *err);
+struct tf_value *tf_storage_revert_result(
+	struct tf_storage *s, unsigned atom, bool *failed, struct tf_err *err);
 
 /* Execute failures as flow_failures: {"atom": failure dict}. */
 struct tf_value *tf_storage_failures(struct tf_storage *s);
 /* All execute failures, then all revert failures, in node order: `visit` borrows. */
-void tf_storage_each_failure(struct tf_storage *s, void (*visit)(void *arg, unsigned atom, struct tf_value *failure),
-	void *arg);
+void tf_storage_each_failure(
+	struct tf_storage *s, void (*visit)(void *arg, unsigned atom, struct tf_value *failure), void *arg);
 
 /* A retry's history: [[value, {"atom": failure dict}], ...]. */
 struct tf_value *tf_storage_history(struct tf_storage *s, unsigned retry);
 /* Add a failure to its newest entry, unless the atom has one there. TF_ENOTFOUND: no entry. */
-int tf_storage_add_retry_failure(struct tf_storage *s, unsigned retry, unsigned atom, struct tf_value *failure,
-	struct tf_err *err);
+int tf_storage_add_retry_failure(
+	struct tf_storage *s, unsigned retry, unsigned atom, struct tf_value *failure, struct tf_err *err);
 /* The retry's own failure, borrowed, or NULL. */
 struct tf_value *tf_storage_own_failure(const struct tf_storage *s, unsigned atom);
 

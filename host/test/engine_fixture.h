@@ -23,20 +23,20 @@ struct fixture {
 	struct tf_graph *graph; /* the engine's */
 	struct tf_engine *engine;
 	struct tf_executor executor;
-	struct json_object **task_of; /* by atom: its notation */
-	int *failures_left; /* by atom; -1: always */
+	struct json_object **task_of;  /* by atom: its notation */
+	int *failures_left;            /* by atom; -1: always */
 	struct json_object **deciders; /* by id: link */
 	size_t decider_count;
 	struct fixture_work *works;
 	size_t work_count, work_cap;
-	struct tf_buf log; /* "flow RUNNING; task a RUNNING; ..." */
+	struct tf_buf log;   /* "flow RUNNING; task a RUNNING; ..." */
 	struct tf_buf calls; /* "execute a {"x": 1}; revert a {} 1 {...}; on_failure r [...]; decide {...}" */
 	struct tf_buf histories; /* of each on_failure and retry's revert: texts by ; */
-	const char *suspend_at; /* log entry after which to suspend, or NULL */
-	bool hold; /* run: do not deliver by itself */
-	bool log_tasks; /* also "progress a 0.0", off by default */
-	int starts, stops; /* of the executor */
-	int refuse_submit; /* submit refuses the n-th (1-based) from now on; 0: never */
+	const char *suspend_at;  /* log entry after which to suspend, or NULL */
+	bool hold;               /* run: do not deliver by itself */
+	bool log_tasks;          /* also "progress a 0.0", off by default */
+	int starts, stops;       /* of the executor */
+	int refuse_submit;       /* submit refuses the n-th (1-based) from now on; 0: never */
 };
 
 /* flow, options (members of tf_engine_options; store an object): JSON text. NULL with err: compile failed. */

@@ -52,7 +52,7 @@ struct example {
 #define REV "{" REQ ", \"action\": \"revert\""
 #define FAIL(types) \
 	"{\"exception_str\": \"x\", \"traceback_str\": \"\", \"exc_type_names\": [" types "], \"version\": " \
-											  "1}"
+	"1}"
 #define GOOD FAIL("\"E\", \"Exception\"")
 #define STATE(s, data) "{\"state\": \"" s "\", \"data\": " data "}"
 
