@@ -124,6 +124,28 @@ static void written_as_python_writes_it(void **state)
 	tf_value_unref(v);
 }
 
+/* A listener written for TaskFlow asks check("ExecutionFailure"): the chains are those of its classes. */
+static void hosts_own_failures_have_the_chains_of_taskflow(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *const *types;
+		const char *name;
+	} cases[] = {
+		{tf_types_request_timeout, "taskflow.exceptions.RequestTimeout"},
+		{tf_types_request_timeout, "taskflow.exceptions.ExecutionFailure"},
+		{tf_types_request_timeout, "taskflow.exceptions.TaskFlowException"},
+		{tf_types_not_found, "taskflow.exceptions.TaskFlowException"},
+		{tf_types_key_error, "LookupError"},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct tf_value *v = tf_failure_format(cases[i].types, "x");
+		if (!tf_failure_is(tf_value_json(v), cases[i].name))
+			fail_msg("%s lacks %s", tf_value_text(v), cases[i].name);
+		tf_value_unref(v);
+	}
+}
+
 static void bytes_that_are_no_text_are_replaced(void **state)
 {
 	(void)state;
@@ -163,6 +185,7 @@ int main(void)
 		cmocka_unit_test(odd_members_are_told_apart),
 		cmocka_unit_test(stories_name_the_path),
 		cmocka_unit_test(written_as_python_writes_it),
+		cmocka_unit_test(hosts_own_failures_have_the_chains_of_taskflow),
 		cmocka_unit_test(bytes_that_are_no_text_are_replaced),
 		cmocka_unit_test(what_a_python_engine_takes_is_made_fit_to_send_on),
 	};
