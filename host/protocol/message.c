@@ -286,6 +286,20 @@ static int parse_response(struct tf_json root, struct tf_response *out, struct t
 	return parse_data(m[DATA].val, out, err);
 }
 
+/* What a body says of the state although the rest of it is of no use; WAITING if it does not. */
+static enum tf_response_state salvage_state(const char *body, size_t len)
+{
+	struct tf_json root;
+	struct member m = {.name = "state"};
+	int state = 0;
+
+	if (tf_json_validate(body, len, TF_JSON_DEPTH_CAP, &root, NULL) < 0 ||
+		members(root, &m, 1, false, NULL) < 0 ||
+		need_one_of(&m, state_names, COUNT(state_names), &state, NULL) < 0)
+		return TF_RESPONSE_WAITING;
+	return (enum tf_response_state)state;
+}
+
 int tf_response_parse(const char *body, size_t len, struct tf_response *out, struct tf_err *err)
 {
 	struct tf_json root;
@@ -294,8 +308,10 @@ int tf_response_parse(const char *body, size_t len, struct tf_response *out, str
 	int rc = tf_json_validate(body, len, TF_BODY_MAX_DEPTH, &root, err);
 	if (rc == 0)
 		rc = parse_response(root, out, err);
-	if (rc < 0)
+	if (rc < 0) {
 		tf_response_free(out);
+		out->state = salvage_state(body, len);
+	}
 	return rc;
 }
 

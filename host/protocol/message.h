@@ -67,6 +67,8 @@ struct tf_response {
 	char *event_type;         /* EVENT */
 	struct tf_value *details; /* EVENT: object */
 };
+/* After a failure out->state alone is of use: the state of a JSON object whose data is unusable, else
+ * WAITING. So an engine learns that a task has ended whose outcome it cannot read. */
 int tf_response_parse(const char *body, size_t len, struct tf_response *out, struct tf_err *err);
 void tf_response_write(const struct tf_response *r, struct tf_buf *out);
 void tf_response_free(struct tf_response *r);

@@ -480,6 +480,74 @@ static void replies_of_other_rounds_and_actions_are_stale(void **state)
 	rig_close(&r);
 }
 
+/* A worker said that the task failed, in a failure of version 2: the flow ran on for ever. */
+static void an_outcome_that_cannot_be_read_fails_the_request(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *state, *data, *story;
+	} poison[] = {
+		{"FAILURE", "{\"result\": {\"version\": 2}}", "version"},
+		{"FAILURE", "{\"result\": 5}", "expected a failure object"},
+		{"FAILURE", "{}", "data.result: missing"},
+		{"SUCCESS", "{}", "data.result: missing"},
+		{"SUCCESS", NULL, "nested deeper"},
+	};
+	char deep[1200] = "{\"result\": ";
+	memset(deep + 11, '[', 500);
+	memset(deep + 511, ']', 500);
+	deep[1011] = '}';
+	for (size_t i = 0; i < sizeof(poison) / sizeof(poison[0]); i++) {
+		const char *data = poison[i].data ? poison[i].data : deep;
+		for (int running = 0; running < 2; running++) {
+			struct rig r = {0};
+			rig_open(&r);
+			rig_up(&r);
+			answer(&r, "alpha", "m.T", NULL);
+			submit(&r, A1, "m.T");
+			submit(&r, A2, "m.T");
+			if (running)
+				respond(&r, A1, NULL, "RUNNING", "{}");
+			respond(&r, A1, NULL, poison[i].state, data);
+			respond(&r, A2, NULL, "EVENT", "{}"); /* its outcome may still come */
+			respond(&r, A2, NULL, poison[i].state, data);
+			assert_int_equal(stats(&r).malformed, 3);
+			pass(&r, 1000);
+			assert_int_equal(r.done, 0);
+			respond(&r, A2, NULL, "SUCCESS", "{\"result\": 1}");
+			tf_executor_wbe_tick(r.x);
+			assert_int_equal(r.done, 1);
+			assert_false(r.last.failed);
+			pass(&r, 3000);
+			assert_int_equal(r.done, 2);
+			assert_failure(&r, "ValueError", poison[i].story);
+			rig_close(&r);
+		}
+	}
+}
+
+/* Not an outcome: the task may run for hours yet. */
+static void a_malformed_event_does_not_end_its_request(void **state)
+{
+	(void)state;
+	struct rig r = {0};
+	rig_open(&r);
+	rig_up(&r);
+	answer(&r, "alpha", "m.T", NULL);
+	submit(&r, A1, "m.T");
+	respond(&r, A1, NULL, "RUNNING", "{}");
+	respond(&r, A1, NULL, "EVENT", "{}");
+	respond(&r, A1, NULL, "NOPE", "{}");
+	deliver(&r, "RESPONSE", A1, NULL, "{\"state\": \"SUC");
+	deliver(&r, "RESPONSE", A1, NULL, "[]");
+	pass(&r, 60000);
+	assert_int_equal(r.done, 0);
+	respond(&r, A1, NULL, "SUCCESS", "{\"result\": 1}");
+	tf_executor_wbe_tick(r.x);
+	assert_int_equal(r.done, 1);
+	rig_close(&r);
+}
+
 static void a_request_that_was_not_sent_yet_cannot_be_answered(void **state)
 {
 	(void)state;
@@ -936,6 +1004,8 @@ int main(void)
 		cmocka_unit_test(a_request_may_change_its_worker),
 		cmocka_unit_test(events_come_in_any_state_and_in_order),
 		cmocka_unit_test(replies_of_other_rounds_and_actions_are_stale),
+		cmocka_unit_test(an_outcome_that_cannot_be_read_fails_the_request),
+		cmocka_unit_test(a_malformed_event_does_not_end_its_request),
 		cmocka_unit_test(a_request_that_was_not_sent_yet_cannot_be_answered),
 		cmocka_unit_test(what_cannot_be_sent_fails),
 		cmocka_unit_test(a_second_request_of_an_atom_in_flight_is_refused),

@@ -41,6 +41,9 @@ struct tf_client {
 	struct tf_wbe_stats stats;
 };
 
+/* A request whose outcome cannot be read fails so much later, unless one that can be read comes. */
+#define TF_CLIENT_UNREADABLE_MS 3000
+
 /* executor.c */
 uint64_t tf_client_now(const struct tf_client *c);
 /* Have the timer fire in `ms` at the latest. */

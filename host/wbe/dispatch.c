@@ -323,10 +323,24 @@ static void judge_silence(struct tf_client *c)
 	}
 }
 
+static void give_up_unreadable(struct tf_client *c)
+{
+	struct tf_flight *f;
+	uint64_t now = tf_pace_ms(&c->pace);
+	while ((f = tf_inflight_next_again(c->inflight, TF_QUEUE_UNREADABLE)) != NULL && f->again_at <= now)
+		tf_client_complete(c, f, true,
+			tf_failure_format(tf_types_value_error,
+				"the worker on topic '%s' sent an outcome of task '%s' that cannot be read, "
+				"and "
+				"no other followed: %s",
+				f->topic, f->request.task_name, f->unreadable));
+}
+
 void tf_client_due(struct tf_client *c)
 {
 	if (!c->pace.paused) {
 		expire(c);
+		give_up_unreadable(c);
 		judge_silence(c);
 		send_again(c, TF_QUEUE_RUNNING_AGAIN);
 		send_again(c, TF_QUEUE_PENDING_AGAIN);
@@ -353,7 +367,7 @@ static uint64_t paced_next(const struct tf_client *c, uint64_t ms)
 	if (f && c->config.transition_timeout_ms >= 0)
 		ms = sooner(ms, f->since + (uint64_t)c->config.transition_timeout_ms, now);
 	ms = sooner(ms, tf_supervision_due(c->supervision), now);
-	for (int q = TF_QUEUE_PENDING_AGAIN; q <= TF_QUEUE_RUNNING_AGAIN; q++) {
+	for (int q = TF_QUEUE_PENDING_AGAIN; q < TF_QUEUE_COUNT; q++) {
 		f = tf_inflight_next_again(c->inflight, (enum tf_flight_queue)q);
 		if (f)
 			ms = sooner(ms, f->again_at, now);

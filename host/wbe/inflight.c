@@ -14,7 +14,7 @@ struct tf_inflight {
 	TAILQ_HEAD(, tf_waiting) waiting;
 	struct tf_flights all;
 	struct tf_flights timed; /* WAITING and PENDING, in order of submission */
-	struct tf_flights again[TF_QUEUE_RUNNING_AGAIN + 1];
+	struct tf_flights again[TF_QUEUE_COUNT];
 	uint64_t last_id;
 };
 
@@ -119,6 +119,7 @@ void tf_flight_delete(struct tf_flight *f)
 	tf_request_free(&f->request);
 	free(f->uuid);
 	free(f->topic);
+	free(f->unreadable);
 	free(f);
 }
 
@@ -199,8 +200,10 @@ struct tf_flight *tf_inflight_first(const struct tf_inflight *t)
 
 void tf_inflight_again(struct tf_inflight *t, struct tf_flight *f, enum tf_flight_queue queue, uint64_t at)
 {
-	TF_ASSERT(queue == TF_QUEUE_PENDING_AGAIN || queue == TF_QUEUE_RUNNING_AGAIN);
-	TF_ASSERT(f->state == (queue == TF_QUEUE_PENDING_AGAIN ? TF_REQUEST_PENDING : TF_REQUEST_RUNNING));
+	TF_ASSERT(queue >= TF_QUEUE_PENDING_AGAIN && queue < TF_QUEUE_COUNT);
+	TF_ASSERT(f->state == TF_REQUEST_PENDING ? queue != TF_QUEUE_RUNNING_AGAIN
+						 : queue != TF_QUEUE_PENDING_AGAIN);
+	TF_ASSERT(f->state == TF_REQUEST_PENDING || f->state == TF_REQUEST_RUNNING);
 	tf_inflight_dequeue(t, f);
 	f->queue = queue;
 	f->again_at = at;

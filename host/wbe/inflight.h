@@ -18,7 +18,14 @@
 #include "wbe/supervision.h"
 
 /* Lists that a request can be in because something is due for it; at most one at a time. */
-enum tf_flight_queue { TF_QUEUE_NONE, TF_QUEUE_WAITING, TF_QUEUE_PENDING_AGAIN, TF_QUEUE_RUNNING_AGAIN };
+enum tf_flight_queue {
+	TF_QUEUE_NONE,
+	TF_QUEUE_WAITING,
+	TF_QUEUE_PENDING_AGAIN,
+	TF_QUEUE_RUNNING_AGAIN,
+	TF_QUEUE_UNREADABLE, /* PENDING or RUNNING: its outcome came, but cannot be read */
+	TF_QUEUE_COUNT
+};
 
 struct tf_flight {
 	unsigned atom;
@@ -31,7 +38,8 @@ struct tf_flight {
 	char *topic;           /* owned; where it was sent, NULL while WAITING */
 	uint64_t publish;      /* id of the last sending, 0 when its outcome is known */
 	struct tf_watch watch; /* the tfhost worker that runs it */
-	uint64_t again_at;     /* in an again queue: when to send it again */
+	uint64_t again_at;     /* in an again queue: when to send it again, or to give up waiting */
+	char *unreadable;      /* owned or NULL; what is wrong with its outcome */
 	enum tf_flight_queue queue;
 	struct tf_waiting *waiting; /* in TF_QUEUE_WAITING */
 	TAILQ_ENTRY(tf_flight) all, timed, queued;
@@ -78,7 +86,7 @@ static inline struct tf_flight *tf_inflight_next(const struct tf_flight *f)
 	return TAILQ_NEXT(f, all);
 }
 
-/* Enter an again queue (leaving any other); each is first in, first out. */
+/* Enter one of the queues with a time (leaving any other); each is first in, first out. */
 void tf_inflight_again(struct tf_inflight *t, struct tf_flight *f, enum tf_flight_queue queue, uint64_t at);
 /* The head of an again queue, NULL if empty. */
 struct tf_flight *tf_inflight_next_again(const struct tf_inflight *t, enum tf_flight_queue queue);

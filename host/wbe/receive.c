@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/mem.h"
 #include "protocol/peer.h"
 #include "wbe/client.h"
 
@@ -68,7 +69,8 @@ static void on_running(struct tf_client *c, struct tf_flight *f, const struct tf
 		tf_debug("engine", "task '%s' runs on topic '%s'", f->request.task_name, f->topic);
 	if (f->state != TF_REQUEST_RUNNING)
 		return;
-	tf_inflight_dequeue(c->inflight, f); /* not lost: no need to send it again */
+	if (f->queue != TF_QUEUE_UNREADABLE)
+		tf_inflight_dequeue(c->inflight, f); /* not lost: no need to send it again */
 	if (peer->worker[0])
 		tf_supervision_watch(c->supervision, &f->watch, peer);
 }
@@ -105,12 +107,30 @@ static bool is_stale(const struct tf_flight *f, const struct tf_response *r, con
 	       (peer->action >= 0 && peer->action != (int)f->request.action);
 }
 
+/* The task has ended and nothing more may come: wait a while for an outcome that can be read (the
+ * message may be a stranger's), then fail. Without this the flow would hang. */
+static void on_unreadable(
+	struct tf_client *c, const struct tf_message *m, const struct tf_response *r, const char *why)
+{
+	const struct tf_peer peer = tf_peer_parse(m->peer);
+	struct tf_flight *f = m->correlation_id ? tf_inflight_find(c->inflight, m->correlation_id) : NULL;
+	bool final = r->state == TF_RESPONSE_SUCCESS || r->state == TF_RESPONSE_FAILURE;
+	if (!final || is_stale(f, r, &peer) || f->queue == TF_QUEUE_UNREADABLE)
+		return;
+	free(f->unreadable);
+	f->unreadable = tf_strdup(why);
+	tf_inflight_again(
+		c->inflight, f, TF_QUEUE_UNREADABLE, tf_pace_ms(&c->pace) + TF_CLIENT_UNREADABLE_MS);
+	tf_client_arm(c, TF_CLIENT_UNREADABLE_MS);
+}
+
 static void on_response(struct tf_client *c, const struct tf_message *m)
 {
 	struct tf_response r;
 	struct tf_err err;
 	if (tf_response_parse(m->body, m->body_len, &r, &err) < 0) {
 		reject(c, m, err.message);
+		on_unreadable(c, m, &r, err.message);
 		return;
 	}
 	tf_transport_settle(c->transport, m->tag, TF_ACK);
