@@ -27,6 +27,13 @@ const char *tf_response_state_name(enum tf_response_state s)
 	return state_names[s];
 }
 
+bool tf_message_is_json(const char *content_type)
+{
+	size_t n = strlen("application/json");
+	return content_type && !strncmp(content_type, "application/json", n) &&
+	       (!content_type[n] || strchr("; ", content_type[n]));
+}
+
 /* ---- reading */
 
 /* A member that an object may have; val.text NULL after members() means absent. */

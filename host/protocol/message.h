@@ -29,6 +29,10 @@
 #define TF_TYPE_REQUEST "REQUEST"
 #define TF_TYPE_RESPONSE "RESPONSE"
 
+/* Whether a body of this content type is one of ours; NULL (no such property) is not, as with kombu
+ * (PROTOCOL.md 2.4, 12.3). Parameters are ignored. */
+bool tf_message_is_json(const char *content_type);
+
 enum tf_action { TF_EXECUTE, TF_REVERT };
 const char *tf_action_name(enum tf_action a); /* "execute", "revert" */
 

@@ -292,6 +292,19 @@ static void objects_that_kombu_claims_are_not_sent(void **state)
 	}
 }
 
+/* A request without a content type was run; kombu takes its body for text, and rejects it. */
+static void content_types(void **state)
+{
+	(void)state;
+	static const char *const taken[] = {"application/json", "application/json; charset=utf-8"};
+	static const char *const refused[] = {NULL, "", "application/jso", "application/jsonp", "text/plain",
+		"application/x-python-serialize", "application/data"};
+	for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++)
+		assert_true(tf_message_is_json(taken[i]));
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
+		assert_false(tf_message_is_json(refused[i]));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -303,6 +316,7 @@ int main(void)
 		cmocka_unit_test(values_pass_unchanged),
 		cmocka_unit_test(a_revert_always_carries_result_and_failures),
 		cmocka_unit_test(objects_that_kombu_claims_are_not_sent),
+		cmocka_unit_test(content_types),
 	};
 	return cmocka_run_group_tests_name("message", tests, NULL, NULL);
 }

@@ -742,13 +742,17 @@ static void what_nobody_could_be_answered_for_is_ignored(void **state)
 	struct tf_message m = {.topic = "tasks",
 		.type = "REQUEST",
 		.correlation_id = A1,
+		.content_type = "application/json",
 		.body = execute_body,
 		.body_len = strlen(execute_body)};
 	fake_wire_deliver(r.wire, &m);
 	m.reply_to = ENGINE;
 	m.correlation_id = NULL;
 	fake_wire_deliver(r.wire, &m);
-	m = (struct tf_message){.topic = "tasks", .type = "NOTIFY", .body = "{}", .body_len = 2};
+	m.type = "NOTIFY";
+	m.reply_to = NULL;
+	m.body = "{}";
+	m.body_len = 2;
 	fake_wire_deliver(r.wire, &m);
 	assert_int_equal(r.wire->acked, 3);
 	assert_int_equal(r.wire->sent_count, 0);

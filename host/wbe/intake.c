@@ -228,12 +228,6 @@ static void hold(struct tf_server *s, const struct tf_message *m)
 	TAILQ_INSERT_TAIL(&s->held, h, link);
 }
 
-/* Python takes application/json alone; a back end without content types has none. */
-static bool is_json(const char *content_type)
-{
-	return !content_type || !strncmp(content_type, "application/json", 16);
-}
-
 void tf_service_message(void *arg, const struct tf_message *m)
 {
 	struct tf_server *s = arg;
@@ -241,7 +235,7 @@ void tf_service_message(void *arg, const struct tf_message *m)
 		hold(s, m);
 	else if (!m->type)
 		reject(s, m, "the type property is missing");
-	else if (!is_json(m->content_type))
+	else if (!tf_message_is_json(m->content_type))
 		reject(s, m, "content type is not application/json");
 	else if (!strcmp(m->type, TF_TYPE_NOTIFY))
 		on_notify(s, m);

@@ -149,12 +149,6 @@ static void on_response(struct tf_client *c, const struct tf_message *m)
 	tf_response_free(&r);
 }
 
-/* Python takes application/json alone; a back end without content types has none. */
-static bool is_json(const char *content_type)
-{
-	return !content_type || !strncmp(content_type, "application/json", 16);
-}
-
 void tf_client_message(void *arg, const struct tf_message *m)
 {
 	struct tf_client *c = arg;
@@ -162,7 +156,7 @@ void tf_client_message(void *arg, const struct tf_message *m)
 		return; /* stopping: not settled, so the broker keeps it */
 	if (!m->type)
 		reject(c, m, "the type property is missing");
-	else if (!is_json(m->content_type))
+	else if (!tf_message_is_json(m->content_type))
 		reject(c, m, "content type is not application/json");
 	else if (!strcmp(m->type, TF_TYPE_NOTIFY))
 		on_notify(c, m);

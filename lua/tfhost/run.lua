@@ -42,7 +42,7 @@ local function watch(engine, flow, display)
     atom.notifier:register("*", function(event_type, details)
       if event_type ~= "update_progress" then
         display:event(name, event_type, details)
-      elseif details.progress > 0 and details.progress < 1 then
+      elseif type(details.progress) == "number" and details.progress > 0 and details.progress < 1 then
         display:progress(name, details.progress)
       end
     end)

@@ -21,6 +21,11 @@ M.Sleep = task.Task { execute = function(_, seconds)
   return "slept"
 end, default_provides = "slept" }
 M.Fail = task.Task { execute = function() error("boom", 0) end }
+M.Odd = task.Task { execute = function(self)
+  for _, details in ipairs { { progress = "half" }, {}, { progress = {} }, { progress = 0.5 } } do
+    self:notify("update_progress", details)
+  end
+end }
 M.RevertFails = task.Task {
   execute = function() end,
   revert = function() error("cannot go back", 0) end,
@@ -40,6 +45,7 @@ function M.sleep()
   return lf.Flow("f"):add(tasks.Sleep { name = "s1", provides = "one" }, tasks.Sleep { name = "s2" }),
     { store = { seconds = 0.01 } }
 end
+function M.odd() return lf.Flow("f"):add(tasks.Odd { name = "t" }) end
 M.plain = lf.Flow("plain")
 return M
 ]]
@@ -143,9 +149,17 @@ describe("tfhost", function()
       assert.truthy(stuck.stdout:find("cannot go back", 1, true))
     end)
 
+    it("passes over progress that is no number", function()
+      for _, how in ipairs { "--json", "--plain" } do
+        local odd = tfhost("run", flow .. ":odd", how)
+        assert.equal(0, odd.code, odd.story)
+        assert.equal("", odd.stderr)
+      end
+    end)
+
     it("refuses what is no flow with 2, and says why", function()
       for reference, why in pairs {
-        [flow] = "name one of its flows, as .*flow.lua:fail %(it has: fail, plain, sleep, stuck%)",
+        [flow] = "name one of its flows, as .*flow.lua:fail %(it has: fail, odd, plain, sleep, stuck%)",
         [flow .. ":nothing"] = 'no field "nothing"',
         [script("syntax.lua", "return {")] = "syntax.lua:1",
         [script("number.lua", "return 7")] = "expected a flow or a function that returns one, got a number",
@@ -225,10 +239,10 @@ describe("tfhost", function()
       local side = peers.environment "filesystem"
       local worker = peers.ready(process.spawn(words(side, dir .. "/tasks.lua", "--topic", "t1", "--slots", "3")))
       local out = worker:stdout()
-      local banner = ('serving 3 tasks on topic "t1" of exchange "%s" at filesystem://'):format(side.exchange)
+      local banner = ('serving 4 tasks on topic "t1" of exchange "%s" at filesystem://'):format(side.exchange)
       assert.truthy(out:find(banner, 1, true))
       assert.truthy(out:find(("3 slots, pid %d"):format(worker.pid), 1, true))
-      assert.truthy(out:find "\n  tasks.Fail\n  tasks.RevertFails\n  tasks.Sleep\n")
+      assert.truthy(out:find "\n  tasks.Fail\n  tasks.Odd\n  tasks.RevertFails\n  tasks.Sleep\n")
       worker:kill "TERM"
       assert.equal(0, worker:wait(10).code)
       assert.truthy(worker:stderr():find "requests=0 succeeded=0 failed=0")
