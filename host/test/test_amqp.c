@@ -172,7 +172,7 @@ static void test_settling(void **state)
 static void test_prefetch(void **state)
 {
 	struct peer a, b;
-	char text[8];
+	char text[16];
 	int i;
 
 	(void)state;

@@ -130,7 +130,7 @@ static void test_join_is_linear(void **state)
 	(void)state;
 	enum { WIDTH = 300 };
 	struct tf_graph *g = tf_graph_new();
-	char name[16];
+	char name[32];
 	tf_graph_open_flow(g, "f", TF_LINEAR);
 	for (int part = 0; part < 2; part++) {
 		tf_graph_open_flow(g, "part", TF_UNORDERED);
