@@ -13,6 +13,7 @@ static const char *const types_execution_failure[] = {
 
 static void on_done(void *arg, const struct tf_completion *c);
 static void on_event(void *arg, unsigned atom, int64_t round, const char *type, struct tf_value *details);
+static void on_withdrawn(void *arg, unsigned atom, int64_t round);
 
 static struct tf_value *literal(const char *json)
 {
@@ -42,7 +43,7 @@ struct tf_engine *tf_engine_new(struct tf_graph *graph, struct tf_executor *exec
 	e->in_flight = tf_calloc(graph->atom_count + 1, 1);
 	e->progress_begin = literal("{\"progress\": 0.0}");
 	e->progress_end = literal("{\"progress\": 1.0}");
-	executor->events = (struct tf_executor_events){on_done, on_event};
+	executor->events = (struct tf_executor_events){on_done, on_event, on_withdrawn};
 	executor->arg = e;
 	return e;
 }
@@ -199,6 +200,17 @@ static void on_event(void *arg, unsigned atom, int64_t round, const char *type, 
 		tf_storage_set_progress(e->storage, atom, p >= 1 ? 1 : p > 0 ? p : 0);
 	if (e->on.task_event)
 		e->on.task_event(e->arg, atom, type, details);
+}
+
+/* The atom stays RUNNING or REVERTING: the next run begins it again. */
+static void on_withdrawn(void *arg, unsigned atom, int64_t round)
+{
+	struct tf_engine *e = arg;
+	if (!current(e, atom, round))
+		return;
+	e->in_flight[atom] = false;
+	e->in_flight_count--;
+	tf_scheduler_ready(e->sched, atom);
 }
 
 static bool accept(struct tf_engine *e, const struct tf_arrival *c)
@@ -365,6 +377,9 @@ bool tf_engine_step(struct tf_engine *e)
 	e->batch = batch;
 	e->batch_cap = cap;
 	any = schedule(e) || any;
+	/* A suspended flow waits for what runs, not for what only waits to be run. */
+	if (e->flow_state == TF_SUSPENDING && e->in_flight_count > 0 && e->x->ops->withdraw)
+		e->x->ops->withdraw(e->x);
 	if (idle(e)) {
 		finish(e);
 		return true;
@@ -389,6 +404,8 @@ static void resume(struct tf_engine *e)
 		enum tf_state state = tf_scheduler_state(e->sched, a);
 		if (state == TF_RETRYING && !e->options.never_resolve)
 			tf_engine_retry(e, a);
+		else if (state == TF_RUNNING && tf_scheduler_intention(e->sched, a) == TF_INTENT_REVERT)
+			tf_engine_change(e, a, TF_PENDING); /* it was withdrawn: there is nothing to revert */
 		else if (state == TF_RUNNING || state == TF_REVERTING)
 			tf_scheduler_ready(e->sched, a);
 	}

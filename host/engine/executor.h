@@ -41,6 +41,8 @@ struct tf_executor_events {
 	void (*done)(void *arg, const struct tf_completion *c);
 	/* A task notified: "update_progress" or any other type, details an object; borrowed. */
 	void (*event)(void *arg, unsigned atom, int64_t round, const char *type, struct tf_value *details);
+	/* From inside `withdraw`: this action will not be performed, and no `done` will follow. */
+	void (*withdrawn)(void *arg, unsigned atom, int64_t round);
 };
 
 struct tf_executor;
@@ -50,6 +52,8 @@ struct tf_executor_ops {
 	int (*start)(struct tf_executor *x, struct tf_err *err);
 	/* 0: accepted, `done` will follow exactly once. Negative: not accepted, no `done`. */
 	int (*submit)(struct tf_executor *x, const struct tf_work *w, struct tf_err *err);
+	/* Hand back, through `withdrawn`, what nobody has begun to perform. NULL: nothing ever waits. */
+	void (*withdraw)(struct tf_executor *x);
 	/* Give up everything in flight (each gets a `done` with a failure) and release connections. */
 	void (*stop)(struct tf_executor *x);
 	void (*destroy)(struct tf_executor *x);

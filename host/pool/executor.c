@@ -230,6 +230,18 @@ static int parallel_submit(struct tf_executor *self, const struct tf_work *work,
 	return rc;
 }
 
+static void parallel_withdraw(struct tf_executor *self)
+{
+	struct parallel *x = (struct parallel *)self;
+	struct parallel_work *w;
+	while ((w = parallel_pop(&x->waiting))) {
+		unsigned atom = w->atom;
+		int64_t round = w->round;
+		parallel_work_free(w);
+		x->x.events.withdrawn(x->x.arg, atom, round);
+	}
+}
+
 static void parallel_stop(struct tf_executor *self)
 {
 	struct parallel *x = (struct parallel *)self;
@@ -261,6 +273,7 @@ int tf_executor_parallel_new(struct tf_loop *loop, const struct tf_runner *runne
 		.name = "parallel",
 		.start = parallel_start,
 		.submit = parallel_submit,
+		.withdraw = parallel_withdraw,
 		.stop = parallel_stop,
 		.destroy = parallel_destroy,
 	};

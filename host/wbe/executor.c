@@ -113,6 +113,22 @@ static int submit(struct tf_executor *x, const struct tf_work *w, struct tf_err 
 	return 0;
 }
 
+/* What is WAITING was sent to nobody. */
+static void withdraw(struct tf_executor *x)
+{
+	struct tf_client *c = (struct tf_client *)x;
+	struct tf_flight *next;
+	for (struct tf_flight *f = tf_inflight_first(c->inflight); f; f = next) {
+		next = tf_inflight_next(f);
+		if (f->state != TF_REQUEST_WAITING || !tf_inflight_move(c->inflight, f, TF_REQUEST_FAILURE))
+			continue;
+		unsigned atom = f->atom;
+		int64_t round = f->round;
+		tf_flight_delete(f);
+		x->events.withdrawn(x->arg, atom, round);
+	}
+}
+
 /* What the transport rejected before we saw it: malformed like the rest. */
 static uint64_t unreadable(const struct tf_transport *t)
 {
@@ -200,7 +216,13 @@ static void config_copy(const struct tf_wbe_config *from, struct tf_wbe_config *
 }
 
 static const struct tf_executor_ops ops = {
-	.name = "worker-based", .start = start, .submit = submit, .stop = stop, .destroy = destroy};
+	.name = "worker-based",
+	.start = start,
+	.submit = submit,
+	.withdraw = withdraw,
+	.stop = stop,
+	.destroy = destroy,
+};
 
 int tf_executor_wbe_new_with(struct tf_loop *loop, const struct tf_wbe_config *config,
 	const struct tf_wbe_seam *seam, struct tf_executor **out, struct tf_err *err)

@@ -211,6 +211,20 @@ describe("tfhost", function()
       assert.truthy(run:stdout():find "SUSPENDED")
     end)
 
+    it("suspends at once when no worker has the request", function()
+      local side = peers.environment "filesystem"
+      local command = { peers.tfhost, "run", "--plain", flow .. ":sleep", "--engine", "worker-based" }
+      for _, word in ipairs(side:words()) do
+        command[#command + 1] = word
+      end
+      local run = process.spawn(command)
+      run:wait_for("s1  RUNNING", 10)
+      run:kill "TERM"
+      local done = run:wait(10) -- the request itself may wait for 60 s
+      assert.equal(143, done.code)
+      assert.truthy(run:stdout():find "SUSPENDED")
+    end)
+
     it("ends at once on the second", function()
       local run = process.spawn { peers.tfhost, "run", "--plain", flow .. ":sleep", "--engine", "parallel",
         "--store", "seconds=30" }

@@ -384,6 +384,54 @@ describe("engine", function()
       assert.same({ "RUNNING", "SUSPENDING", "SUSPENDED", "RUNNING", "SUCCESS" }, states)
     end)
 
+    -- One slot and five tasks: a suspended engine waits for the one that runs (and the next, which the slot has
+    -- taken), not for all that are queued; those run later, or never had anything to revert.
+    local function queued(last)
+      local flow = uf.Flow "f"
+      for i = 1, 5 do
+        flow:add(task.Task {
+          execute = function()
+            return last and i == 2 and error("boom", 0) or i
+          end,
+          revert = function(_self, result) -- luacheck: ignore
+            return "reverted"
+          end,
+        } { name = "t" .. i })
+      end
+      local eng = engines.load(flow, { engine = "parallel", max_workers = 1 })
+      local seen = { RUNNING = {}, REVERTING = {} }
+      eng.atom_notifier:register("*", function(state, details)
+        if state == "SUCCESS" then
+          eng:suspend()
+        elseif seen[state] then
+          table.insert(seen[state], details.task_name)
+        end
+      end)
+      assert.equal("SUSPENDED", (eng:run()))
+      return eng, seen
+    end
+
+    it("suspends without running what waits for a slot", function()
+      local eng, seen = queued(false)
+      assert.equal("SUCCESS", eng.storage:get_atom_state "t1")
+      assert.equal("RUNNING", eng.storage:get_atom_state "t5")
+      local state
+      for _ = 1, 5 do
+        state = eng:run()
+      end
+      assert.equal("SUCCESS", state)
+      assert.same({ "t1", "t2", "t3", "t4", "t5" }, seen.RUNNING)
+    end)
+
+    it("does not revert what was queued when it was suspended", function()
+      local eng, seen = queued(true)
+      assert.equal("boom", failing(eng.run, eng):match "boom")
+      table.sort(seen.REVERTING)
+      assert.same({ "t1", "t2" }, seen.REVERTING)
+      assert.equal("PENDING", eng.storage:get_atom_state "t5")
+      assert.equal("REVERTED", eng.storage:get_flow_state())
+    end)
+
     it("does nothing again after SUCCESS, everything after reset", function()
       local eng = engines.load(lf.Flow("f"):add(step "a"))
       eng:run()
