@@ -264,7 +264,7 @@ static void test_declared_again(void **state)
 static void test_exchange_vanishes(void **state)
 {
 	struct peer a;
-	char *queue = amqp_queue("only"), text[8];
+	char *queue = amqp_queue("only"), text[16];
 	amqp_connection_state_t c = raw_open(amqp_url());
 	int i;
 
