@@ -50,6 +50,8 @@ static void settle(struct tf_transport *t, uint64_t tag, enum tf_settle how)
 	w->unsettled--;
 	w->last = how;
 	w->last_tag = tag;
+	if (w->on_settle)
+		w->on_settle(w, tag, how);
 	*(how == TF_ACK ? &w->acked : how == TF_REJECT ? &w->rejected : &w->requeued) += 1;
 }
 

@@ -26,6 +26,8 @@ struct fake_wire {
 	uint64_t next_tag;
 	bool *settled; /* owned; by tag */
 	size_t settled_cap;
+	void (*on_settle)(struct fake_wire *w, uint64_t tag, enum tf_settle how); /* may be NULL */
+	void *user;
 };
 
 /* For struct tf_wbe_seam. The wire made last is fake_wire_last. */
