@@ -476,7 +476,8 @@ static void x_destroy(struct tf_executor *x)
 	(void)x;
 }
 
-static const struct tf_executor_ops ops = {"fixture", x_start, x_submit, x_stop, x_destroy};
+static const struct tf_executor_ops ops = {
+	.name = "fixture", .start = x_start, .submit = x_submit, .stop = x_stop, .destroy = x_destroy};
 
 static void deliver(struct fixture *f, struct fixture_work k)
 {

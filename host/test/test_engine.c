@@ -650,7 +650,8 @@ static int p_submit(struct tf_executor *x, const struct tf_work *w, struct tf_er
 	return 0;
 }
 
-static const struct tf_executor_ops p_ops = {"property", p_start, p_submit, p_nothing, p_nothing};
+static const struct tf_executor_ops p_ops = {
+	.name = "property", .start = p_start, .submit = p_submit, .stop = p_nothing, .destroy = p_nothing};
 
 static bool edge_between(const struct tf_graph *g, uint32_t before, uint32_t after)
 {

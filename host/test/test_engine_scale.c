@@ -54,7 +54,8 @@ static void x_nothing(struct tf_executor *x)
 	(void)x;
 }
 
-static const struct tf_executor_ops ops = {"sink", x_start, x_submit, x_nothing, x_nothing};
+static const struct tf_executor_ops ops = {
+	.name = "sink", .start = x_start, .submit = x_submit, .stop = x_nothing, .destroy = x_nothing};
 
 static void run(struct sink *s, struct tf_engine *e)
 {

@@ -105,7 +105,7 @@ static int setup(void **state)
 	f->resubmit = -1;
 	fail_load = false;
 	assert_int_equal(tf_executor_parallel_new(f->loop, &runner, 3, &f->x, &err), 0);
-	f->x->events = (struct tf_executor_events){on_done, on_event};
+	f->x->events = (struct tf_executor_events){.done = on_done, .event = on_event};
 	f->x->arg = f;
 	assert_string_equal(f->x->ops->name, "parallel");
 	*state = f;
@@ -199,7 +199,7 @@ static void first_in_first_out(void **state)
 	struct tf_err err;
 	f->x->ops->destroy(f->x);
 	assert_int_equal(tf_executor_parallel_new(f->loop, &runner, 1, &f->x, &err), 0);
-	f->x->events = (struct tf_executor_events){on_done, on_event};
+	f->x->events = (struct tf_executor_events){.done = on_done, .event = on_event};
 	f->x->arg = f;
 	start(f);
 	for (unsigned i = 0; i < 50; i++)

@@ -31,7 +31,7 @@ struct rig {
 	struct tf_executor *x;
 	struct fake_wire *wire;
 	struct tf_wbe_config config;
-	size_t done, failed, events;
+	size_t done, failed, events, withdrawn;
 	struct tf_completion last; /* result owned */
 	char *last_event;
 	bool inside; /* no callback may come */
@@ -70,6 +70,13 @@ static void on_event(void *arg, unsigned atom, int64_t round, const char *type, 
 		r->order[r->order_count++] = "event";
 }
 
+static void on_withdrawn(void *arg, unsigned atom, int64_t round)
+{
+	struct rig *r = arg;
+	(void)atom, (void)round;
+	r->withdrawn++;
+}
+
 static const char *const topics[] = {"alpha", "beta", NULL};
 
 static void rig_start(struct rig *r)
@@ -90,7 +97,8 @@ static void rig_open(struct rig *r)
 	r->config.topics = r->config.topics ? r->config.topics : topics;
 	if (tf_executor_wbe_new_with(r->loop, &r->config, &seam, &r->x, &err) < 0)
 		fail_msg("%s", err.message);
-	r->x->events = (struct tf_executor_events){.done = on_done, .event = on_event};
+	r->x->events =
+		(struct tf_executor_events){.done = on_done, .event = on_event, .withdrawn = on_withdrawn};
 	r->x->arg = r;
 	rig_start(r);
 }
@@ -957,6 +965,30 @@ static void done_may_stop_the_executor(void **state)
 	rig_close(&r);
 }
 
+static void what_was_sent_to_nobody_can_be_withdrawn(void **state)
+{
+	(void)state;
+	struct rig r = {0};
+	rig_open(&r);
+	rig_up(&r);
+	answer(&r, "alpha", "m.T", NULL);
+	submit(&r, A1, "m.T");
+	submit(&r, A2, "m.Unknown");
+	r.x->ops->withdraw(r.x);
+	assert_int_equal(r.withdrawn, 1); /* A2; A1 is on its way */
+	answer(&r, "beta", "m.Unknown", NULL);
+	respond(&r, A1, NULL, "SUCCESS", "{\"result\": 1}");
+	pass(&r, 120000);
+	assert_int_equal(r.done, 1);
+	assert_int_equal(r.failed, 0);
+	answer(&r, "beta", "m.Unknown", NULL);
+	submit(&r, A2, "m.Unknown"); /* the next run */
+	respond(&r, A2, NULL, "SUCCESS", "{\"result\": 2}");
+	tf_executor_wbe_tick(r.x);
+	assert_int_equal(r.done, 2);
+	rig_close(&r);
+}
+
 static void the_cost_of_a_reply_does_not_grow_with_the_requests(void **state)
 {
 	(void)state;
@@ -1018,6 +1050,7 @@ int main(void)
 		cmocka_unit_test(a_reply_without_an_id_is_acknowledged_and_ignored),
 		cmocka_unit_test(stop_gives_up_everything),
 		cmocka_unit_test(done_may_stop_the_executor),
+		cmocka_unit_test(what_was_sent_to_nobody_can_be_withdrawn),
 		cmocka_unit_test(the_cost_of_a_reply_does_not_grow_with_the_requests),
 		cmocka_unit_test(a_reply_topic_is_needed),
 	};
