@@ -684,6 +684,12 @@ static void test_refused(void **state)
 	refused("{\"polling_interval\": 0}", "ex", "polling_interval must be a number of seconds");
 	refused("{\"polling_interval\": NaN}", "ex", "polling_interval must be");
 	refused("{\"polling_interval\": 1e9}", "ex", "polling_interval must be");
+	/* each message was run over and over */
+	refused("{\"data_folder_in\": \"a\", \"store_processed\": true, \"processed_folder\": \"a\"}", "ex",
+		"is data_folder_in itself");
+	refused("{\"data_folder_in\": \"/tmp\", \"store_processed\": true, \"processed_folder\": "
+		"\"/usr/../tmp/.\"}",
+		"ex", "is data_folder_in itself");
 	refused("{}", "e.x", "no dot and no slash");
 	refused("{}", "e/x", "no dot and no slash");
 	open_peer(&a);

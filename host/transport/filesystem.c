@@ -1,6 +1,7 @@
 #include "transport/filesystem.h"
 
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -318,6 +319,23 @@ static void make_absolute(char **path)
 	*path = absolute;
 }
 
+/* A message that is kept in the folder it came from would come again for ever. */
+static int check_processed(struct fs *fs, struct tf_err *err)
+{
+	struct stat in, processed;
+
+	if (!fs->store_processed)
+		return 0;
+	if (strcmp(fs->in_path, fs->processed_path) == 0 ||
+		(stat(fs->in_path, &in) == 0 && stat(fs->processed_path, &processed) == 0 &&
+			in.st_dev == processed.st_dev && in.st_ino == processed.st_ino))
+		return tf_err_set(err, TF_EINVAL,
+			"transport_options of filesystem: processed_folder %s is data_folder_in itself: name "
+			"another",
+			fs->processed_path);
+	return 0;
+}
+
 static int read_options(struct fs *fs, bool *sync, const struct tf_transport_config *config,
 	const struct tf_url_list *urls, struct tf_err *err)
 {
@@ -350,7 +368,7 @@ static int read_options(struct fs *fs, bool *sync, const struct tf_transport_con
 	make_absolute(&fs->out_path);
 	make_absolute(&fs->processed_path);
 	make_absolute(&fs->control_path);
-	return rc;
+	return rc < 0 ? rc : check_processed(fs, err);
 }
 
 static void read_retry(struct fs *fs, const struct tf_retry_options *r)
