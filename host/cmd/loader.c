@@ -1,4 +1,4 @@
-/* `tfhost loader [--dir DIR]... REFERENCE...`: what a worker runs to load its scripts and fork slots (pool.h). Not for people:
+/* `tfhost loader [--path PATH] [--dir DIR]... REFERENCE...`: what a worker runs to load its scripts and fork slots (pool.h). Not for people:
  * it speaks on the descriptor that the supervisor left at TF_LOADER_FD. */
 #include <fcntl.h>
 #include <stdio.h>
@@ -23,6 +23,10 @@ int tf_cmd_loader(int argc, char **argv)
 		return TF_EXIT_ERROR;
 	}
 	int first = 1;
+	if (first + 1 < argc && !strcmp(argv[first], "--path")) {
+		tf_state_set_path(L, argv[first + 1]);
+		first += 2;
+	}
 	for (; first + 1 < argc && !strcmp(argv[first], "--dir"); first += 2)
 		tf_state_add_dir(L, argv[first + 1]);
 	struct tf_task_runner *runner = tf_task_runner_new(L, argv + first, (size_t)(argc - first));

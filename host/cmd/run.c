@@ -58,6 +58,19 @@ static void run_set_string(struct tf_value **object, const char *name, const cha
 	tf_buf_free(&text);
 }
 
+/* What begins like JSON, and is none, is a mistake and not a text. */
+static void run_check_json(const char *option, const char *pair, struct argp_state *state)
+{
+	struct tf_err err;
+	const char *text = strchr(pair, '=');
+	if (!text || !text[1] || !strchr("{[\"", text[1]))
+		return;
+	struct tf_value *v = tf_value_parse(text + 1, strlen(text + 1), 0, &err);
+	if (!v)
+		argp_error(state, "%s %.*s: %s", option, (int)(text - pair), pair, err.message);
+	tf_value_unref(v);
+}
+
 static void run_set_pair(
 	struct tf_value **object, const char *option, const char *pair, struct argp_state *state)
 {
@@ -132,6 +145,7 @@ static error_t run_parse(int key, char *value, struct argp_state *state)
 		run_set_pair(&args->engine, "--option", value, state);
 		return 0;
 	case 's':
+		run_check_json("--store", value, state);
 		run_set_pair(&args->store, "--store", value, state);
 		return 0;
 	case KEY_STORE_FILE:

@@ -1,5 +1,7 @@
 #include "script/bind.h"
 
+#include <stdarg.h>
+
 #include <lauxlib.h>
 #include <lua.h>
 
@@ -23,6 +25,21 @@ int tf_bind_fail(lua_State *L, const struct tf_err *err)
 	lua_pushstring(L, err->message);
 	lua_pushstring(L, bind_code_name(err->code));
 	return 3;
+}
+
+void tf_bind_raise(lua_State *L, const char *class, const char *format, ...)
+{
+	va_list args;
+	lua_getglobal(L, "require");
+	lua_pushliteral(L, "taskflow.exceptions");
+	lua_call(L, 1, 1);
+	lua_getfield(L, -1, "raise");
+	lua_getfield(L, -2, class); /* exceptions, raise, class */
+	va_start(args, format);
+	lua_pushvfstring(L, format, args);
+	va_end(args);
+	lua_call(L, 2, 0);
+	__builtin_unreachable(); /* raise does not return */
 }
 
 /* Push the member; false if it is nil. */

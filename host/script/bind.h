@@ -13,6 +13,11 @@ struct lua_State;
 /* The world's failures return nil, message, code: "ENOTFOUND", as in base/err.h without its prefix. */
 TF_RAISES int tf_bind_fail(struct lua_State *L, const struct tf_err *err);
 
+/* The caller's mistakes raise taskflow.exceptions' `class`, which names the line of the user's script; luaL_error
+ * would name one of the library. */
+TF_RAISES _Noreturn void tf_bind_raise(struct lua_State *L, const char *class, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
 /* Member `key` of the table at `index`. Of another type than asked for: a Lua error that names the key.
  * Strings are borrowed while the table keeps them. */
 TF_RAISES const char *tf_bind_string(struct lua_State *L, int index, const char *key); /* NULL: absent */

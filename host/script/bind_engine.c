@@ -51,9 +51,10 @@ TF_RAISES static struct tf_engine_handle *handle_check(lua_State *L)
 {
 	struct tf_engine_handle *h = luaL_checkudata(L, 1, ENGINE_TYPE);
 	if (!h->engine)
-		luaL_error(L, "the engine is closed");
+		tf_bind_raise(L, "InvalidState", "the engine is closed");
 	if (h->owner != getpid())
-		luaL_error(L, "the engine belongs to the process that made it, not to one of its slots");
+		tf_bind_raise(L, "InvalidState",
+			"the engine belongs to the process that made it, not to one of its slots");
 	return h;
 }
 
@@ -63,7 +64,7 @@ TF_RAISES static unsigned handle_atom(lua_State *L, const struct tf_engine_handl
 	const char *name = luaL_checkstring(L, index);
 	int atom = tf_graph_find(h->graph, name);
 	if (atom < 0)
-		luaL_error(L, "no atom '%s' in flow '%s'", name, tf_graph_name(h->graph));
+		tf_bind_raise(L, "NotFound", "no atom '%s' in flow '%s'", name, tf_graph_name(h->graph));
 	return (unsigned)atom;
 }
 
@@ -141,7 +142,7 @@ TF_RAISES static int engine_close(lua_State *L)
 {
 	struct tf_engine_handle *h = luaL_checkudata(L, 1, ENGINE_TYPE);
 	if (h->running)
-		return luaL_error(L, "the engine is running: suspend it, close it afterwards");
+		tf_bind_raise(L, "InvalidState", "the engine is running: suspend it, close it afterwards");
 	handle_close(h);
 	return 0;
 }
@@ -180,7 +181,7 @@ static void handle_interrupt(void *arg)
 TF_RAISES static void handle_enter(lua_State *L, struct tf_engine_handle *h)
 {
 	if (h->running)
-		luaL_error(L, "Engine currently locked, please try again later");
+		tf_bind_raise(L, "ExecutionFailure", "Engine currently locked, please try again later");
 	h->running = true;
 }
 

@@ -4,6 +4,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 
+#include "base/mem.h"
 #include "script/bind.h"
 #include "script/modules.h"
 #include "script/worker_config.h"
@@ -26,6 +27,10 @@ TF_RAISES static int worker_run(lua_State *L)
 	luaL_getmetatable(L, WORKER_TYPE);
 	lua_setmetatable(L, -2);
 	tf_worker_config_read(L, 1, c);
+	/* Its tasks are found where the script itself finds modules: beside it, say. */
+	lua_getglobal(L, "package");
+	c->path = tf_strdup(tf_bind_string(L, -1, "path"));
+	lua_pop(L, 1);
 	if (tf_worker_run(c, &signo, &err) < 0)
 		return tf_bind_fail(L, &err);
 	lua_pushinteger(L, signo);

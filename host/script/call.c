@@ -52,6 +52,19 @@ int tf_call_catch(struct lua_State *L, int nargs, int nresults, const char *entr
 	return rc;
 }
 
+/* The place in the user's script that the library's exceptions carry, NULL: none. Borrowed from the error value at
+ * the top of the stack. */
+static const char *call_where(lua_State *L)
+{
+	if (!lua_istable(L, -1))
+		return NULL;
+	lua_pushliteral(L, "where");
+	lua_rawget(L, -2);
+	const char *where = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
+	lua_pop(L, 1);
+	return where;
+}
+
 int tf_call(struct lua_State *L, int nargs, int nresults, struct tf_err *err)
 {
 	struct call_trace trace = {0};
@@ -62,7 +75,8 @@ int tf_call(struct lua_State *L, int nargs, int nresults, struct tf_err *err)
 	} else {
 		struct tf_value *failure = tf_failure_lua(L, -1, NULL);
 		char *text = tf_failure_summary(tf_value_json(failure));
-		tf_err_set(err, TF_ELUA, "%s", text);
+		const char *where = call_where(L);
+		tf_err_set(err, TF_ELUA, "%s%s%s", where ? where : "", where ? ": " : "", text);
 		free(text);
 		tf_value_unref(failure);
 	}

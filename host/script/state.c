@@ -74,7 +74,7 @@ TF_RAISES static void state_add_loader(lua_State *L, const char *lua_dir)
 }
 
 /* Drop the relative entries of a search path, then set it with `first` before it. */
-TF_RAISES static void state_set_path(lua_State *L, const char *field, const char *first)
+TF_RAISES static void state_prefix_path(lua_State *L, const char *field, const char *first)
 {
 	luaL_Buffer b;
 	lua_getfield(L, -1, field); /* package, path */
@@ -135,8 +135,8 @@ TF_RAISES static int state_open(lua_State *L)
 	}
 	lua_pop(L, 1); /* package */
 	state_add_loader(L, lua_dir);
-	state_set_path(L, "path", "./?.lua;./?/init.lua");
-	state_set_path(L, "cpath", "");
+	state_prefix_path(L, "path", "./?.lua;./?/init.lua");
+	state_prefix_path(L, "cpath", "");
 	return 0;
 }
 
@@ -189,6 +189,21 @@ void tf_state_add_dir(struct lua_State *L, const char *dir)
 			dir);
 	else if (tf_call_protected(L, state_add_dir, (void *)(uintptr_t)dir, &err) < 0)
 		tf_warn("script", "cannot add \"%s\" to package.path: %s", dir, err.message);
+}
+
+TF_RAISES static int state_set_path(lua_State *L)
+{
+	lua_getglobal(L, "package");
+	lua_pushstring(L, lua_touserdata(L, 1));
+	lua_setfield(L, -2, "path");
+	return 0;
+}
+
+void tf_state_set_path(struct lua_State *L, const char *path)
+{
+	struct tf_err err;
+	if (tf_call_protected(L, state_set_path, (void *)(uintptr_t)path, &err) < 0)
+		tf_warn("script", "cannot set package.path: %s", err.message);
 }
 
 /* What a reference names, taken apart. Strings owned. */
@@ -325,8 +340,12 @@ int tf_state_load(struct lua_State *L, const char *reference, char **module, cha
 	lua_pushcfunction(L, state_load);
 	lua_pushlightuserdata(L, &ref);
 	rc = tf_call(L, 1, 1, err);
-	if (rc < 0)
+	if (rc < 0) {
+		/* A tail call, as `return Flow(...):add(...)`, leaves no line to name. */
+		if (!strstr(err->message, ".lua:"))
+			tf_err_prefix(err, "%s", ref.path ? ref.path : ref.module);
 		goto out;
+	}
 	if (ref.name_missing) {
 		lua_pop(L, 1);
 		rc = tf_err_set(err, TF_ENOTFOUND, "script reference \"%s\": %s has no field \"%s\"",

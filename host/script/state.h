@@ -26,6 +26,9 @@ void tf_state_delete(struct lua_State *L); /* NULL allowed */
 /* Look for user modules in `dir` first. */
 void tf_state_add_dir(struct lua_State *L, const char *dir);
 
+/* Set package.path as a whole. */
+void tf_state_set_path(struct lua_State *L, const char *path);
+
 /* Loads what a script reference names and leaves it on the stack (PROTOCOL.md 6):
  *   "dir/file.lua"       runs the file (its directory is added, module name: base name without .lua)
  *   "module"             require

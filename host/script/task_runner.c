@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "protocol/failure.h"
+#include "script/bind.h"
 #include "script/call.h"
 #include "script/failure_lua.h"
 #include "script/state.h"
@@ -44,20 +45,23 @@ TF_RAISES static int perform_sink(lua_State *L)
 	const char *type = luaL_checkstring(L, 1);
 	struct tf_err err;
 	if (!*box)
-		return luaL_error(L, "the action of this task has ended: it cannot notify any more");
+		tf_bind_raise(
+			L, "InvalidState", "the action of this task has ended: it cannot notify any more");
 	const struct tf_runner_sink *sink = (*box)->sink;
 	if (!lua_isnoneornil(L, 2) && (!lua_istable(L, 2) || tf_value_lua_is_list(L, 2)))
-		return luaL_error(L, "the details of event '%s' must be a table with string keys", type);
+		tf_bind_raise(
+			L, "TypeError", "the details of event '%s' must be a table with string keys", type);
 	struct tf_value *details =
 		lua_isnoneornil(L, 2) ? tf_value_empty_object() : tf_value_lua_get(L, 2, "details", &err);
 	if (!details)
-		return luaL_error(L, "event '%s': %s", type, err.message);
+		tf_bind_raise(L, "TypeError", "event '%s': %s", type, err.message);
 	bool is_object = tf_json_type(tf_value_json(details)) == TF_JSON_OBJECT;
 	if (is_object && sink->event)
 		sink->event(sink->arg, type, details);
 	tf_value_unref(details);
 	if (!is_object)
-		return luaL_error(L, "the details of event '%s' must be a table with string keys", type);
+		tf_bind_raise(
+			L, "TypeError", "the details of event '%s' must be a table with string keys", type);
 	return 0;
 }
 

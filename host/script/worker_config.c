@@ -65,5 +65,5 @@ int tf_worker_config_load(const char *path, struct tf_worker_config *out, struct
 	lua_pushlightuserdata(L, &load);
 	rc = tf_call(L, 1, 0, err);
 	tf_state_delete(L);
-	return rc < 0 ? tf_err_prefix(err, "configuration") : 0;
+	return rc < 0 ? tf_err_prefix(err, "configuration %s", path) : 0;
 }

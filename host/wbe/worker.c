@@ -36,6 +36,7 @@ void tf_worker_config_free(struct tf_worker_config *c)
 	for (size_t i = 0; i < c->dir_count; i++)
 		free(c->dirs[i]);
 	free(c->dirs);
+	free(c->path);
 	memset(c, 0, sizeof(*c));
 }
 
@@ -160,13 +161,17 @@ static void worker_stats_due(void *arg)
 		worker_show_stats(w);
 }
 
-/* argv of the loader: tfhost loader --dir DIR... REFERENCE... */
+/* argv of the loader: tfhost loader [--path PATH] --dir DIR... REFERENCE... */
 static char **worker_loader_argv(const struct tf_worker_config *c)
 {
 	size_t n = 0;
-	char **argv = tf_calloc(2 + 2 * c->dir_count + c->task_count + 1, sizeof(*argv));
+	char **argv = tf_calloc(4 + 2 * c->dir_count + c->task_count + 1, sizeof(*argv));
 	argv[n++] = tf_strdup("tfhost");
 	argv[n++] = tf_strdup("loader");
+	if (c->path) {
+		argv[n++] = tf_strdup("--path");
+		argv[n++] = tf_strdup(c->path);
+	}
 	for (size_t i = 0; i < c->dir_count; i++) {
 		argv[n++] = tf_strdup("--dir");
 		argv[n++] = tf_strdup(c->dirs[i]);

@@ -12,7 +12,7 @@ local function text_of(result)
   if failure.is_failure(result) then
     return ("%s: %s"):format(result.exc_type_names[1], result.exception_str)
   end
-  return json.encode(result)
+  return json.readable(json.encode(result))
 end
 
 local function shorten(text, width)
@@ -31,7 +31,7 @@ local RESULT_WIDTH = 200
 -- What people see at the end, in every form but JSON.
 local function print_summary(out, summary)
   for _, entry in ipairs(summary.results) do
-    out:write(("%s = %s\n"):format(entry.name, shorten(entry.text, RESULT_WIDTH)))
+    out:write(("%s = %s\n"):format(entry.name, shorten(json.readable(entry.text), RESULT_WIDTH)))
   end
   for _, f in ipairs(summary.failures) do
     out:write(f:describe(), "\n")
@@ -78,7 +78,7 @@ function Lines:progress(name, fraction)
 end
 
 function Lines:event(name, event_type, details)
-  self:line(name, ("event %s %s"):format(event_type, shorten(json.encode(details), 200)))
+  self:line(name, ("event %s %s"):format(event_type, shorten(json.readable(json.encode(details)), 200)))
 end
 
 function Lines:finish(summary)
@@ -197,6 +197,7 @@ function M.tree(now, out, size, logged)
     rows = {},
     atoms = {},
     partial = "",
+    colours = true,
   }, Tree)
 end
 
@@ -237,10 +238,14 @@ local function bar(fraction)
   return ("█"):rep(full) .. ("░"):rep(10 - full)
 end
 
-local function row_text(row, columns, now)
+local function styled(text, style, colours)
+  return colours and ("\27[%sm%s\27[0m"):format(style, text) or text
+end
+
+local function row_text(row, columns, now, colours)
   local indent = ("  "):rep(math.min(row.depth, 20))
   if row.is_flow then
-    return indent .. "\27[1m" .. shorten(row.name, columns - #indent - 1) .. "\27[0m"
+    return indent .. styled(shorten(row.name, columns - #indent - 1), "1", colours)
   end
   local text = ("%s %s  %s"):format(MARKS[row.state] or " ", shorten(row.name, 40), row.state)
   if row.began then
@@ -252,7 +257,7 @@ local function row_text(row, columns, now)
     text = text .. "  " .. row.note
   end
   -- A line that wraps would be two to erase. Bytes are at least as many as columns.
-  return ("%s\27[%sm%s\27[0m"):format(indent, COLOURS[row.state] or "0", shorten(text, columns - #indent - 1))
+  return indent .. styled(shorten(text, columns - #indent - 1), COLOURS[row.state] or "0", colours)
 end
 
 -- Where the screen is too low: counts, and what is going on.
@@ -280,7 +285,7 @@ local function crowded(self, lines, columns, now)
       fraction = busy[i].fraction,
       note = busy[i].note,
       began = busy[i].began,
-    }, columns, now)
+    }, columns, now, self.colours)
   end
   return out
 end
@@ -299,7 +304,7 @@ function Tree:draw()
     lines = crowded(self, rows - 2, columns, now)
   else
     for i, row in ipairs(self.rows) do
-      lines[i] = row_text(row, columns, now)
+      lines[i] = row_text(row, columns, now, self.colours)
     end
   end
   self:erase()
@@ -348,7 +353,7 @@ function Tree:progress(name, fraction)
 end
 
 function Tree:event(name, event_type, details)
-  self.atoms[name].note = event_type .. " " .. json.encode(details)
+  self.atoms[name].note = event_type .. " " .. json.readable(json.encode(details))
   if self.now() - self.last >= REDRAW_SECONDS then
     self:draw()
   end

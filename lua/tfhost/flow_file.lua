@@ -44,7 +44,10 @@ function M.build(content, reference, store)
       return nil, ("%s: the second value of the builder must be a table of engine options"):format(reference)
     end
   end
-  if not is_flow(content) then
+  -- A module that returns nothing is `true` to require.
+  if content == nil or content == true then
+    return nil, ("%s: it returns nothing: a flow, or a function that returns one, is expected"):format(reference)
+  elseif not is_flow(content) then
     return nil, ("%s: expected a flow or a function that returns one, got a %s"):format(reference, type(content))
   end
   return content, options or {}

@@ -10,4 +10,40 @@ function M.encode(value)
   return text or assert(values.encode(("(%s)"):format(message)))
 end
 
+local function utf8(code)
+  if code < 0x800 then
+    return string.char(0xC0 + math.floor(code / 0x40), 0x80 + code % 0x40)
+  elseif code < 0x10000 then
+    return string.char(0xE0 + math.floor(code / 0x1000), 0x80 + math.floor(code / 0x40) % 0x40, 0x80 + code % 0x40)
+  end
+  return string.char(
+    0xF0 + math.floor(code / 0x40000),
+    0x80 + math.floor(code / 0x1000) % 0x40,
+    0x80 + math.floor(code / 0x40) % 0x40,
+    0x80 + code % 0x40
+  )
+end
+
+---JSON text for people: letters of all scripts instead of their escapes. Control characters stay escaped.
+---@param text string
+---@return string
+function M.readable(text)
+  local high -- the first half of a pair, whose second comes next
+  -- Every escape is taken whole, so that `\\u00e9` is not mistaken for one.
+  return (text:gsub("(\\u?)(.%x?%x?%x?)()", function(escape, rest, after)
+    local code = escape == "\\u" and #rest == 4 and tonumber(rest, 16)
+    if not code or code < 0xA0 then
+      return nil
+    end
+    if code >= 0xD800 and code < 0xDC00 then
+      high = text:find("^\\u[dD][c-fC-F]%x%x", after) and code
+      return high and "" or nil
+    elseif code >= 0xDC00 and code < 0xE000 then
+      code, high = high and 0x10000 + (high - 0xD800) * 0x400 + code - 0xDC00, nil
+      return code and utf8(code) or nil
+    end
+    return utf8(code)
+  end))
+end
+
 return M

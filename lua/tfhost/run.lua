@@ -2,9 +2,11 @@
 local display_module = require "tfhost.display"
 local engines = require "taskflow.engines"
 local exceptions = require "taskflow.exceptions"
+local failure = require "taskflow.failure"
 local flow_file = require "tfhost.flow_file"
 local host = require "tfhost.host"
 local json = require "tfhost.json"
+local place = require "taskflow.utils.place"
 local values = require "taskflow.values"
 
 local M = {}
@@ -24,9 +26,11 @@ local function choose_display(options, kind)
     return display_module.json(host.now, io.stdout)
   end
   -- Tasks of a parallel engine print from processes of their own, into the tree.
-  if host.terminal() and kind ~= "parallel" and not options.plain then
+  if host.terminal() and kind ~= "parallel" and not options.plain and os.getenv "TERM" ~= "dumb" then
     host.catch_stderr()
-    return display_module.tree(host.now, io.stdout, host.terminal, host.caught_stderr)
+    local tree = display_module.tree(host.now, io.stdout, host.terminal, host.caught_stderr)
+    tree.colours = (os.getenv "NO_COLOR" or "") == "" -- no-color.org
+    return tree
   end
   return display_module.lines(host.now, io.stdout)
 end
@@ -152,6 +156,16 @@ local function complain(message)
   return M.EXIT.INVALID
 end
 
+-- What a builder raised, and how it came there if that is more than one line of the user's.
+local function story(err)
+  local frames = place.traceback(2)
+  local text = exceptions.is_exception(err) and err:describe() or tostring(failure.from_exception(err).exception_str)
+  if select(2, frames:gsub("\n", "")) > 1 then
+    text = ("%s\nTraceback (most recent call last):\n%s"):format(text, frames:gsub("\n$", ""))
+  end
+  return text
+end
+
 ---@param given table reference, engine_options; store and file_store as JSON texts; json, plain
 ---@return integer exit code
 function M.main(given)
@@ -160,10 +174,9 @@ function M.main(given)
     return complain(message)
   end
   local texts = store_texts(given)
-  local ok, flow, builder_options =
-    xpcall(flow_file.build, debug.traceback, content, given.reference, store_values(texts))
+  local ok, flow, builder_options = xpcall(flow_file.build, story, content, given.reference, store_values(texts))
   if not ok then
-    return complain(tostring(flow))
+    return complain(flow:find "%.lua:%d" and flow or given.reference .. ": " .. flow)
   elseif not flow then
     return complain(builder_options)
   end

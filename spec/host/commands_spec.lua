@@ -78,6 +78,8 @@ describe("tfhost", function()
       { "run", "a", "--store", "novalue" },
       { "run", "a", "--no-such-option" },
       { "run", "a", "--store-file", "/nonexistent" },
+      { "run", "a", "--store", "x={bad" },
+      { "run", "a", "--store", 'x="cut' },
       { "worker" },
       { "worker", "tasks.lua", "--slots", "0" },
       { "worker", "tasks.lua", "--transport-option", "=x" },
@@ -169,6 +171,16 @@ describe("tfhost", function()
           local t = require("taskflow.task").Task { execute = function(_, nobody) return nobody end }
           return t { name = "t" }]])] = "requires %['nobody'%]",
         ["no.such.module"] = "module 'no.such.module' not found",
+        [script("nothing.lua", "local x = 1")] = "nothing.lua: it returns nothing",
+        -- A tail call leaves no line behind; the file is named at least.
+        [script("tail.lua", "return require('taskflow.patterns.linear_flow').Flow('f'):add(5)")] =
+          "tail.lua: TypeError: flow 'f': cannot add a number",
+        [script("line.lua", "local f = require('taskflow.patterns.linear_flow').Flow('f')\nf:add(5)\nreturn f")] =
+          "line.lua:2: TypeError: flow 'f': cannot add a number",
+        [script("builder.lua", [[return function()
+          local f = require('taskflow.patterns.linear_flow').Flow('f', { rtry = 1 })
+          return f
+        end]])] = "builder.lua:2: TypeError: flow 'f': unknown option 'rtry', did you mean 'retry'%?",
       } do
         local done = tfhost("run", reference)
         assert.equal(2, done.code, done.story)
@@ -268,6 +280,23 @@ describe("tfhost", function()
       secret:wait(10)
       assert.is_nil((secret:stdout() .. secret:stderr()):find "s3cret")
       assert.truthy(secret:stdout():find("amqp://user:**@127.0.0.1:1", 1, true))
+    end)
+
+    it("of a script finds tasks beside the script, and where its package.path says", function()
+      local side = peers.environment "filesystem"
+      os.execute(("mkdir -p %s/lib"):format(dir))
+      script("beside_tasks.lua", TASKS)
+      script("lib/lib_tasks.lua", TASKS)
+      local path = script("serve.lua", ([[
+        package.path = package.path .. ";%s/lib/?.lua"
+        require("taskflow.engines.worker_based.worker").Worker({
+          exchange = "%s", tasks = { "beside_tasks:Fail", "lib_tasks:Fail" }, transport = "filesystem",
+          transport_options = { data_folder_in = %q, data_folder_out = %q },
+        }):run()]]):format(dir, side.exchange, side.spool, side.spool))
+      local worker = peers.ready(process.spawn { peers.tfhost, "lua", path })
+      assert.truthy(worker:stdout():find "\n  beside_tasks.Fail\n  lib_tasks.Fail\n")
+      worker:kill "TERM"
+      assert.equal(0, worker:wait(10).code)
     end)
 
     it("reads a configuration, whose mistakes it names, and lets the command line win", function()

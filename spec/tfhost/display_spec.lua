@@ -105,6 +105,23 @@ describe("tfhost.display", function()
       )
     end)
 
+    it("has no colours when told so", function()
+      local plain, coloured = {}, {}
+      local function writer(out)
+        return { flush = function() end, write = function(_, ...)
+          out[#out + 1] = table.concat { ... }
+        end }
+      end
+      tree = display.tree(clock, writer(coloured), size)
+      tree:start(nil, flow())
+      tree = display.tree(clock, writer(plain), size)
+      tree.colours = false
+      tree:start(nil, flow())
+      assert.truthy(table.concat(coloured):find("\27[2m", 1, true))
+      assert.is_nil(table.concat(plain):find("\27[^m]*m"))
+      assert.equal((table.concat(coloured):gsub("\27%[%d+m", "")), table.concat(plain))
+    end)
+
     it("puts what tasks print, and what is logged, above itself", function()
       local log = "a warning\n"
       tree = display.tree(clock, screen, size, function()
