@@ -345,9 +345,9 @@ static void events(void **state)
 	assert_string_equal(f->events.data,
 		"update_progress {\"progress\": 0.25};custom {\"k\": [1, 2], \"s\": \"v\"};bare {};");
 	assert_result(f, "tasks.Late", "{}", "\"told nobody\""); /* its own action is over */
-	assert_failure(f, "tasks.BadEvent", "{\"x\": \"fn\"}", LUA_ERROR, "details.f: a function cannot");
+	assert_failure(f, "tasks.BadEvent", "{\"x\": \"fn\"}", TYPE_ERROR, "details.f: a function cannot");
 	assert_failure(
-		f, "tasks.BadEvent", "{\"x\": \"list\"}", LUA_ERROR, "must be a table with string keys");
+		f, "tasks.BadEvent", "{\"x\": \"list\"}", TYPE_ERROR, "must be a table with string keys");
 }
 
 static void load_errors(void **state)
