@@ -113,12 +113,26 @@ describe("taskflow.listeners", function()
     assert.same({ a = 2.25, b = 0.5 }, durations.durations)
     assert.equal(2.75, durations.flow_duration)
     assert.equal(
-      "'a' task started.\nIt took task 'a' 2.25 seconds to finish.\n"
-        .. "'b' task started.\nIt took task 'b' 0.50 seconds to finish.\n",
+      "'f' flow started.\n"
+        .. "'a' task started.\nIt took task 'a' 2.25 seconds to finish.\n"
+        .. "'b' task started.\nIt took task 'b' 0.50 seconds to finish.\n"
+        .. "It took flow 'f' 2.75 seconds to finish.\n",
       out.text
     )
     assert.same({ RUNNING = 2.25, SUCCESS = 2.75 }, times.timestamps.b)
     assert.same({ RUNNING = 0, SUCCESS = 2.75 }, times.flow_timestamps)
+  end)
+
+  it("timing is of tasks and flows, not of retry controllers", function()
+    local out = sink()
+    local eng = load(Bad { name = "bad" })
+    local listener = timing.PrintingDurationListener(eng, { now = function() return 0 end, out = out })
+    listener:with(function()
+      pcall(eng.run, eng)
+    end)
+    local run = "'bad' task started.\nIt took task 'bad' 0.00 seconds to finish.\n"
+    assert.equal("'f' flow started.\n" .. run:rep(2) .. "It took flow 'f' 0.00 seconds to finish.\n", out.text)
+    assert.same({ bad = 0 }, listener.durations)
   end)
 
   it("capturing keeps what it is asked to keep", function()

@@ -1,4 +1,4 @@
--- How long things take. DurationListener keeps `durations` (seconds by atom name) and `flow_duration`;
+-- How long tasks and the flow take. DurationListener keeps `durations` (seconds by task name) and `flow_duration`;
 -- PrintingDurationListener also prints them; EventTimeListener keeps when each state was entered.
 local base = require "taskflow.listeners.base"
 local host = require "tfhost.host"
@@ -6,40 +6,36 @@ local states = require "taskflow.states"
 
 local M = {}
 
-local STARTING = { RUNNING = true, REVERTING = true, RETRYING = true }
-
-local function name_of(details)
-  return details.task_name or details.retry_name
-end
+local STARTING = { RUNNING = true, REVERTING = true }
 
 local duration = {}
 
-function duration:flow_event(state)
+function duration:flow_event(state, details)
   if state == states.RUNNING then
     self._flow_began = self.now()
+    self:started("flow", details.flow_name)
   elseif states.FINISHED[state] and self._flow_began then
     self.flow_duration = self.now() - self._flow_began
     self._flow_began = nil
+    self:ended("flow", details.flow_name, self.flow_duration)
   end
 end
 
 function duration:task_event(state, details)
-  local name = name_of(details)
+  local name = details.task_name
   if STARTING[state] then
     self._began[name] = self.now()
-    self:started(details)
+    self:started("task", name)
   elseif self._began[name] then
     local seconds = self.now() - self._began[name]
     self._began[name] = nil
     self.durations[name] = seconds
-    self:ended(details, seconds)
+    self:ended("task", name, seconds)
   end
 end
 
-duration.retry_event = duration.task_event
-
-function duration:started(_details) end
-function duration:ended(_details, _seconds) end
+function duration:started(_kind, _name) end
+function duration:ended(_kind, _name, _seconds) end
 
 local function init(self, options)
   self.now = options.now or host.now
@@ -55,16 +51,12 @@ for name, method in pairs(duration) do
   printing[name] = method
 end
 
-local function kind_of(details)
-  return details.retry_name and "retry" or "task"
+function printing:started(kind, name)
+  self.out:write(("'%s' %s started.\n"):format(name, kind))
 end
 
-function printing:started(details)
-  self.out:write(("'%s' %s started.\n"):format(name_of(details), kind_of(details)))
-end
-
-function printing:ended(details, seconds)
-  self.out:write(("It took %s '%s' %.2f seconds to finish.\n"):format(kind_of(details), name_of(details), seconds))
+function printing:ended(kind, name, seconds)
+  self.out:write(("It took %s '%s' %.2f seconds to finish.\n"):format(kind, name, seconds))
 end
 
 ---PrintingDurationListener(engine, { now, out = io.stdout }).
@@ -77,7 +69,7 @@ function event_time:flow_event(state)
 end
 
 function event_time:task_event(state, details)
-  local name = name_of(details)
+  local name = details.task_name or details.retry_name
   self.timestamps[name] = self.timestamps[name] or {}
   self.timestamps[name][state] = self.now()
 end
