@@ -69,6 +69,18 @@ static void close_wire(struct tf_transport *t)
 static const struct tf_transport_ops fake_ops = {
 	.name = "fake", .consume = consume, .publish = publish, .settle = settle, .close = close_wire};
 
+static const struct tf_transport_ops fake_broker_ops = {.name = "fake",
+	.broker = true,
+	.consume = consume,
+	.publish = publish,
+	.settle = settle,
+	.close = close_wire};
+
+void fake_wire_broker(struct fake_wire *w)
+{
+	w->base.ops = &fake_broker_ops;
+}
+
 int fake_wire_open(struct tf_loop *loop, const struct tf_transport_config *config,
 	const struct tf_transport_events *events, void *arg, struct tf_transport **out, struct tf_err *err)
 {

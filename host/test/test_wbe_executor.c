@@ -488,6 +488,60 @@ static void replies_of_other_rounds_and_actions_are_stale(void **state)
 	rig_close(&r);
 }
 
+/* Give the engine the questions that it sent to itself; returns how many there were. */
+static size_t echo(struct rig *r)
+{
+	struct fake_sent *s;
+	size_t n = 0;
+	while ((s = fake_wire_take(r->wire)) != NULL) {
+		if (!strcmp(s->m.topic, FLOW)) {
+			s->m.content_type = "application/json";
+			s->m.body_len = strlen(s->m.body);
+			fake_wire_deliver(r->wire, &s->m);
+			n++;
+		}
+		fake_sent_free(s);
+	}
+	return n;
+}
+
+/* A broker that stood still for 3 s cost every running task its worker. */
+static void a_silent_broker_is_not_a_silent_worker(void **state)
+{
+	(void)state;
+	struct rig r = {0};
+	rig_open(&r);
+	fake_wire_broker(r.wire);
+	rig_up(&r);
+	answer(&r, "alpha", "m.T", by(W1, -1));
+	submit(&r, A1, "m.T");
+	respond(&r, A1, by(W1, 1), "RUNNING", "{}");
+	fake_wire_drop(r.wire);
+	for (int i = 0; i < 20; i++) { /* beats: nothing is asked */
+		pass(&r, 500);
+		answer(&r, "alpha", "m.T", by(W1, -1));
+		assert_int_equal(echo(&r), 0);
+	}
+	pass(&r, 15000);
+	assert_int_equal(r.done, 0);
+	assert_true(echo(&r) > 0); /* it delivers again; the worker has some time to be heard */
+	pass(&r, 1000);
+	assert_int_equal(r.done, 0);
+	answer(&r, "alpha", "m.T", by(W1, -1));
+	/* now the worker is silent while the broker is not */
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(r.done, 0);
+		pass(&r, 500);
+		echo(&r);
+	}
+	tf_executor_wbe_tick(r.x);
+	assert_int_equal(r.done, 1);
+	assert_failure(&r, "tfhost.WorkerLost", "worker " W1);
+	assert_int_equal(stats(&r).malformed, 0);
+	assert_int_equal(r.wire->unsettled, 0);
+	rig_close(&r);
+}
+
 /* A worker said that the task failed, in a failure of version 2: the flow ran on for ever. */
 static void an_outcome_that_cannot_be_read_fails_the_request(void **state)
 {
@@ -1036,6 +1090,7 @@ int main(void)
 		cmocka_unit_test(a_request_may_change_its_worker),
 		cmocka_unit_test(events_come_in_any_state_and_in_order),
 		cmocka_unit_test(replies_of_other_rounds_and_actions_are_stale),
+		cmocka_unit_test(a_silent_broker_is_not_a_silent_worker),
 		cmocka_unit_test(an_outcome_that_cannot_be_read_fails_the_request),
 		cmocka_unit_test(a_malformed_event_does_not_end_its_request),
 		cmocka_unit_test(a_request_that_was_not_sent_yet_cannot_be_answered),

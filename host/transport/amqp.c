@@ -470,6 +470,7 @@ static void amqp_close(struct tf_transport *t)
 
 const struct tf_transport_ops tf_transport_amqp = {
 	.name = "amqp",
+	.broker = true,
 	.schemes = {"amqp", "amqps", NULL},
 	.open = amqp_open,
 	.consume = amqp_consume,

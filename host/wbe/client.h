@@ -35,7 +35,10 @@ struct tf_client {
 
 	uint64_t probe_at, declare_at; /* next probe; next that declares the topic's queue */
 	uint64_t probe_gap;
-	bool clogged; /* the transport's queue was full: place again soon */
+	uint64_t heard_at; /* paced; last message from anybody */
+	uint64_t asked_at; /* paced; first question to the broker since then, 0: none */
+	uint64_t echo_at;  /* paced; last question to the broker */
+	bool clogged;      /* the transport's queue was full: place again soon */
 	struct tf_buf scratch;
 	struct tf_throttle throttle;
 	struct tf_wbe_stats stats;
@@ -56,6 +59,10 @@ bool tf_client_complete(struct tf_client *c, struct tf_flight *f, bool failed, s
 void tf_client_message(void *arg, const struct tf_message *m);
 
 /* dispatch.c */
+/* A message came, whatever it is: the way to us is open. */
+void tf_client_heard(struct tf_client *c);
+/* Whether this probe is our own question to the broker. */
+bool tf_client_is_echo(const struct tf_client *c, const struct tf_message *m);
 void tf_client_published(void *arg, uint64_t id, enum tf_publish_status status, const struct tf_err *err);
 void tf_client_state(void *arg, bool up, const struct tf_err *err);
 /* Send every WAITING request that a known worker can run. */

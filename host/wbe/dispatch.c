@@ -2,6 +2,7 @@
  * (PROTOCOL.md 5.1 to 5.3, ARCHITECTURE 4). */
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -307,9 +308,65 @@ static struct tf_value *lost_failure(
 	return v;
 }
 
+/* ---- is it the worker that is silent, or the broker?
+ *
+ * A broker that stands still (stopped, out of memory, behind a network that swallows packets) silences
+ * everybody at once, long before a heartbeat tells. So while a worker is silent for half the time
+ * allowed we send ourselves a message; without an answer no worker is judged. */
+
+#define ECHO_MS 400
+
+static uint64_t half_silence(const struct tf_client *c)
+{
+	return (uint64_t)c->config.silence_ms / 2;
+}
+
+static bool broker_is_silent(const struct tf_client *c)
+{
+	return c->transport->ops->broker && tf_pace_ms(&c->pace) - c->heard_at >= half_silence(c);
+}
+
+bool tf_client_is_echo(const struct tf_client *c, const struct tf_message *m)
+{
+	return m->reply_to && !strcmp(m->reply_to, c->config.reply_topic);
+}
+
+void tf_client_heard(struct tf_client *c)
+{
+	uint64_t now = tf_pace_ms(&c->pace);
+	if (c->asked_at && now - c->asked_at >= half_silence(c)) {
+		tf_info("engine", "the broker delivers again, after %.1f s",
+			(double)(now - c->heard_at) / 1000.0);
+		tf_supervision_grace(c->supervision, (uint64_t)c->config.silence_ms);
+	}
+	c->asked_at = 0;
+	c->heard_at = now;
+}
+
+static void ask_broker(struct tf_client *c)
+{
+	uint64_t now = tf_pace_ms(&c->pace);
+	const struct tf_watched *w = tf_supervision_longest(c->supervision);
+	if (!w || !c->transport->ops->broker || now - w->heard < half_silence(c) ||
+		now - c->echo_at < ECHO_MS)
+		return;
+	const struct tf_message m = {.topic = c->config.reply_topic,
+		.type = TF_TYPE_NOTIFY,
+		.reply_to = c->config.reply_topic,
+		.body = "{}",
+		.body_len = 2};
+	c->echo_at = now;
+	if (!c->asked_at)
+		c->asked_at = now;
+	(void)tf_transport_publish(c->transport, &m, 0, 0, NULL); /* no answer says enough */
+}
+
 static void judge_silence(struct tf_client *c)
 {
 	struct tf_watched *w;
+	ask_broker(c);
+	if (broker_is_silent(c))
+		return;
 	while ((w = tf_supervision_silent(c->supervision)) != NULL) {
 		tf_warn("engine", "worker %s is silent: its tasks fail", w->peer.worker);
 		bool last = false;
@@ -366,7 +423,8 @@ static uint64_t paced_next(const struct tf_client *c, uint64_t ms)
 	const struct tf_flight *f = tf_inflight_oldest(c->inflight);
 	if (f && c->config.transition_timeout_ms >= 0)
 		ms = sooner(ms, f->since + (uint64_t)c->config.transition_timeout_ms, now);
-	ms = sooner(ms, tf_supervision_due(c->supervision), now);
+	if (!broker_is_silent(c))
+		ms = sooner(ms, tf_supervision_due(c->supervision), now);
 	for (int q = TF_QUEUE_PENDING_AGAIN; q < TF_QUEUE_COUNT; q++) {
 		f = tf_inflight_next_again(c->inflight, (enum tf_flight_queue)q);
 		if (f)

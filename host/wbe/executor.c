@@ -85,6 +85,7 @@ static int start(struct tf_executor *x, struct tf_err *err)
 	c->was_up = false;
 	tf_err_set(&c->down, TF_ECLOSED, "not connected yet");
 	tf_pace_create(&c->pace, c->seam.clock);
+	c->heard_at = c->asked_at = c->echo_at = 0;
 	c->finder = tf_finder_new(
 		c->seam.clock, c->config.worker_expiry_ms > 0 ? (uint64_t)c->config.worker_expiry_ms : 0);
 	c->supervision = tf_supervision_new(&c->pace, c->config.silence_ms);

@@ -51,7 +51,9 @@ static void on_notify(struct tf_client *c, const struct tf_message *m)
 		reject(c, m, err.message);
 		return;
 	}
-	if (!n.answer) {
+	if (!n.answer && tf_client_is_echo(c, m)) {
+		tf_transport_settle(c->transport, m->tag, TF_ACK);
+	} else if (!n.answer) {
 		reject(c, m, "topic: missing");
 	} else {
 		const struct tf_peer peer = tf_peer_parse(m->peer);
@@ -154,6 +156,7 @@ void tf_client_message(void *arg, const struct tf_message *m)
 	struct tf_client *c = arg;
 	if (!c->transport)
 		return; /* stopping: not settled, so the broker keeps it */
+	tf_client_heard(c);
 	if (!m->type)
 		reject(c, m, "the type property is missing");
 	else if (!tf_message_is_json(m->content_type))

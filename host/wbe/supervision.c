@@ -82,7 +82,14 @@ void tf_supervision_unwatch(struct tf_supervision *s, struct tf_watch *watch)
 
 void tf_supervision_grace(struct tf_supervision *s, uint64_t ms)
 {
-	s->not_before = tf_pace_ms(s->pace) + ms;
+	uint64_t at = tf_pace_ms(s->pace) + ms;
+	if (at > s->not_before)
+		s->not_before = at;
+}
+
+struct tf_watched *tf_supervision_longest(const struct tf_supervision *s)
+{
+	return TAILQ_FIRST(&s->by_silence);
 }
 
 uint64_t tf_supervision_due(const struct tf_supervision *s)

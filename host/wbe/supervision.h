@@ -34,10 +34,13 @@ void tf_supervision_watch(struct tf_supervision *s, struct tf_watch *w, const st
 void tf_supervision_unwatch(struct tf_supervision *s, struct tf_watch *w); /* not watched: nothing */
 /* Something came from this worker; one that runs nothing is not remembered. */
 void tf_supervision_heard(struct tf_supervision *s, const struct tf_peer *peer);
-/* Judge nobody for so long: after a reconnect, workers need time to find back too. */
+/* Judge nobody for so long (or for longer, if that was said before): after a reconnect, workers need
+ * time to find back too. */
 void tf_supervision_grace(struct tf_supervision *s, uint64_t ms);
 /* A worker that has been silent for too long, NULL if none. */
 struct tf_watched *tf_supervision_silent(const struct tf_supervision *s);
+/* The worker that is silent for the longest time so far, NULL if none is watched. */
+struct tf_watched *tf_supervision_longest(const struct tf_supervision *s);
 /* When (paced) the next worker would be silent for too long; UINT64_MAX if none is watched. */
 uint64_t tf_supervision_due(const struct tf_supervision *s);
 
