@@ -93,7 +93,7 @@ struct tf_value *tf_bind_value(lua_State *L, int index, const char *key, const c
 	struct tf_value *v = tf_value_lua_get(L, -1, what, &err);
 	lua_pop(L, 1);
 	if (!v)
-		luaL_error(L, "%s", err.message);
+		tf_bind_raise(L, "TypeError", "%s", err.message);
 	return v;
 }
 

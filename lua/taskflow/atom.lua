@@ -44,6 +44,10 @@ local function check_names(list, what, unique)
     if type(name) ~= "string" or name == "" then
       exceptions.raise(exceptions.TypeError, ("%s: entry %d must be a non-empty string"):format(what, i))
     end
+    local fault = text.name_fault(name)
+    if fault then
+      exceptions.raise(exceptions.ValueError, ("%s: %s"):format(what, fault))
+    end
     if unique and seen[name] then
       exceptions.raise(exceptions.ValueError, ("%s: '%s' is named twice"):format(what, name))
     end

@@ -332,7 +332,7 @@ describe("engine", function()
       assert.truthy(message({ engine = "workers", topics = { "a", 3 } }):find "topics: entry 2")
       assert.truthy(message({ engine = "workers", topics = {} }):find "name at least one topic")
       assert.truthy(message({ engine = "workers", worker_expiry = 0 }):find "worker_expiry: expected seconds")
-      assert.truthy(message({ engine = "serial", max_workers = 2 }):find "unknown option 'max_workers'")
+      assert.truthy(message({ engine = "serial", max_workers = 2 }):find "the option 'max_workers' is for the engine 'parallel'")
     end)
 
     it("take booleans as text", function()
@@ -368,6 +368,44 @@ describe("engine", function()
 
     before_each(function()
       ran = {}
+    end)
+
+    it("refuses what cannot be meant, at the caller's line", function()
+      local function load(...)
+        local ok, err = pcall(engines.load, ...)
+        assert.is_false(ok)
+        assert.truthy(tostring(err):find("^[^\n]*engine_spec.lua:%d+: "), tostring(err))
+        return (tostring(err):gsub("^[^:]+:%d+: ", ""))
+      end
+      local function named(name)
+        return lf.Flow("f"):add(Echo { name = name })
+      end
+      local ok = named "e"
+      assert.equal("TypeError: engine 'default': the option 'max_workers' is for the engine 'parallel'",
+        load(ok, { max_workers = 2 }))
+      assert.equal("TypeError: engine 'parallel': the option 'topics' is for the engine 'worker-based'",
+        load(ok, { engine = "parallel", topics = { "t" } }))
+      assert.equal("TypeError: store.x: a function cannot be represented in JSON", load(ok, { store = { x = print } }))
+      assert.truthy(load(Echo):find("a task class, which is made into a task by calling it", 1, true))
+      assert.truthy(load(named "a\0b"):find("the name 'a\\0b' has a NUL character", 1, true))
+      assert.truthy(load(named "a\255"):find("the name 'a?' is not valid UTF-8", 1, true))
+      assert.truthy(load(lf.Flow "\255"):find("flow: the name '?' is not valid UTF-8", 1, true))
+      assert.truthy(failing(Echo, { provides = "\255" }):find "provides: the name '?' is not valid UTF%-8")
+      local flow = lf.Flow("日"):add(Echo { name = "☃", provides = "é" })
+      assert.equal("ü", engines.run(flow, { store = { value = "ü" } })["é"])
+    end)
+
+    it("takes any true value of a decider for yes", function()
+      for answer, state in pairs { [1] = "SUCCESS", yes = "SUCCESS", [false] = "IGNORE" } do
+        local first, second = step "a", step "b"
+        local flow = gf.Flow("f"):add(first, second)
+        flow:link(first, second, function()
+          return answer
+        end)
+        local eng = engines.load(flow)
+        eng:run()
+        assert.equal(state, eng.storage:get_atom_state "b")
+      end
     end)
 
     it("suspends from a listener and goes on", function()

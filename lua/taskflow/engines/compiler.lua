@@ -117,7 +117,9 @@ function M.compile(root)
     plan.name = root.name
     walk(plan, root)
   else
-    exceptions.raise(exceptions.TypeError, "expected a flow or a task to run, not a " .. type(root))
+    local what = task.is_class(root) and "task class, which is made into a task by calling it: Class { name = ... }"
+      or type(root)
+    exceptions.raise(exceptions.TypeError, "expected a flow or a task to run, not a " .. what)
   end
   return plan
 end

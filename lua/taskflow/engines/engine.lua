@@ -9,6 +9,7 @@ local retry_module = require "taskflow.retry"
 local states = require "taskflow.states"
 local storage = require "taskflow.engines.storage"
 local task = require "taskflow.task"
+local text = require "taskflow.utils.text"
 
 ---@class taskflow.Engine
 ---@field flow_name string
@@ -189,7 +190,7 @@ local function handlers(self)
   end
 
   function h.decide(index, history)
-    return self._plan.deciders[index](history) == true
+    return not not self._plan.deciders[index](history)
   end
 
   function h.raised(name, err)
@@ -265,9 +266,17 @@ local function host_options(self)
   return out
 end
 
--- Atoms that never had a name of their own.
+-- Atoms that never had a name of their own, or one that is no text.
 local function check_names(plan)
+  local fault = text.name_fault(plan.name)
+  if fault then
+    exceptions.raise(exceptions.ValueError, "flow: " .. fault)
+  end
   for _, atom in ipairs(plan.order) do
+    fault = text.name_fault(atom.name)
+    if fault then
+      exceptions.raise(exceptions.ValueError, ("an atom (made at %s): %s"):format(tostring(atom.where), fault))
+    end
     if atom.name == "" then
       exceptions.raise(exceptions.ValueError, ("an atom (made at %s) has an empty name"):format(tostring(atom.where)))
     end

@@ -181,6 +181,17 @@ function M.convert(options, known, what)
   return out
 end
 
+-- An option of another kind of engine is no typo.
+local function check_kind(given, kind, title)
+  for _, key in ipairs(text.sorted_keys(given)) do
+    for other, known in pairs(SPECIAL) do
+      if other ~= kind and known[key] and not SPECIAL[kind][key] then
+        fail("TypeError", "%s: the option '%s' is for the engine '%s'", title, key, other)
+      end
+    end
+  end
+end
+
 local function unescape(s)
   return (s:gsub("%%(%x%x)", function(hex)
     return string.char(tonumber(hex, 16))
@@ -238,7 +249,9 @@ function M.parse(given)
   end
   merged = merge(query, merged)
   merged.engine, merged.engine_conf = nil, nil
-  local out = M.convert(merged, merge(GENERIC, SPECIAL[KINDS[kind]]), ("engine '%s'"):format(kind))
+  local title = ("engine '%s'"):format(kind)
+  check_kind(merged, KINDS[kind], title)
+  local out = M.convert(merged, merge(GENERIC, SPECIAL[KINDS[kind]]), title)
   out.engine = KINDS[kind]
   if out.engine == "worker-based" then
     out.topics = out.topics or { "default" }

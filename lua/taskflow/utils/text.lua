@@ -1,4 +1,6 @@
 -- Texts for people: Python's spelling of lists (messages match TaskFlow's), suggestions for typos.
+local values = require "taskflow.values"
+
 local M = {}
 
 ---['a', 'b'] as Python prints a list of strings.
@@ -47,6 +49,19 @@ function M.nearest(word, known, limit)
     end
   end
   return best
+end
+
+---What is wrong with a name as one that goes over the wire: names are text.
+---@param name string
+---@return string? nil if nothing is
+function M.name_fault(name)
+  if not name:find "[%z\128-\255]" then
+    return nil
+  elseif name:find "%z" then
+    return ("the name '%s' has a NUL character"):format(name:gsub("%z", "\\0"))
+  elseif not values.encode(name) then
+    return ("the name '%s' is not valid UTF-8"):format(name:gsub("[\128-\255]", "?"))
+  end
 end
 
 ---Sorted keys of a table of names.
