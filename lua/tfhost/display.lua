@@ -156,6 +156,9 @@ local Tree = {}
 Tree.__index = Tree
 
 local REDRAW_SECONDS = 0.05
+-- A change is drawn at once as long as drawing takes no more than this share of the time, and these seconds: a large flow
+-- of short tasks must not wait for its picture.
+local DRAWING_SHARE, DRAWING_START = 0.1, 0.2
 local MARKS = {
   PENDING = "·",
   RUNNING = "▶",
@@ -194,6 +197,7 @@ function M.tree(now, out, size, logged)
     began = now(),
     drawn = 0,
     last = -1,
+    spent = 0,
     rows = {},
     atoms = {},
     partial = "",
@@ -298,8 +302,8 @@ function Tree:erase()
 end
 
 function Tree:draw()
-  local rows, columns = self.size()
   local lines, now = {}, self.now()
+  local rows, columns = self.size()
   if #self.rows > rows - 2 then
     lines = crowded(self, rows - 2, columns, now)
   else
@@ -312,6 +316,15 @@ function Tree:draw()
   self.out:flush()
   self.drawn = #lines
   self.last = self.now()
+  self.spent = self.spent + self.last - now
+end
+
+local function draw_change(self)
+  local now = self.now()
+  local allowed = DRAWING_START + DRAWING_SHARE * (now - self.began)
+  if self.spent <= allowed or now - self.last >= REDRAW_SECONDS then
+    self:draw()
+  end
 end
 
 ---Text that a task printed in this process: it goes above the tree, line by line.
@@ -342,7 +355,7 @@ function Tree:atom(name, state, _, result)
   elseif state == "PENDING" or state == "RUNNING" then
     row.note = nil
   end
-  self:draw()
+  draw_change(self)
 end
 
 function Tree:progress(name, fraction)

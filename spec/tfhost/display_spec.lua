@@ -105,6 +105,26 @@ describe("tfhost.display", function()
       )
     end)
 
+    it("does not draw every change of a flow when that takes too long", function()
+      local draws = 0
+      tree = display.tree(clock, screen, function()
+        draws, now = draws + 1, now + 0.01 -- what drawing costs here
+        return 24, 80
+      end)
+      tree:start(nil, flow())
+      for i = 1, 1000 do
+        tree:atom("a", i % 2 == 1 and "RUNNING" or "PENDING", "PENDING")
+      end
+      assert.is_true(draws < 40, draws)
+      now = now + 10 -- a long task: the time for drawing is there again
+      draws = 0
+      tree:atom("a", "RUNNING", "PENDING")
+      tree:atom("a", "SUCCESS", "RUNNING")
+      assert.equal(2, draws)
+      tree:finish(summary)
+      assert.truthy(screen:text():find "✔ a  SUCCESS")
+    end)
+
     it("has no colours when told so", function()
       local plain, coloured = {}, {}
       local function writer(out)
