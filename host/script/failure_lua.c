@@ -26,6 +26,7 @@ enum {
 	FAILURE_MAX_ALL = 128,     /* causes in one dict, at whatever depth: one may be its own cause */
 	FAILURE_MAX_FRAMES = 40,   /* printed at each end of a stack */
 	FAILURE_MAX_SOURCE = 1000, /* bytes of a source line */
+	FAILURE_MAX_TABLE = 1000,  /* bytes of a raised table shown */
 };
 
 /* Parts of the dict while they are collected; lives outside the protected call. */
@@ -51,9 +52,28 @@ static bool failure_take_string(lua_State *L, struct tf_buf *out)
 	if (s) {
 		out->len = 0;
 		tf_buf_append(out, s, n);
+		for (size_t i = 0; i < n;
+			i++) { /* the text of a failure is a C string: not to be cut short */
+			if (!out->data[i])
+				out->data[i] = '?';
+		}
 	}
 	lua_pop(L, 1);
 	return s != NULL;
+}
+
+/* A table says what it has to say: its message, or all of it. */
+TF_RAISES static void failure_take_table(lua_State *L, int index, struct tf_buf *out)
+{
+	lua_getfield(L, index, "message");
+	if (failure_take_string(L, out))
+		return;
+	struct tf_value *v = tf_value_lua_get(L, index, "error", NULL);
+	if (v && tf_value_len(v) <= FAILURE_MAX_TABLE)
+		tf_buf_printf(out, "(error value is a table: %s)", tf_value_text(v));
+	else
+		tf_buf_puts(out, "(error value is a table)");
+	tf_value_unref(v);
 }
 
 /* Text of any value, as tostring gives it. */
@@ -75,6 +95,9 @@ TF_RAISES static void failure_take_text(lua_State *L, int index, struct tf_buf *
 		break;
 	case LUA_TNIL:
 		tf_buf_puts(out, "nil");
+		break;
+	case LUA_TTABLE:
+		failure_take_table(L, index, out);
 		break;
 	default:
 		tf_buf_printf(out, "(error value is a %s)", luaL_typename(L, index));

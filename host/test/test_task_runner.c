@@ -245,12 +245,14 @@ static void odd_error_values(void **state)
 {
 	struct fixture *f = *state;
 	assert_failure(f, "tasks.Odd", "{\"x\": \"nil\"}", LUA_ERROR, "\"exception_str\": \"nil\"");
-	assert_failure(f, "tasks.Odd", "{\"x\": \"table\"}", LUA_ERROR, "is a table");
+	assert_failure(f, "tasks.Odd", "{\"x\": \"table\"}", LUA_ERROR,
+		"(error value is a table: {\\\"code\\\": 5})");
+	assert_failure(f, "tasks.Odd", "{\"x\": \"message\"}", LUA_ERROR, "\"exception_str\": \"said\"");
 	assert_failure(f, "tasks.Odd", "{\"x\": \"true\"}", LUA_ERROR, "\"exception_str\": \"true\"");
 	assert_failure(f, "tasks.Odd", "{\"x\": \"tostring\"}", LUA_ERROR, "\"exception_str\": \"spoken\"");
 	assert_failure(f, "tasks.Odd", "{\"x\": \"liar\"}", LUA_ERROR, "cannot be read");
 	assert_failure(f, "tasks.Odd", "{\"x\": \"index\"}", LUA_ERROR, "cannot be read");
-	assert_failure(f, "tasks.Odd", "{\"x\": \"bytes\"}", LUA_ERROR, "exception_str\": \"?");
+	assert_failure(f, "tasks.Odd", "{\"x\": \"bytes\"}", LUA_ERROR, "exception_str\": \"??x\"");
 	assert_failure(f, "tasks.Odd", "{\"x\": \"types\"}", "[\"A\", \"Exception\"]", "\"exc_args\": []");
 	assert_failure(f, "tasks.Odd", "{\"x\": \"self\"}", "[\"A\", \"Exception\"]", "causes");
 	assert_true(strlen(f->text) < 200000);

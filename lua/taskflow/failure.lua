@@ -55,11 +55,18 @@ local function plain_args(args)
   return out
 end
 
+-- Bytes of a raised table that are shown.
+local MAX_TABLE = 1000
+
+-- The same text as host/script/failure_lua.c gives.
 local function message_of(err)
-  if type(err) == "table" and not (getmetatable(err) or {}).__tostring and type(err.message) == "string" then
+  if type(err) ~= "table" or (getmetatable(err) or {}).__tostring then
+    return tostring(err)
+  elseif type(err.message) == "string" then
     return err.message
   end
-  return tostring(err)
+  local text = values.encode(err)
+  return text and #text <= MAX_TABLE and ("(error value is a table: %s)"):format(text) or "(error value is a table)"
 end
 
 -- Causes flattened, each with its own causes again, as the reference sends them. `seen` holds the

@@ -156,8 +156,8 @@ local Tree = {}
 Tree.__index = Tree
 
 local REDRAW_SECONDS = 0.05
--- A change is drawn at once as long as drawing takes no more than this share of the time, and these seconds: a large flow
--- of short tasks must not wait for its picture.
+-- A change is drawn at once as long as drawing takes no more than this share of the time, and these seconds: a large
+-- flow of short tasks must not wait for its picture.
 local DRAWING_SHARE, DRAWING_START = 0.1, 0.2
 local MARKS = {
   PENDING = "·",

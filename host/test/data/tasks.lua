@@ -26,7 +26,7 @@ M.Cause = task.Task { execute = function(self)
 end }
 M.Reraise = task.Task { execute = function(self) error(failure.from_exception('first', 'frames\n')) end }
 M.Odd = task.Task { execute = function(self, x)
-  if x == 'nil' then error(nil) elseif x == 'table' then error({}) elseif x == 'true' then error(true)
+  if x == 'nil' then error(nil) elseif x == 'table' then error({ code = 5 }) elseif x == 'message' then error({ message = 'said', f = print }) elseif x == 'true' then error(true)
   elseif x == 'tostring' then error(setmetatable({}, { __tostring = function() return 'spoken' end }))
   elseif x == 'liar' then error(setmetatable({}, { __tostring = function() error('no') end }))
   elseif x == 'index' then error(setmetatable({}, { __index = function() error('no') end }))
