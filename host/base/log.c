@@ -1,8 +1,11 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,7 +15,7 @@
 #include "base/json.h"
 
 /* A line is one write(2), which pipes up to PIPE_BUF (4096) keep whole between processes. */
-enum { LINE_MAX_BYTES = 4096, ESCAPE_MAX = 4 };
+enum { LINE_MAX_BYTES = 4096, ESCAPE_MAX = 4, PATIENCE_MS = 200 };
 
 static _Atomic int least = TF_LOG_INFO;
 
@@ -92,8 +95,21 @@ static size_t put_text(char *out, size_t room, const char *text, size_t len, boo
 	return used;
 }
 
-/* Standard error that is full or gone must not stop the program: the rest of the line is lost. */
-static void write_line(const char *line, size_t n)
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of what follows, and of writing */
+static unsigned long lost;
+
+/* A pipe that has room for a line says so; whoever reads it gets a moment, once. */
+static bool has_room(void)
+{
+	struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
+	int rc;
+	do {
+		rc = poll(&p, 1, lost ? 0 : PATIENCE_MS);
+	} while (rc < 0 && errno == EINTR);
+	return rc > 0;
+}
+
+static void write_all(const char *line, size_t n)
 {
 	while (n) {
 		ssize_t done = write(STDERR_FILENO, line, n);
@@ -104,6 +120,30 @@ static void write_line(const char *line, size_t n)
 		line += done;
 		n -= (size_t)done;
 	}
+}
+
+/* Standard error that is full (a pipe that nobody reads) or gone must not stop the program: lines are
+ * lost, and counted. */
+static void write_line(const char *line, size_t n)
+{
+	char note[128];
+	pthread_mutex_lock(&lock);
+	if (!has_room()) {
+		lost++;
+	} else {
+		if (lost) {
+			size_t used = stamp(note, sizeof note);
+			used += (size_t)snprintf(note + used, sizeof note - used,
+				" WARN log: %lu lines were lost, standard error was full\n", lost);
+			lost = 0;
+			write_all(note, used);
+		}
+		if (has_room())
+			write_all(line, n);
+		else
+			lost++;
+	}
+	pthread_mutex_unlock(&lock);
 }
 
 void tf_log(enum tf_log_level level, const char *area, const char *fmt, ...)

@@ -1,6 +1,7 @@
 /* One line per event on stderr: `2026-01-31T03:08:18.220Z INFO worker: text key=value`.
  *
- * Callable from any thread. Never pass a password or a whole URL: use tf_url_redact. */
+ * Callable from any thread. Never blocks for long: when nobody reads stderr, lines are lost, and that is
+ * said once there is room again. Never pass a password or a whole URL: use tf_url_redact. */
 #ifndef TF_BASE_LOG_H
 #define TF_BASE_LOG_H
 

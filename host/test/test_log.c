@@ -177,6 +177,33 @@ static void lines_of_threads_do_not_mix(void **state)
 	free(text);
 }
 
+/* A worker whose stderr was a pipe that its parent did not read stopped for good when it was full. */
+static void a_pipe_that_nobody_reads_stops_nothing(void **state)
+{
+	(void)state;
+	enum { MANY = 3000 };
+	int fds[2];
+	assert_int_equal(pipe(fds), 0);
+	real_stderr = dup(STDERR_FILENO);
+	dup2(fds[1], STDERR_FILENO);
+	close(fds[1]);
+	alarm(20);
+	for (int i = 0; i < MANY; i++)
+		tf_info("many", "%0100d", i);
+	alarm(0);
+	char *text = tf_calloc(1, 1 << 20);
+	assert_true(read(fds[0], text, 1 << 19) > 30000);
+	tf_info("many", "room again");
+	size_t len = (size_t)read(fds[0], text, (1 << 20) - 1);
+	dup2(real_stderr, STDERR_FILENO);
+	close(real_stderr);
+	close(fds[0]);
+	text[len] = '\0';
+	assert_true(matches(text, STAMP "WARN log: [0-9]+ lines were lost, standard error was full\n"));
+	assert_non_null(strstr(text, "INFO many: room again\n"));
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -186,6 +213,7 @@ int main(void)
 		cmocka_unit_test(long_lines_are_cut_and_say_so),
 		cmocka_unit_test(errno_survives),
 		cmocka_unit_test(lines_of_threads_do_not_mix),
+		cmocka_unit_test(a_pipe_that_nobody_reads_stops_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
