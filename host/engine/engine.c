@@ -306,6 +306,14 @@ static void begin(struct tf_engine *e, uint32_t atom)
 		submit(e, atom, revert);
 }
 
+static bool interrupted(struct tf_engine *e)
+{
+	if (!e->on.interrupted || !e->on.interrupted(e->arg))
+		return false;
+	tf_engine_suspend(e);
+	return true;
+}
+
 /* Submit what is ready, until an error. True if there was anything. */
 static bool schedule(struct tf_engine *e)
 {
@@ -316,8 +324,11 @@ static bool schedule(struct tf_engine *e)
 		if (count == 0)
 			break;
 		any = true;
-		for (size_t i = 0; i < count && e->failures.count == 0; i++)
-			begin(e, atoms[i]);
+		size_t i = 0;
+		while (i < count && e->failures.count == 0 && !interrupted(e))
+			begin(e, atoms[i++]);
+		for (; i < count && e->failures.count == 0; i++)
+			tf_scheduler_ready(e->sched, atoms[i]); /* for the next run */
 	}
 	return any;
 }

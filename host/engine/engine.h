@@ -46,6 +46,9 @@ struct tf_engine_events {
 	int (*retry_on_failure)(void *arg, const struct tf_retry_call *call, struct tf_value **failure);
 	/* 1 go, 0 do not, -1 with *failure set. history: {source atom: its result or failure dict}. */
 	int (*decide)(void *arg, int decider, struct tf_value *history, struct tf_value **failure);
+	/* May be NULL. Asked before each atom begins, for a serial executor runs all that are ready in one go: true
+	 * suspends the flow here. */
+	bool (*interrupted)(void *arg);
 };
 
 struct tf_engine_options {

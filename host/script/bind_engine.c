@@ -228,6 +228,7 @@ TF_RAISES static int engine_run(lua_State *L)
 	}
 	int rc = watch ? tf_interrupt_watch(h->loop, handle_interrupt, h, &err) : 0;
 	if (rc == 0) {
+		h->watched = watch;
 		rc = tf_engine_start(h->engine, &err);
 		while (rc == 0 && !tf_engine_finished(h->engine)) {
 			/* A signal that came while a task ran here: before the next one starts. */
@@ -237,6 +238,7 @@ TF_RAISES static int engine_run(lua_State *L)
 		}
 		if (watch)
 			tf_interrupt_unwatch();
+		h->watched = false;
 	}
 	tf_timer_delete(timer);
 	h->running = false;

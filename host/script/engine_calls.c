@@ -9,6 +9,7 @@
 #include "protocol/failure.h"
 #include "script/bind.h"
 #include "script/engine_handle.h"
+#include "script/interrupt.h"
 #include "script/failure_lua.h"
 #include "script/value_lua.h"
 
@@ -218,6 +219,12 @@ static int on_decide(void *arg, int decider, struct tf_value *history, struct tf
 	return go;
 }
 
+static bool on_interrupted(void *arg)
+{
+	const struct tf_engine_handle *h = arg;
+	return h->watched && tf_interrupt_signal();
+}
+
 const struct tf_engine_events tf_engine_handle_events = {
 	.flow = on_flow,
 	.atom = on_atom,
@@ -226,6 +233,7 @@ const struct tf_engine_events tf_engine_handle_events = {
 	.retry_revert = on_retry_revert,
 	.retry_on_failure = on_retry_on_failure,
 	.decide = on_decide,
+	.interrupted = on_interrupted,
 };
 
 /* ---- the serial executor ---- */

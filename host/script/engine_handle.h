@@ -29,6 +29,7 @@ struct tf_engine_handle {
 	bool result_failed;
 	bool serial, worker_based;
 	bool running; /* inside start or step */
+	bool watched; /* signals suspend the run */
 	pid_t owner;  /* the process that made it; in a slot forked from that it is not ours to touch */
 	char flow_uuid[TF_UUID_LEN + 1];
 };

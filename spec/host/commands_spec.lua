@@ -223,6 +223,27 @@ describe("tfhost", function()
       assert.truthy(run:stdout():find "SUSPENDED")
     end)
 
+    it("suspends a serial engine after the task that runs, however many are ready", function()
+      script("busy.lua", [[
+        local task, uf = require "taskflow.task", require "taskflow.patterns.unordered_flow"
+        local Busy = task.Task { execute = function(self)
+          local host = require "tfhost.host"
+          local ends = host.now() + 0.4
+          while host.now() < ends do end
+        end }
+        local flow = uf.Flow "busy"
+        for i = 1, 100 do
+          flow:add(Busy { name = "t" .. i })
+        end
+        return flow]])
+      local run = process.spawn { peers.tfhost, "run", "--json", dir .. "/busy.lua" }
+      run:wait_for('"RUNNING"[^\n]*\n[^\n]*"t1"', 10)
+      run:kill "TERM"
+      assert.equal(143, run:wait(10).code)
+      local last = cjson.decode(run:stdout():match "([^\n]+)\n$")
+      assert.equal("SUSPENDED", last.state)
+    end)
+
     it("suspends at once when no worker has the request", function()
       local side = peers.environment "filesystem"
       local command = { peers.tfhost, "run", "--plain", flow .. ":sleep", "--engine", "worker-based" }
