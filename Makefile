@@ -198,9 +198,12 @@ demo: all ## a worker and a flow over a directory: what the main job looks like
 	@doc/demo/run $(B)/tfhost
 
 .PHONY: bench
-bench: all $(B)/bench/raw_amqp ## tasks a second beside Python TaskFlow and bare rabbitmq-c
+bench: all bench-programs ## tasks a second beside Python TaskFlow and bare rabbitmq-c
 	@.ci/setup build test
 	@spec/support/rabbitmq run $(B)/tfhost lua host/bench/run.lua $(B)
+
+.PHONY: bench-programs
+bench-programs: $(B)/bench/raw_amqp
 
 $(B)/bench/%: $(B)/obj/bench/%.o $(B)/libtfhost.a
 	@mkdir -p $(@D)

@@ -168,7 +168,7 @@ local function report()
       all = c.seconds,
     }
   end
-  process.write(build .. "/bench.json", cjson.encode(out) .. "\n")
+  process.write(build .. (short and "/bench-short.json" or "/bench.json"), cjson.encode(out) .. "\n")
 end
 
 local ok, err = pcall(function()
