@@ -468,6 +468,17 @@ static void test_sizes(void **state)
 	free(body);
 }
 
+static unsigned told_oversized;
+
+static void count_oversized(void *arg, const struct tf_message *m)
+{
+	(void)arg;
+	assert_string_equal(m->topic, "small");
+	assert_string_equal(m->correlation_id, "too-large");
+	assert_int_equal(m->body_len, 0);
+	told_oversized++;
+}
+
 static void test_oversized_is_rejected(void **state)
 {
 	static const size_t SIZES[] = {1000, 1001, 1, 400000, 400000, 400000};
@@ -482,10 +493,13 @@ static void test_oversized_is_rejected(void **state)
 	amqp_open_peer(&a, amqp_url(), NULL);
 	assert_int_equal(peer_open_config(&b, amqp_loop, &config, &err), 0);
 	b.settle = TF_ACK;
+	b.t->events.oversized = count_oversized;
+	told_oversized = 0;
 	peer_consume(&b, "small", 0);
 	peer_until(&b, b.ups, 1);
 	for (size_t i = 0; i < sizeof(SIZES) / sizeof(*SIZES); i++) {
-		struct tf_message m = {.topic = "small", .body = body, .body_len = SIZES[i]};
+		struct tf_message m = {
+			.topic = "small", .correlation_id = "too-large", .body = body, .body_len = SIZES[i]};
 
 		send_to(&a, &m, 0, 0);
 	}
@@ -494,6 +508,7 @@ static void test_oversized_is_rejected(void **state)
 	assert_int_equal(b.messages[0].body_len, 1000);
 	assert_string_equal(b.messages[2].body, "y");
 	peer_until(&b, b.t->stats.oversized, 4);
+	assert_int_equal(told_oversized, 4);
 	char *queue = amqp_queue("small");
 	assert_int_equal(raw_count(amqp_url(), queue), 0); /* rejected for good */
 	free(queue);

@@ -588,6 +588,26 @@ static void an_outcome_that_cannot_be_read_fails_the_request(void **state)
 	}
 }
 
+/* The transport takes no body that large; a Python worker does not mind to send it. */
+static void an_outcome_that_is_too_large_fails_the_request(void **state)
+{
+	(void)state;
+	struct rig r = {0};
+	rig_open(&r);
+	rig_up(&r);
+	answer(&r, "alpha", "m.T", NULL);
+	submit(&r, A1, "m.T");
+	respond(&r, A1, NULL, "RUNNING", "{}");
+	struct tf_message m = {.topic = FLOW, .type = "RESPONSE", .correlation_id = A2, .body = ""};
+	r.wire->base.events.oversized(r.wire->base.arg, &m); /* of nobody */
+	m.correlation_id = A1;
+	r.wire->base.events.oversized(r.wire->base.arg, &m);
+	pass(&r, 3100);
+	assert_int_equal(r.done, 1);
+	assert_failure(&r, "ValueError", "it has more than 67108864 bytes");
+	rig_close(&r);
+}
+
 /* Not an outcome: the task may run for hours yet. */
 static void a_malformed_event_does_not_end_its_request(void **state)
 {
@@ -1092,6 +1112,7 @@ int main(void)
 		cmocka_unit_test(replies_of_other_rounds_and_actions_are_stale),
 		cmocka_unit_test(a_silent_broker_is_not_a_silent_worker),
 		cmocka_unit_test(an_outcome_that_cannot_be_read_fails_the_request),
+		cmocka_unit_test(an_outcome_that_is_too_large_fails_the_request),
 		cmocka_unit_test(a_malformed_event_does_not_end_its_request),
 		cmocka_unit_test(a_request_that_was_not_sent_yet_cannot_be_answered),
 		cmocka_unit_test(what_cannot_be_sent_fails),

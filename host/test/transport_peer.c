@@ -76,7 +76,8 @@ static void on_state(void *arg, bool up, const struct tf_err *err)
 int peer_open_config(
 	struct peer *p, struct tf_loop *loop, const struct tf_transport_config *config, struct tf_err *err)
 {
-	static const struct tf_transport_events events = {on_message, on_published, on_state};
+	static const struct tf_transport_events events = {
+		.message = on_message, .published = on_published, .state = on_state};
 
 	*p = (struct peer){.loop = loop, .settle = -1};
 	return tf_transport_open(loop, config, &events, p, &p->t, err);

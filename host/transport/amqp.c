@@ -143,8 +143,12 @@ static void on_published(struct tf_amqp *a, struct tf_amqp_publish *m)
 
 static void on_delivery(struct tf_amqp *a, struct tf_amqp_delivery *d)
 {
-	a->base.stats.received++;
-	a->base.events.message(a->base.arg, &d->m);
+	if (!d->oversized) {
+		a->base.stats.received++;
+		a->base.events.message(a->base.arg, &d->m);
+	} else if (a->base.events.oversized) {
+		a->base.events.oversized(a->base.arg, &d->m);
+	}
 	free(d);
 }
 

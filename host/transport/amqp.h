@@ -45,6 +45,7 @@ struct tf_amqp_delivery {
 	struct tf_amqp_delivery *next;
 	struct tf_message m; /* points into this allocation */
 	size_t size;         /* of the allocation */
+	bool oversized;      /* rejected already; without the body */
 };
 
 /* A message to publish, on its way to the broker and back; one allocation. */

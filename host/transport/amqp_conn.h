@@ -29,7 +29,7 @@ struct tf_amqp_content {
 	bool has_header;
 	const char *refused; /* why it was not assembled, or NULL; static text */
 	bool oversized;
-	struct tf_amqp_delivery *d; /* NULL if refused */
+	struct tf_amqp_delivery *d; /* NULL if refused; if oversized, without the body */
 };
 
 struct tf_amqp_handler {

@@ -88,7 +88,7 @@ static int on_content(void *arg, struct tf_amqp_content *x, struct tf_err *err)
 	if (x->method != AMQP_BASIC_DELIVER_METHOD)
 		return 0;
 	track(&c->tags, x->delivery_tag);
-	if (!x->d) {
+	if (x->refused) {
 		c->tags.ring[x->delivery_tag % TRACKED_MAX] = SETTLED;
 		if (x->oversized)
 			c->oversized++;
@@ -96,6 +96,11 @@ static int on_content(void *arg, struct tf_amqp_content *x, struct tf_err *err)
 			c->malformed++;
 		tf_warn("amqp", "exchange %s, topic %s: message of %llu bytes rejected: %s",
 			c->shared->exchange, x->routing_key, (unsigned long long)x->size, x->refused);
+		if (x->d) {
+			x->d->oversized = true;
+			tf_amqp_delivery_append(&c->batch, x->d);
+			x->d = NULL;
+		}
 		return tf_amqp_conn_settle(&c->conn, x->delivery_tag, TF_REJECT, err);
 	}
 	x->d->m.tag |= c->generation << TF_AMQP_TAG_BITS;

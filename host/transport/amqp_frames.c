@@ -108,9 +108,10 @@ static const amqp_bytes_t *peer_header(const amqp_basic_properties_t *p)
 }
 
 /* One allocation: struct, texts, body with a NUL after it. */
-static struct tf_amqp_delivery *make_delivery(struct tf_amqp_content *x, const amqp_basic_properties_t *p)
+static struct tf_amqp_delivery *make_delivery(
+	struct tf_amqp_content *x, const amqp_basic_properties_t *p, size_t body)
 {
-	struct tf_message m = {.tag = x->delivery_tag, .redelivered = x->redelivered, .body_len = x->size};
+	struct tf_message m = {.tag = x->delivery_tag, .redelivered = x->redelivered, .body_len = body};
 	const struct text texts[] = {
 		{p->_flags & AMQP_BASIC_TYPE_FLAG ? &p->type : NULL, &m.type},
 		{p->_flags & AMQP_BASIC_REPLY_TO_FLAG ? &p->reply_to : NULL, &m.reply_to},
@@ -119,7 +120,7 @@ static struct tf_amqp_delivery *make_delivery(struct tf_amqp_content *x, const a
 		{peer_header(p), &m.peer},
 	};
 	const size_t count = sizeof(texts) / sizeof(*texts);
-	size_t i, size = sizeof(struct tf_amqp_delivery) + strlen(x->routing_key) + 1 + (size_t)x->size + 1;
+	size_t i, size = sizeof(struct tf_amqp_delivery) + strlen(x->routing_key) + 1 + body + 1;
 	struct tf_amqp_delivery *d;
 	char *at;
 
@@ -145,7 +146,7 @@ static struct tf_amqp_delivery *make_delivery(struct tf_amqp_content *x, const a
 		*at++ = 0;
 	}
 	m.body = at;
-	at[x->size] = 0;
+	at[body] = 0;
 	*d = (struct tf_amqp_delivery){.m = m, .size = size};
 	return d;
 }
@@ -167,12 +168,11 @@ static int on_header(struct tf_amqp_conn *c, const amqp_frame_t *f, struct tf_er
 		return protocol_error(c, "a message's header at the wrong place", err);
 	x->has_header = true;
 	x->size = f->payload.properties.body_size;
-	if (x->size > c->shared->max_message) {
-		x->oversized = true;
-		x->refused = "the body is too large";
-	}
+	x->oversized = x->size > c->shared->max_message;
 	if (!x->refused)
-		x->d = make_delivery(x, f->payload.properties.decoded);
+		x->d = make_delivery(x, f->payload.properties.decoded, x->oversized ? 0 : (size_t)x->size);
+	if (x->oversized)
+		x->refused = "the body is too large";
 	return x->size == 0 ? end_content(c, err) : 0;
 }
 
@@ -183,7 +183,7 @@ static int on_body(struct tf_amqp_conn *c, const amqp_frame_t *f, struct tf_err 
 
 	if (!x->has_header || piece->len > x->size - x->received)
 		return protocol_error(c, "a message's body at the wrong place", err);
-	if (x->d)
+	if (x->d && !x->oversized)
 		memcpy((char *)x->d->m.body + x->received, piece->bytes, piece->len);
 	x->received += piece->len;
 	return x->received == x->size ? end_content(c, err) : 0;

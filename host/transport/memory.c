@@ -362,7 +362,12 @@ static void serve(struct hub *h, struct queue *q)
 	p = queue_pop(q);
 	queue_kick(h, q); /* at the end of the line, behind the other queues */
 	if (p->m.body_len > t->base.max_message) {
+		struct tf_message m = p->m;
+		m.body = "";
+		m.body_len = 0;
 		t->base.stats.oversized++;
+		if (t->base.events.oversized)
+			t->base.events.oversized(t->base.arg, &m);
 		parcel_unref(p);
 		return;
 	}

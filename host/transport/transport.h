@@ -58,6 +58,9 @@ struct tf_transport_events {
 	 * any later time. Tags of a lost connection may still be settled: nothing happens then,
 	 * and the broker delivers the message again. */
 	void (*message)(void *arg, const struct tf_message *m);
+	/* A message was rejected because its body is larger than max_message: `m` without the body.
+	 * Nothing to settle. Not told by the filesystem, whose files are not read then. */
+	void (*oversized)(void *arg, const struct tf_message *m);
 	/* Outcome of the publish with this id (never for id 0). */
 	void (*published)(void *arg, uint64_t id, enum tf_publish_status status, const struct tf_err *err);
 	/* Connection came up (declared, consuming) or went down; `err` says why when down.

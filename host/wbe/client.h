@@ -57,6 +57,7 @@ bool tf_client_complete(struct tf_client *c, struct tf_flight *f, bool failed, s
 
 /* receive.c */
 void tf_client_message(void *arg, const struct tf_message *m);
+void tf_client_oversized(void *arg, const struct tf_message *m);
 
 /* dispatch.c */
 /* A message came, whatever it is: the way to us is open. */

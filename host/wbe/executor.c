@@ -67,8 +67,10 @@ static void on_timer(void *arg)
 static int start(struct tf_executor *x, struct tf_err *err)
 {
 	struct tf_client *c = (struct tf_client *)x;
-	static const struct tf_transport_events events = {
-		.message = tf_client_message, .published = tf_client_published, .state = tf_client_state};
+	static const struct tf_transport_events events = {.message = tf_client_message,
+		.oversized = tf_client_oversized,
+		.published = tf_client_published,
+		.state = tf_client_state};
 	struct tf_transport *t;
 
 	if (c->transport)

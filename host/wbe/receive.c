@@ -1,4 +1,5 @@
 /* Messages that reach an engine: NOTIFY answers and RESPONSEs (PROTOCOL.md 5.4, 9). */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -149,6 +150,19 @@ static void on_response(struct tf_client *c, const struct tf_message *m)
 		take_response(c, m, f, &r, &peer);
 	}
 	tf_response_free(&r);
+}
+
+/* What it says of the state is not known, but only an outcome has a reason to be that large. */
+void tf_client_oversized(void *arg, const struct tf_message *m)
+{
+	struct tf_client *c = arg;
+	const struct tf_response r = {.state = TF_RESPONSE_FAILURE};
+	char why[64];
+	if (!c->transport || !m->type || strcmp(m->type, TF_TYPE_RESPONSE))
+		return;
+	tf_client_heard(c);
+	snprintf(why, sizeof(why), "it has more than %zu bytes", c->transport->max_message);
+	on_unreadable(c, m, &r, why);
 }
 
 void tf_client_message(void *arg, const struct tf_message *m)
