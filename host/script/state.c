@@ -234,8 +234,13 @@ static int state_parse(const char *reference, struct state_reference *out, struc
 			reference);
 	}
 	if (!state_ends(base, ".lua")) {
-		out->module = base;
-		return 0;
+		if (!strchr(base, '/')) {
+			out->module = base;
+			return 0;
+		}
+		char *file = tf_asprintf("%s.lua", base); /* a path without its ending */
+		free(base);
+		base = file;
 	}
 	const char *slash = strrchr(base, '/');
 	const char *file = slash ? slash + 1 : base;

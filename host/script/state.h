@@ -30,7 +30,8 @@ void tf_state_add_dir(struct lua_State *L, const char *dir);
 void tf_state_set_path(struct lua_State *L, const char *path);
 
 /* Loads what a script reference names and leaves it on the stack (PROTOCOL.md 6):
- *   "dir/file.lua"       runs the file (its directory is added, module name: base name without .lua)
+ *   "dir/file.lua"       runs the file (its directory is added, module name: base name without .lua); so does
+ *                        "dir/file", for module names have no slash
  *   "module"             require
  *   "file.lua:Name", "module:Name"   the field Name of that (TF_ENOTFOUND if absent)
  * A file is registered in package.loaded under its module name, so that require gives the same table.

@@ -151,6 +151,12 @@ describe("tfhost", function()
       assert.truthy(stuck.stdout:find("cannot go back", 1, true))
     end)
 
+    it("takes a path without its ending", function()
+      local done = tfhost("run", (flow:gsub("%.lua$", "")) .. ":sleep")
+      assert.equal(0, done.code, done.story)
+      assert.truthy(tfhost("run", dir .. "/nobody").stderr:find("cannot open [^\n]*/nobody.lua"))
+    end)
+
     it("passes over progress that is no number", function()
       for _, how in ipairs { "--json", "--plain" } do
         local odd = tfhost("run", flow .. ":odd", how)
@@ -259,9 +265,12 @@ describe("tfhost", function()
     end)
 
     it("ends at once on the second", function()
-      local run = process.spawn { peers.tfhost, "run", "--plain", flow .. ":sleep", "--engine", "parallel",
-        "--store", "seconds=30" }
-      run:wait_for("s1  RUNNING", 10)
+      script("asleep.lua", [[
+        return require("taskflow.task").Task { execute = function(self)
+          os.execute("echo asleep; exec sleep 30")
+        end } { name = "t" }]])
+      local run = process.spawn { peers.tfhost, "run", "--plain", dir .. "/asleep.lua", "--engine", "parallel" }
+      run:wait_for("asleep", 10)
       run:kill "TERM"
       run:wait_for("SUSPENDING", 10)
       run:kill "TERM"
