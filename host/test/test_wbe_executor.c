@@ -268,7 +268,7 @@ static void a_request_waits_for_its_worker_then_goes_out(void **state)
 	answer(&r, "alpha", "m.T", NULL);
 	struct fake_sent *s = sent(&r, "REQUEST", "alpha");
 	assert_string_equal(s->m.correlation_id, A1);
-	assert_string_equal(s->m.peer, "{\"v\":1,\"round\":1,\"dispatch\":1}");
+	assert_null(s->m.peer); /* a Python worker gets what TaskFlow sends */
 	assert_string_equal(s->m.body,
 		"{\"task_cls\": \"m.T\", \"task_name\": \"add\", \"task_version\": [1, 0], "
 		"\"action\": \"execute\", \"arguments\": {}}");
@@ -291,6 +291,31 @@ static void a_request_waits_for_its_worker_then_goes_out(void **state)
 	assert_string_equal(tf_value_text(r.last.result), "[1.0, {}]");
 	assert_int_equal(r.wire->unsettled, 0);
 	assert_int_equal(stats(&r).in_flight, 1);
+	rig_close(&r);
+}
+
+static void the_header_goes_where_a_tfhost_worker_was_seen(void **state)
+{
+	(void)state;
+	struct rig r = {0};
+	rig_open(&r);
+	rig_up(&r);
+	answer(&r, "alpha", "m.T", by(W1, -1));
+	answer(&r, "beta", "m.Python", NULL);
+	fake_wire_drop(r.wire);
+	submit(&r, A1, "m.T");
+	struct fake_sent *s = sent(&r, "REQUEST", "alpha");
+	assert_string_equal(s->m.peer, "{\"v\":1,\"round\":1,\"dispatch\":1}");
+	fake_sent_free(s);
+	answer(&r, "alpha", "m.T", NULL); /* a Python worker on the same topic */
+	submit(&r, A2, "m.T");
+	s = sent(&r, "REQUEST", "alpha");
+	assert_non_null(s->m.peer);
+	fake_sent_free(s);
+	submit(&r, W2, "m.Python");
+	s = sent(&r, "REQUEST", "beta");
+	assert_null(s->m.peer);
+	fake_sent_free(s);
 	rig_close(&r);
 }
 
@@ -1103,6 +1128,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(probes_every_topic_at_once_and_every_5_s),
 		cmocka_unit_test(a_request_waits_for_its_worker_then_goes_out),
+		cmocka_unit_test(the_header_goes_where_a_tfhost_worker_was_seen),
 		cmocka_unit_test(the_hunt_for_a_worker_slows_down),
 		cmocka_unit_test(unplaced_and_unstarted_requests_expire),
 		cmocka_unit_test(a_jump_of_the_clock_expires_nothing),

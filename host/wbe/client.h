@@ -31,6 +31,7 @@ struct tf_client {
 	struct tf_inflight *inflight;       /* owned */
 	struct tf_supervision *supervision; /* owned */
 	struct tf_map *tfhost_topics;       /* topics whose worker answered with our header */
+	struct tf_map *tfhost_seen;         /* topics where any worker ever did: Python may share them */
 	struct tf_outbox outbox;
 
 	uint64_t probe_at, declare_at; /* next probe; next that declares the topic's queue */

@@ -32,13 +32,15 @@ static int send(
 	struct tf_peer peer = TF_PEER_INIT;
 	peer.round = f->round;
 	peer.dispatch = f->dispatch + 1;
+	/* A Python worker gets what TaskFlow sends and no more; a private queue is one of ours. */
+	bool ours = !(flags & TF_PUBLISH_DECLARE) || tf_map_get(c->tfhost_seen, topic);
 	tf_buf_reset(&c->scratch);
 	tf_request_write(&f->request, &c->scratch);
 	const struct tf_message m = {.topic = topic,
 		.type = TF_TYPE_REQUEST,
 		.reply_to = c->config.reply_topic,
 		.correlation_id = f->uuid,
-		.peer = tf_peer_write(&peer, header),
+		.peer = ours ? tf_peer_write(&peer, header) : NULL,
 		.body = c->scratch.data,
 		.body_len = c->scratch.len};
 	int rc = tf_transport_publish(c->transport, &m, flags, tf_inflight_publish(c->inflight, f), err);

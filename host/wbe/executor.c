@@ -92,6 +92,7 @@ static int start(struct tf_executor *x, struct tf_err *err)
 		c->seam.clock, c->config.worker_expiry_ms > 0 ? (uint64_t)c->config.worker_expiry_ms : 0);
 	c->supervision = tf_supervision_new(&c->pace, c->config.silence_ms);
 	c->tfhost_topics = tf_map_new();
+	c->tfhost_seen = tf_map_new();
 	c->probe_gap = c->config.probe_ms;
 	c->probe_at = c->declare_at = tf_client_now(c);
 	c->clogged = false;
@@ -159,9 +160,10 @@ static void stop(struct tf_executor *x)
 	tf_finder_delete(c->finder);
 	tf_supervision_delete(c->supervision);
 	tf_map_delete(c->tfhost_topics, NULL);
+	tf_map_delete(c->tfhost_seen, NULL);
 	c->finder = NULL;
 	c->supervision = NULL;
-	c->tfhost_topics = NULL;
+	c->tfhost_topics = c->tfhost_seen = NULL;
 	c->stats.malformed += unreadable(t);
 	tf_transport_close(t);
 	tf_outbox_deliver(&c->outbox, SIZE_MAX, x);

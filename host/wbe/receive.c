@@ -35,6 +35,8 @@ static void take_answer(struct tf_client *c, const struct tf_notify *n, const st
 		tf_map_remove(c->tfhost_topics, n->topic);
 	else if (tf_map_count(c->tfhost_topics) < TF_FINDER_MAX_TOPICS)
 		tf_map_set(c->tfhost_topics, n->topic, c);
+	if (peer->present && tf_map_count(c->tfhost_seen) < TF_FINDER_MAX_TOPICS)
+		tf_map_set(c->tfhost_seen, n->topic, c);
 	if (peer->worker[0])
 		tf_supervision_heard(c->supervision, peer);
 	if (!news)
