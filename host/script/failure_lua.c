@@ -314,9 +314,23 @@ static void failure_frame(const lua_Debug *ar, const char *entry, struct tf_buf 
 		failure_source_line(ar->source + 1, ar->currentline, out);
 }
 
+/* The youngest frame of the user's: those of the embedded library that raise for a mistake say nothing about it. */
+static int failure_user_level(lua_State *L, int level)
+{
+	lua_Debug ar;
+	for (int i = level; i < level + FAILURE_MAX_FRAMES && lua_getstack(L, i, &ar); i++) {
+		if (!lua_getinfo(L, "S", &ar) || !strcmp(ar.what, "C"))
+			continue;
+		if (strncmp(ar.source, "@lua/taskflow/", 14) && strncmp(ar.source, "@lua/tfhost/", 12))
+			return i;
+	}
+	return level; /* all are the library's */
+}
+
 void tf_failure_lua_traceback(struct lua_State *L, int level, const char *entry, struct tf_buf *out)
 {
 	lua_Debug ar;
+	level = failure_user_level(L, level);
 	int depth = level;
 	for (int step = 1 << 20; step > 0; step /= 2) { /* deepest level, by bisection: stacks may be long */
 		while (lua_getstack(L, depth + step, &ar))
