@@ -395,6 +395,17 @@ describe("engine", function()
       assert.equal("ü", engines.run(flow, { store = { value = "ü" } })["é"])
     end)
 
+    it("says of a task alone what that misses", function()
+      local eng = engines.load(Echo { name = "e" })
+      local text = failing(eng.run, eng)
+      assert.equal(
+        "MissingDependencies: 'execute' method on '\"e==1.0\"' requires ['value'] but no other entity produces "
+          .. "said requirements",
+        text:match "^[^\n]*"
+      )
+      assert.truthy(text:find "\n  'e' is made at [^\n]*engine_spec.lua:%d+$")
+    end)
+
     it("takes any true value of a decider for yes", function()
       for answer, state in pairs { [1] = "SUCCESS", yes = "SUCCESS", [false] = "IGNORE" } do
         local first, second = step "a", step "b"

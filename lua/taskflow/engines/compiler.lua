@@ -9,6 +9,7 @@ local M = {}
 
 ---@class taskflow.Plan
 ---@field name string of the root
+---@field single boolean? the root is a task
 ---@field steps table[] { op = "open"|"task"|"retry"|"close"|"link", ... }
 ---@field atoms table<string, taskflow.Atom> by name
 ---@field order taskflow.Atom[] in order of walking
@@ -110,6 +111,7 @@ function M.compile(root)
   local plan = { steps = {}, atoms = {}, order = {}, deciders = {}, indices = {} }
   if task.is_task(root) then
     plan.name = root.name
+    plan.single = true
     plan.steps[1] = { op = "open", name = root.name, pattern = "linear" }
     add_atom(plan, "task", root)
     plan.steps[3] = { op = "close" }

@@ -62,6 +62,9 @@ function Engine:_check(value, message, code)
     return value
   end
   local class = exceptions[CODES[code] or "RuntimeError"]
+  if code == "EMISSING" and self._plan.single then -- there is no flow that misses anything
+    message = message:match "^[^\n]*\n  MissingDependencies: ([^\n]*)$" or message
+  end
   if code == "EMISSING" or code == "EEXIST" then
     local where = places(self, message)
     if where[1] then
