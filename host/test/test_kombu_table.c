@@ -96,6 +96,7 @@ static void test_many_at_once(void **state)
 			else
 				usleep(1000);
 		}
+		free(folder); /* Valgrind looks at the children too */
 		_exit(0);
 	}
 	for (i = 0; i < PROCESSES; i++) {
