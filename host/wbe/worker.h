@@ -24,7 +24,7 @@ struct tf_worker_config {
 	size_t task_count;
 	char **dirs; /* searched for modules besides the working directory */
 	size_t dir_count;
-	char *path; /* package.path of the script that runs the worker; NULL: the usual one */
+	char *path;     /* package.path of the script that runs the worker; NULL: the usual one */
 	unsigned slots; /* 0: number of cores */
 };
 void tf_worker_config_free(struct tf_worker_config *c); /* frees members, zeroes */
