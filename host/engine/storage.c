@@ -52,8 +52,8 @@ void tf_storage_delete(struct tf_storage *s)
 {
 	if (!s)
 		return;
-	for (uint32_t a = 0; a < s->g->atom_count; a++) {
-		struct tf_detail *d = &s->details[a];
+	for (uint32_t a = 0; a < s->g->atom_count + s->item_count; a++) {
+		struct tf_detail *d = tf_storage_detail(s, a);
 		tf_value_unref(d->result);
 		tf_value_unref(d->failure);
 		tf_value_unref(d->revert_result);
@@ -64,29 +64,83 @@ void tf_storage_delete(struct tf_storage *s)
 	}
 	tf_value_unref(s->failures);
 	tf_map_delete(s->store, unref);
+	for (uint32_t i = 0; i < s->item_count; i += TF_ITEM_CHUNK)
+		free(s->items[i / TF_ITEM_CHUNK]);
+	free(s->items);
+	tf_buf_free(&s->name);
 	free(s->details);
 	free(s->failed);
 	free(s);
 }
 
+/* --- items of maps ----------------------------------------------------------------------- */
+
+unsigned tf_storage_add_item(struct tf_storage *s, unsigned map, uint32_t index)
+{
+	if (s->item_count % TF_ITEM_CHUNK == 0) {
+		size_t chunks = s->item_count / TF_ITEM_CHUNK + (size_t)1;
+		s->items = tf_realloc(s->items, chunks * sizeof *s->items);
+		s->items[chunks - 1] = tf_calloc(TF_ITEM_CHUNK, sizeof **s->items);
+	}
+	struct tf_item_detail *i = &s->items[s->item_count / TF_ITEM_CHUNK][s->item_count % TF_ITEM_CHUNK];
+	tf_uuid(i->detail.uuid);
+	i->map = map;
+	i->index = index;
+	return s->g->atom_count + s->item_count++;
+}
+
+bool tf_storage_item(const struct tf_storage *s, unsigned atom, unsigned *map, uint32_t *index)
+{
+	if (atom < s->g->atom_count)
+		return false;
+	const struct tf_item_detail *i = tf_storage_item_detail(s, atom);
+	*map = i->map;
+	*index = i->index;
+	return true;
+}
+
+enum tf_state tf_storage_state(const struct tf_storage *s, unsigned atom)
+{
+	return atom < s->g->atom_count ? tf_scheduler_state(s->states, atom)
+				       : tf_storage_item_detail(s, atom)->state;
+}
+
+void tf_storage_set_item_state(struct tf_storage *s, unsigned item, enum tf_state state)
+{
+	tf_storage_item_detail(s, item)->state = state;
+}
+
+const char *tf_storage_name(struct tf_storage *s, unsigned atom)
+{
+	unsigned map;
+	uint32_t index;
+	if (!tf_storage_item(s, atom, &map, &index))
+		return s->g->specs[atom]->name;
+	tf_buf_reset(&s->name);
+	tf_buf_printf(&s->name, "%s[%u]", s->g->specs[map]->name, index + 1);
+	return s->name.data;
+}
+
+/* --- details ----------------------------------------------------------------------------- */
+
 const char *tf_storage_uuid(const struct tf_storage *s, unsigned atom)
 {
-	return s->details[atom].uuid;
+	return tf_storage_detail(s, atom)->uuid;
 }
 
 int64_t tf_storage_round(const struct tf_storage *s, unsigned atom)
 {
-	return s->details[atom].round;
+	return tf_storage_detail(s, atom)->round;
 }
 
 double tf_storage_progress(const struct tf_storage *s, unsigned atom)
 {
-	return s->details[atom].progress;
+	return tf_storage_detail(s, atom)->progress;
 }
 
 void tf_storage_set_progress(struct tf_storage *s, unsigned atom, double progress)
 {
-	s->details[atom].progress = progress;
+	tf_storage_detail(s, atom)->progress = progress;
 }
 
 void tf_storage_inject(struct tf_storage *s, struct tf_value *object)
@@ -114,7 +168,7 @@ const struct tf_map *tf_storage_store(const struct tf_storage *s)
 
 static void report(struct tf_storage *s, unsigned atom, bool revert, struct tf_value *failure)
 {
-	struct tf_detail *d = &s->details[atom];
+	struct tf_detail *d = tf_storage_detail(s, atom);
 	if (!revert) {
 		tf_value_unref(s->failures);
 		s->failures = NULL;
@@ -129,11 +183,12 @@ static void report(struct tf_storage *s, unsigned atom, bool revert, struct tf_v
 	set_value(&d->reported[revert], failure);
 }
 
-static void forget_failures(struct tf_storage *s, unsigned atom)
+void tf_storage_forget_failures(struct tf_storage *s, unsigned atom)
 {
-	if (s->details[atom].reported[0])
+	struct tf_detail *d = tf_storage_detail(s, atom);
+	if (d->reported[0])
 		report(s, atom, false, NULL);
-	if (s->details[atom].reported[1])
+	if (d->reported[1])
 		report(s, atom, true, NULL);
 }
 
@@ -143,7 +198,10 @@ static void file_failure(struct tf_storage *s, unsigned atom, bool revert, struc
 		report(s, atom, revert, failure);
 		return;
 	}
-	enum tf_intention intention = tf_scheduler_intention(s->states, atom);
+	unsigned decided = atom; /* an item does what its map is meant to do */
+	uint32_t index;
+	tf_storage_item(s, atom, &decided, &index);
+	enum tf_intention intention = tf_scheduler_intention(s->states, decided);
 	if (intention == TF_INTENT_EXECUTE || intention == TF_INTENT_REVERT)
 		report(s, atom, intention == TF_INTENT_REVERT, failure);
 }
@@ -161,7 +219,7 @@ static void sort_failed(struct tf_storage *s)
 	if (s->failed_count)
 		qsort(s->failed, s->failed_count, sizeof *s->failed, by_number);
 	for (size_t i = 0; i < s->failed_count; i++)
-		if (s->details[s->failed[i]].reported[0] &&
+		if (tf_storage_detail(s, s->failed[i])->reported[0] &&
 			(kept == 0 || s->failed[kept - 1] != s->failed[i]))
 			s->failed[kept++] = s->failed[i];
 	s->failed_count = kept;
@@ -182,8 +240,8 @@ struct tf_value *tf_storage_failures(struct tf_storage *s)
 		struct tf_buf b = TF_BUF_INIT;
 		tf_buf_putc(&b, '{');
 		for (size_t i = 0; i < s->failed_count; i++)
-			tf_storage_write_member(
-				&b, s->g->specs[s->failed[i]]->name, s->details[s->failed[i]].reported[0]);
+			tf_storage_write_member(&b, tf_storage_name(s, s->failed[i]),
+				tf_storage_detail(s, s->failed[i])->reported[0]);
 		tf_buf_putc(&b, '}');
 		s->failures = tf_value_take(&b);
 	}
@@ -193,10 +251,11 @@ struct tf_value *tf_storage_failures(struct tf_storage *s)
 void tf_storage_each_failure(
 	struct tf_storage *s, void (*visit)(void *arg, unsigned atom, struct tf_value *failure), void *arg)
 {
+	uint32_t atoms = s->g->atom_count + s->item_count;
 	for (int revert = 0; revert < 2; revert++)
-		for (uint32_t a = 0; a < s->g->atom_count; a++)
-			if (s->details[a].reported[revert])
-				visit(arg, a, s->details[a].reported[revert]);
+		for (uint32_t a = 0; a < atoms; a++)
+			if (tf_storage_detail(s, a)->reported[revert])
+				visit(arg, a, tf_storage_detail(s, a)->reported[revert]);
 }
 
 /* --- keeping ----------------------------------------------------------------------------- */
@@ -233,8 +292,9 @@ static void warn_missing(const struct tf_storage *s, unsigned atom, struct tf_va
 
 void tf_storage_save(struct tf_storage *s, unsigned atom, enum tf_state state, struct tf_value *result)
 {
-	struct tf_detail *d = &s->details[atom];
-	bool retry = tf_graph_atom_is_retry(s->g, atom);
+	struct tf_detail *d = tf_storage_detail(s, atom);
+	bool item = atom >= s->g->atom_count;
+	bool retry = !item && tf_graph_atom_is_retry(s->g, atom);
 	switch (state) {
 	case TF_SUCCESS:
 		set_value(&d->failure, NULL);
@@ -245,8 +305,9 @@ void tf_storage_save(struct tf_storage *s, unsigned atom, enum tf_state state, s
 		else
 			set_value(&d->result, result);
 		if (!s->keep_failures)
-			forget_failures(s, atom);
-		warn_missing(s, atom, result);
+			tf_storage_forget_failures(s, atom);
+		if (!item)
+			warn_missing(s, atom, result);
 		break;
 	case TF_FAILURE:
 		set_value(&d->failure, result);
@@ -274,9 +335,9 @@ void tf_storage_save(struct tf_storage *s, unsigned atom, enum tf_state state, s
 
 void tf_storage_new_round(struct tf_storage *s, unsigned atom)
 {
-	s->details[atom].round++;
+	tf_storage_detail(s, atom)->round++;
 	if (!s->keep_failures)
-		forget_failures(s, atom);
+		tf_storage_forget_failures(s, atom);
 }
 
 void tf_storage_reset(struct tf_storage *s)
@@ -301,7 +362,7 @@ struct tf_value *tf_storage_history(struct tf_storage *s, unsigned retry)
 		tf_buf_append(&b, tf_value_text(a->value), tf_value_len(a->value));
 		tf_buf_puts(&b, ", {");
 		for (size_t k = 0; k < a->count; k++) {
-			const char *name = s->g->specs[a->failures[k].atom]->name;
+			const char *name = tf_storage_name(s, a->failures[k].atom);
 			tf_buf_puts(&b, k ? ", " : "");
 			tf_json_write_string(&b, name, strlen(name));
 			tf_buf_puts(&b, ": ");
@@ -323,7 +384,7 @@ int tf_storage_add_retry_failure(
 			"Unable to fetch most recent retry failures so new retry failure can be inserted: "
 			"'%s' has never "
 			"executed, '%s' failed",
-			s->g->specs[retry]->name, s->g->specs[atom]->name);
+			s->g->specs[retry]->name, tf_storage_name(s, atom));
 	struct tf_attempt *last = &h->attempts[h->count - 1];
 	for (size_t i = 0; i < last->count; i++)
 		if (last->failures[i].atom == atom)
@@ -338,5 +399,5 @@ int tf_storage_add_retry_failure(
 
 struct tf_value *tf_storage_own_failure(const struct tf_storage *s, unsigned atom)
 {
-	return s->details[atom].failure;
+	return tf_storage_detail(s, atom)->failure;
 }

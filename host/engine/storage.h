@@ -2,6 +2,10 @@
  *
  * Values are kept and passed on as the text they came as. States are the scheduler's; storage asks
  * for them where a result may only be read in some.
+ *
+ * An item of a map atom has a detail like an atom: wherever an atom is asked for, the number of an item
+ * will do. To persist an item is to persist an atom detail of its own, a task's, named as tf_storage_name
+ * says ("m[3]"); the map's detail holds the list of results. On resume, such details are items to be added.
  */
 #ifndef TF_ENGINE_STORAGE_H
 #define TF_ENGINE_STORAGE_H
@@ -22,6 +26,16 @@ struct tf_storage;
 struct tf_storage *tf_storage_new(const struct tf_graph *g, struct tf_scheduler *states, bool keep_failures);
 void tf_storage_delete(struct tf_storage *s);
 
+/* A new item of a map atom; its number comes after those of all atoms and items. index: from 0. */
+unsigned tf_storage_add_item(struct tf_storage *s, unsigned map, uint32_t index);
+/* Whether this is an item, and which. */
+bool tf_storage_item(const struct tf_storage *s, unsigned atom, unsigned *map, uint32_t *index);
+/* Of an atom the scheduler's, of an item what was set last. */
+enum tf_state tf_storage_state(const struct tf_storage *s, unsigned atom);
+void tf_storage_set_item_state(struct tf_storage *s, unsigned item, enum tf_state state);
+/* Of an atom; of an item "m[1]", counted from 1 and valid until the next name is asked for. */
+const char *tf_storage_name(struct tf_storage *s, unsigned atom);
+
 const char *tf_storage_uuid(const struct tf_storage *s, unsigned atom);
 int64_t tf_storage_round(const struct tf_storage *s, unsigned atom);
 double tf_storage_progress(const struct tf_storage *s, unsigned atom);
@@ -34,6 +48,8 @@ const struct tf_map *tf_storage_store(const struct tf_storage *s); /* name -> st
 /* Keep what came with a final state: SUCCESS, FAILURE, REVERTED or REVERT_FAILURE; the state is not
  * set yet. A retry's SUCCESS is a new entry of its history, its REVERTED clears that. */
 void tf_storage_save(struct tf_storage *s, unsigned atom, enum tf_state state, struct tf_value *result);
+/* Its failures are told under another name: leave it out of flow_failures and what is raised. */
+void tf_storage_forget_failures(struct tf_storage *s, unsigned atom);
 /* The atom is PENDING again: a new round. */
 void tf_storage_new_round(struct tf_storage *s, unsigned atom);
 /* Every atom begins anew; with keep_failures, failures and histories stay. */

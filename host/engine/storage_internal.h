@@ -28,16 +28,36 @@ struct tf_detail {
 	struct tf_value *reported[2];
 	struct tf_history *history; /* of a retry that has executed */
 };
+struct tf_item_detail { /* of an item of a map */
+	struct tf_detail detail;
+	uint32_t map, index;
+	enum tf_state state;
+};
+#define TF_ITEM_CHUNK 1024u
 struct tf_storage {
 	const struct tf_graph *g;
 	struct tf_scheduler *states;
 	bool keep_failures;
-	struct tf_detail *details; /* by atom */
+	struct tf_detail *details;     /* by atom */
+	struct tf_item_detail **items; /* in chunks: an item never moves */
+	uint32_t item_count;
+	struct tf_buf name; /* of the item that was last asked for */
 	struct tf_map *store;
 	uint32_t *failed; /* atoms with reported[0] once; sorted when asked for */
 	size_t failed_count, failed_cap;
 	struct tf_value *failures; /* the object, or NULL if it has to be made */
 };
+
+static inline struct tf_item_detail *tf_storage_item_detail(const struct tf_storage *s, unsigned atom)
+{
+	uint32_t i = atom - s->g->atom_count;
+	return &s->items[i / TF_ITEM_CHUNK][i % TF_ITEM_CHUNK];
+}
+
+static inline struct tf_detail *tf_storage_detail(const struct tf_storage *s, unsigned atom)
+{
+	return atom < s->g->atom_count ? &s->details[atom] : &tf_storage_item_detail(s, atom)->detail;
+}
 
 /* `"name": value` into an object being written, with the comma before it. */
 void tf_storage_write_member(struct tf_buf *b, const char *name, struct tf_value *value);

@@ -257,25 +257,24 @@ struct tf_value *tf_storage_fetch_all(struct tf_storage *s)
 	return tf_value_take(&f.b);
 }
 
-static struct tf_value *not_known(
-	const struct tf_storage *s, unsigned atom, const char *what, struct tf_err *err)
+static struct tf_value *not_known(struct tf_storage *s, unsigned atom, const char *what, struct tf_err *err)
 {
-	bool ignored = tf_scheduler_state(s->states, atom) == TF_IGNORE;
-	tf_err_set(err, TF_ENOTFOUND, "Result for atom '%s' %s is not known%s", s->g->specs[atom]->name, what,
-		ignored ? " (as it was ignored)" : "");
+	bool ignored = tf_storage_state(s, atom) == TF_IGNORE;
+	tf_err_set(err, TF_ENOTFOUND, "Result for atom '%s' %s is not known%s", tf_storage_name(s, atom),
+		what, ignored ? " (as it was ignored)" : "");
 	return NULL;
 }
 
 struct tf_value *tf_storage_result(struct tf_storage *s, unsigned atom, bool *failed, struct tf_err *err)
 {
-	const struct tf_detail *d = &s->details[atom];
+	const struct tf_detail *d = tf_storage_detail(s, atom);
 	*failed = d->failure != NULL;
 	if (d->failure)
 		return tf_value_ref(d->failure);
-	enum tf_state state = tf_scheduler_state(s->states, atom);
+	enum tf_state state = tf_storage_state(s, atom);
 	if (state != TF_SUCCESS && state != TF_FAILURE && state != TF_REVERTING)
 		return not_known(s, atom, "execution", err);
-	if (tf_graph_atom_is_retry(s->g, atom))
+	if (atom < s->g->atom_count && tf_graph_atom_is_retry(s->g, atom))
 		return tf_storage_history(s, atom);
 	return d->result ? tf_value_ref(d->result) : tf_value_null();
 }
@@ -283,11 +282,11 @@ struct tf_value *tf_storage_result(struct tf_storage *s, unsigned atom, bool *fa
 struct tf_value *tf_storage_revert_result(
 	struct tf_storage *s, unsigned atom, bool *failed, struct tf_err *err)
 {
-	const struct tf_detail *d = &s->details[atom];
+	const struct tf_detail *d = tf_storage_detail(s, atom);
 	*failed = d->revert_failure != NULL;
 	if (d->revert_failure)
 		return tf_value_ref(d->revert_failure);
-	enum tf_state state = tf_scheduler_state(s->states, atom);
+	enum tf_state state = tf_storage_state(s, atom);
 	if (state != TF_REVERTED && state != TF_REVERT_FAILURE && state != TF_REVERTING)
 		return not_known(s, atom, "revert", err);
 	return d->revert_result ? tf_value_ref(d->revert_result) : tf_value_null();
