@@ -40,7 +40,8 @@ struct tf_engine *tf_engine_new(struct tf_graph *graph, struct tf_executor *exec
 		tf_uuid(uuid);
 	e->flow_uuid = tf_strdup(options->flow_uuid ? options->flow_uuid : uuid);
 	e->options.flow_uuid = NULL;
-	e->in_flight = tf_calloc(graph->atom_count + 1, 1);
+	e->in_flight_cap = graph->atom_count + (size_t)1;
+	e->in_flight = tf_calloc(e->in_flight_cap, 1);
 	e->progress_begin = literal("{\"progress\": 0.0}");
 	e->progress_end = literal("{\"progress\": 1.0}");
 	executor->events = (struct tf_executor_events){on_done, on_event, on_withdrawn};
@@ -68,6 +69,7 @@ void tf_engine_delete(struct tf_engine *e)
 	clear_raised(&e->raised);
 	tf_value_unref(e->progress_begin);
 	tf_value_unref(e->progress_end);
+	tf_engine_map_free(e);
 	tf_storage_delete(e->storage);
 	tf_scheduler_delete(e->sched);
 	tf_graph_delete(e->g);
@@ -98,37 +100,55 @@ static int change_flow(struct tf_engine *e, enum tf_state state, struct tf_err *
 	return 0;
 }
 
-static void tell(struct tf_engine *e, uint32_t atom, enum tf_state state, enum tf_state old,
+static bool is_retry(const struct tf_engine *e, uint32_t atom)
+{
+	return atom < e->g->atom_count && tf_graph_atom_is_retry(e->g, atom);
+}
+
+void tf_engine_tell(struct tf_engine *e, uint32_t atom, enum tf_state state, enum tf_state old,
 	struct tf_value *result, struct tf_value *progress)
 {
 	if (e->on.atom)
 		e->on.atom(e->arg, atom, state, old, result);
-	if (progress && e->on.task_event && !tf_graph_atom_is_retry(e->g, atom))
+	if (progress && e->on.task_event && !is_retry(e, atom))
 		e->on.task_event(e->arg, atom, "update_progress", progress);
 }
 
 void tf_engine_change(struct tf_engine *e, uint32_t atom, enum tf_state state)
 {
 	enum tf_state old = tf_scheduler_state(e->sched, atom);
-	bool retry = tf_graph_atom_is_retry(e->g, atom);
-	if (state == old && (retry || tf_storage_progress(e->storage, atom) == 0.0))
+	/* A map that goes on keeps its progress. */
+	bool silent = is_retry(e, atom) || tf_engine_is_map(e, atom);
+	if (state == old && (silent || tf_storage_progress(e->storage, atom) == 0.0))
 		return;
 	tf_scheduler_set(e->sched, atom, state);
 	tf_storage_set_progress(e->storage, atom, 0.0);
-	tell(e, atom, state, old, NULL, e->progress_begin);
+	tf_engine_tell(e, atom, state, old, NULL, e->progress_begin);
 }
 
-/* The end of an action. */
-static void complete(struct tf_engine *e, const struct tf_arrival *c)
+enum tf_state tf_engine_end_of(const struct tf_arrival *c)
 {
 	static const enum tf_state ends[2][2] = {{TF_SUCCESS, TF_FAILURE}, {TF_REVERTED, TF_REVERT_FAILURE}};
-	enum tf_state state = ends[c->action == TF_REVERT][c->failed];
-	enum tf_state old = tf_scheduler_state(e->sched, c->atom);
-	tf_storage_save(e->storage, c->atom, state, c->result);
-	tf_scheduler_set(e->sched, c->atom, state);
-	if (!c->failed)
-		tf_storage_set_progress(e->storage, c->atom, 1.0);
-	tell(e, c->atom, state, old, c->result, c->failed ? NULL : e->progress_end);
+	return ends[c->action == TF_REVERT][c->failed];
+}
+
+void tf_engine_settle(struct tf_engine *e, uint32_t atom, enum tf_state end, struct tf_value *result)
+{
+	enum tf_state old = tf_storage_state(e->storage, atom);
+	bool failed = end == TF_FAILURE || end == TF_REVERT_FAILURE;
+	tf_storage_save(e->storage, atom, end, result);
+	if (atom < e->g->atom_count)
+		tf_scheduler_set(e->sched, atom, end);
+	else
+		tf_storage_set_item_state(e->storage, atom, end);
+	if (!failed)
+		tf_storage_set_progress(e->storage, atom, 1.0);
+	tf_engine_tell(e, atom, end, old, result, failed ? NULL : e->progress_end);
+}
+
+void tf_engine_complete(struct tf_engine *e, const struct tf_arrival *c)
+{
+	tf_engine_settle(e, c->atom, tf_engine_end_of(c), c->result);
 	if (!c->failed)
 		return;
 	/* A failed revert is never resolved: it ends the run. */
@@ -175,7 +195,7 @@ static void post(struct tf_engine *e, struct tf_arrival arrival)
 static void on_done(void *arg, const struct tf_completion *c)
 {
 	struct tf_engine *e = arg;
-	TF_ASSERT(c->atom < e->g->atom_count);
+	TF_ASSERT(c->atom < e->in_flight_cap);
 	struct tf_value *result = c->result ? tf_value_ref(c->result) : tf_value_null();
 	post(e, (struct tf_arrival){c->atom, c->round, c->action, c->failed, result});
 }
@@ -183,7 +203,7 @@ static void on_done(void *arg, const struct tf_completion *c)
 /* Whether a message speaks of what the atom does now: late and repeated ones change nothing. */
 static bool current(const struct tf_engine *e, unsigned atom, int64_t round)
 {
-	return atom < e->g->atom_count && e->in_flight[atom] && tf_storage_round(e->storage, atom) == round;
+	return atom < e->in_flight_cap && e->in_flight[atom] && tf_storage_round(e->storage, atom) == round;
 }
 
 static void on_event(void *arg, unsigned atom, int64_t round, const char *type, struct tf_value *details)
@@ -210,14 +230,17 @@ static void on_withdrawn(void *arg, unsigned atom, int64_t round)
 		return;
 	e->in_flight[atom] = false;
 	e->in_flight_count--;
-	tf_scheduler_ready(e->sched, atom);
+	if (atom < e->g->atom_count)
+		tf_scheduler_ready(e->sched, atom);
+	else
+		tf_engine_map_withdrawn(e, atom);
 }
 
 static bool accept(struct tf_engine *e, const struct tf_arrival *c)
 {
 	enum tf_state expected = c->action == TF_REVERT ? TF_REVERTING : TF_RUNNING;
-	if (!current(e, c->atom, c->round) || tf_scheduler_state(e->sched, c->atom) != expected) {
-		tf_debug("engine", "late completion dropped atom=%s", e->g->specs[c->atom]->name);
+	if (!current(e, c->atom, c->round) || tf_storage_state(e->storage, c->atom) != expected) {
+		tf_debug("engine", "late completion dropped atom=%s", tf_storage_name(e->storage, c->atom));
 		return false;
 	}
 	e->in_flight[c->atom] = false;
@@ -250,29 +273,30 @@ static void run_retry(struct tf_engine *e, uint32_t atom, bool revert)
 	post(e, (struct tf_arrival){atom, tf_storage_round(e->storage, atom), action, failed, result});
 }
 
-static void submit(struct tf_engine *e, uint32_t atom, bool revert)
+bool tf_engine_submit(struct tf_engine *e, uint32_t atom, bool revert, struct tf_value *arguments)
 {
-	const struct tf_atom_spec *spec = e->g->specs[atom];
+	unsigned owner = atom; /* an item is what its map is, but for its name */
+	uint32_t index;
+	tf_storage_item(e->storage, atom, &owner, &index);
+	const struct tf_atom_spec *spec = e->g->specs[owner];
 	struct tf_err err;
 	struct tf_work w = {
 		.atom = atom,
 		.round = tf_storage_round(e->storage, atom),
 		.uuid = tf_storage_uuid(e->storage, atom),
-		.name = spec->name,
 		.task_cls = spec->task_cls,
 		.task_version = spec->version,
 		.action = revert ? TF_REVERT : TF_EXECUTE,
+		.arguments = arguments,
 	};
 	int rc = 0;
-	w.arguments = tf_storage_arguments(e->storage, atom, revert, &err);
-	if (!w.arguments)
-		rc = err.code;
-	if (rc == 0 && revert) {
+	if (revert) {
 		w.result = tf_storage_result(e->storage, atom, &w.result_failed, &err);
 		w.failures = tf_storage_failures(e->storage);
 		rc = w.result ? 0 : err.code;
 	}
 	if (rc == 0) {
+		w.name = tf_storage_name(e->storage, atom);
 		e->in_flight[atom] = true;
 		e->in_flight_count++;
 		rc = e->x->ops->submit(e->x, &w, &err);
@@ -283,9 +307,20 @@ static void submit(struct tf_engine *e, uint32_t atom, bool revert)
 	}
 	if (rc != 0)
 		tf_engine_fail(e, atom, tf_engine_failure_of(&err));
-	tf_value_unref(w.arguments);
+	tf_value_unref(arguments);
 	tf_value_unref(w.result);
 	tf_value_unref(w.failures);
+	return rc == 0;
+}
+
+static void run_task(struct tf_engine *e, uint32_t atom, bool revert)
+{
+	struct tf_err err;
+	struct tf_value *arguments = tf_storage_arguments(e->storage, atom, revert, &err);
+	if (arguments)
+		tf_engine_submit(e, atom, revert, arguments);
+	else
+		tf_engine_fail(e, atom, tf_engine_failure_of(&err));
 }
 
 static void begin(struct tf_engine *e, uint32_t atom)
@@ -302,11 +337,13 @@ static void begin(struct tf_engine *e, uint32_t atom)
 	tf_engine_change(e, atom, revert ? TF_REVERTING : TF_RUNNING);
 	if (retry)
 		run_retry(e, atom, revert);
+	else if (tf_engine_is_map(e, atom))
+		tf_engine_map_begin(e, atom, revert);
 	else
-		submit(e, atom, revert);
+		run_task(e, atom, revert);
 }
 
-static bool interrupted(struct tf_engine *e)
+bool tf_engine_interrupted(struct tf_engine *e)
 {
 	if (!e->on.interrupted || !e->on.interrupted(e->arg))
 		return false;
@@ -325,7 +362,7 @@ static bool schedule(struct tf_engine *e)
 			break;
 		any = true;
 		size_t i = 0;
-		while (i < count && e->failures.count == 0 && !interrupted(e))
+		while (i < count && e->failures.count == 0 && !tf_engine_interrupted(e))
 			begin(e, atoms[i++]);
 		for (; i < count && e->failures.count == 0; i++)
 			tf_scheduler_ready(e->sched, atoms[i]); /* for the next run */
@@ -380,7 +417,10 @@ bool tf_engine_step(struct tf_engine *e)
 	e->inbox_count = 0;
 	for (size_t i = 0; i < count; i++) {
 		if (accept(e, &batch[i])) {
-			complete(e, &batch[i]);
+			if (batch[i].atom < e->g->atom_count)
+				tf_engine_complete(e, &batch[i]);
+			else
+				tf_engine_map_completed(e, &batch[i]);
 			tf_engine_decide(e);
 		}
 		tf_value_unref(batch[i].result);
@@ -408,14 +448,18 @@ static void resume(struct tf_engine *e)
 			continue;
 		bool failed;
 		struct tf_value *failure = tf_storage_result(e->storage, a, &failed, NULL);
-		tf_engine_resolve(e, a, failure);
+		if (tf_engine_is_map(e, a))
+			tf_engine_map_resolve(e, a, failure);
+		else
+			tf_engine_resolve(e, a, failure);
 		tf_value_unref(failure);
 	}
 	for (uint32_t a = 0; a < atoms; a++) {
 		enum tf_state state = tf_scheduler_state(e->sched, a);
 		if (state == TF_RETRYING && !e->options.never_resolve)
 			tf_engine_retry(e, a);
-		else if (state == TF_RUNNING && tf_scheduler_intention(e->sched, a) == TF_INTENT_REVERT)
+		else if (state == TF_RUNNING && tf_scheduler_intention(e->sched, a) == TF_INTENT_REVERT &&
+			 !tf_engine_is_map(e, a))
 			tf_engine_change(e, a, TF_PENDING); /* it was withdrawn: there is nothing to revert */
 		else if (state == TF_RUNNING || state == TF_REVERTING)
 			tf_scheduler_ready(e->sched, a);
@@ -474,12 +518,14 @@ int tf_engine_reset(struct tf_engine *e, struct tf_err *err)
 	tf_scheduler_reset(e->sched);
 	tf_storage_reset(e->storage);
 	for (uint32_t a = 0; a < atoms; a++) {
-		bool same = old[a] == TF_PENDING &&
-			    (tf_graph_atom_is_retry(e->g, a) || tf_storage_progress(e->storage, a) == 0.0);
+		bool same =
+			old[a] == TF_PENDING && (is_retry(e, a) || tf_storage_progress(e->storage, a) == 0.0);
 		if (same)
 			continue;
 		tf_storage_set_progress(e->storage, a, 0.0);
-		tell(e, a, TF_PENDING, (enum tf_state)old[a], NULL, e->progress_begin);
+		tf_engine_tell(e, a, TF_PENDING, (enum tf_state)old[a], NULL, e->progress_begin);
+		if (tf_engine_is_map(e, a))
+			tf_engine_map_renew(e, a);
 	}
 	free(old);
 	/* FAILURE and SUSPENDED do not go to PENDING, and need not: they may go to RUNNING. */

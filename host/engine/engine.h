@@ -82,6 +82,15 @@ void tf_engine_suspend(struct tf_engine *e);
 /* All atoms PENDING, the next start runs everything anew. TF_ESTATE while running. */
 int tf_engine_reset(struct tf_engine *e, struct tf_err *err);
 
+/* Items of a map atom (graph.h: each) are numbered after the atoms, as they come to be; events tell of them like
+ * of atoms, and they may be asked for wherever an atom is. Their names are "map[1]", counted from 1. */
+bool tf_engine_item(const struct tf_engine *e, unsigned atom, unsigned *map, size_t *index); /* from 0 */
+size_t tf_engine_item_count(const struct tf_engine *e, unsigned map); /* of the present round */
+unsigned tf_engine_item_at(const struct tf_engine *e, unsigned map, size_t index);
+int tf_engine_find(const struct tf_engine *e, const char *name); /* atom or item, or -1 */
+const char *tf_engine_atom_name(
+	const struct tf_engine *e, unsigned atom); /* valid until the next name is asked for */
+
 const char *tf_engine_flow_uuid(const struct tf_engine *e);
 enum tf_state tf_engine_flow_state(const struct tf_engine *e);
 enum tf_state tf_engine_atom_state(const struct tf_engine *e, unsigned atom);

@@ -1,4 +1,4 @@
-/* Shared by engine.c (the run) and engine_resolve.c (failures and deciders). */
+/* Shared by engine.c (the run), engine_resolve.c (failures and deciders) and engine_map.c (items of maps). */
 #ifndef TF_ENGINE_ENGINE_INTERNAL_H
 #define TF_ENGINE_ENGINE_INTERNAL_H
 
@@ -35,8 +35,9 @@ struct tf_engine {
 	enum tf_state flow_state;
 	bool active;        /* between start and the end of the run */
 	bool started;       /* the executor */
-	uint8_t *in_flight; /* by atom: submitted, not completed */
-	size_t in_flight_count;
+	uint8_t *in_flight; /* by atom and item: submitted, not completed */
+	size_t in_flight_count, in_flight_cap;
+	struct tf_fanout **maps;          /* by atom; NULL while no map has begun */
 	struct tf_arrival *inbox, *batch; /* batch: being processed */
 	size_t inbox_count, inbox_cap, batch_cap;
 	struct tf_raised_list failures;                 /* of the machine: these end the run */
@@ -44,6 +45,7 @@ struct tf_engine {
 	struct tf_value *progress_begin, *progress_end; /* {"progress": 0.0}, {"progress": 1.0} */
 };
 
+/* --- engine.c --- */
 /* The run cannot go on: takes over `failure`. */
 void tf_engine_fail(struct tf_engine *e, uint32_t atom, struct tf_value *failure);
 /* A failure dict out of an error record. */
@@ -51,11 +53,43 @@ struct tf_value *tf_engine_failure_of(const struct tf_err *err);
 /* New state without a result: storage, progress, notification (ENGINE.md 13). Nothing if nothing changes. */
 void tf_engine_change(struct tf_engine *e, uint32_t atom, enum tf_state state);
 
+/* The state in which an action ends. */
+enum tf_state tf_engine_end_of(const struct tf_arrival *c);
+/* The end of an action: its result is kept and told; nothing follows from it yet. */
+void tf_engine_settle(struct tf_engine *e, uint32_t atom, enum tf_state end, struct tf_value *result);
+/* Settle an atom's action, then do what a failure leads to. */
+void tf_engine_complete(struct tf_engine *e, const struct tf_arrival *c);
+/* Hand an action to the executor. Takes over `arguments`. False: the run fails. */
+bool tf_engine_submit(struct tf_engine *e, uint32_t atom, bool revert, struct tf_value *arguments);
+/* Notify; progress: also as an event of the task, or NULL. */
+void tf_engine_tell(struct tf_engine *e, uint32_t atom, enum tf_state state, enum tf_state old,
+	struct tf_value *result, struct tf_value *progress);
+/* Asks the owner; true: the flow is being suspended. */
+bool tf_engine_interrupted(struct tf_engine *e);
+
+/* --- engine_resolve.c --- */
 /* An execution failed: ask the retries around it, and change intentions (ENGINE.md 9.3). */
 void tf_engine_resolve(struct tf_engine *e, uint32_t atom, struct tf_value *failure);
 /* Put the candidates whose deciders agree among the ready atoms, ignore the others (ENGINE.md 4.1). */
 void tf_engine_decide(struct tf_engine *e);
 /* The retry's subgraph begins anew (ENGINE.md 9.5). */
 void tf_engine_retry(struct tf_engine *e, uint32_t retry);
+
+/* --- engine_map.c ---
+ * A map atom executes by having its items executed, as many at once as its limit allows, and is reverted by
+ * having them reverted, the last one first. Its states are an atom's; of the scheduler it is one. An item's
+ * failure makes the map fail at once; items that still run then are reverted after they end. Once reverting
+ * is decided elsewhere, a map begins no more items and ends when the running ones have. */
+bool tf_engine_is_map(const struct tf_engine *e, uint32_t atom);
+/* Its state is RUNNING or REVERTING: begin items, also those that an earlier run left. */
+void tf_engine_map_begin(struct tf_engine *e, uint32_t map, bool revert);
+/* An action of an item ended, or will not be performed. */
+void tf_engine_map_completed(struct tf_engine *e, const struct tf_arrival *c);
+void tf_engine_map_withdrawn(struct tf_engine *e, uint32_t item);
+/* Resolve what a stopped run left: the failures of its items, or its own. */
+void tf_engine_map_resolve(struct tf_engine *e, uint32_t map, struct tf_value *failure);
+/* The map is PENDING again: so are its items; a new list comes with the next execution. */
+void tf_engine_map_renew(struct tf_engine *e, uint32_t map);
+void tf_engine_map_free(struct tf_engine *e);
 
 #endif

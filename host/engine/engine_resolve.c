@@ -37,15 +37,23 @@ static int ask(struct tf_engine *e, uint32_t retry, uint32_t failed, struct tf_v
 	return decision;
 }
 
+/* The retry that controls an atom or an item, or TF_NONE. */
+static uint32_t controller_of(const struct tf_engine *e, uint32_t atom)
+{
+	unsigned owner = atom;
+	uint32_t index;
+	tf_storage_item(e->storage, atom, &owner, &index);
+	return e->g->atom_retry[owner];
+}
+
 /* Ask outwards while retries say REVERT; then see from the outside in whose REVERT holds. */
 static bool determine(struct tf_engine *e, uint32_t atom, struct tf_value *failure, struct resolution *out)
 {
-	const struct tf_graph *g = e->g;
 	struct resolution r = {TF_DECISION_REVERT_ALL, true, TF_NONE};
 	uint32_t asked = atom, *said_revert = NULL;
 	size_t depth = 0;
 	bool ok = true;
-	for (uint32_t retry; (retry = g->atom_retry[asked]) != TF_NONE; asked = retry) {
+	for (uint32_t retry; (retry = controller_of(e, asked)) != TF_NONE; asked = retry) {
 		/* A controller that a decider ignored never ran and has no say; the reference breaks on it. */
 		if (!e->options.reference_quirks && tf_scheduler_state(e->sched, retry) == TF_IGNORE)
 			continue;
@@ -195,6 +203,8 @@ static void changed_in_bulk(void *arg, unsigned atom, enum tf_state old)
 		e->on.atom(e->arg, atom, state, old, NULL);
 	if (e->on.task_event && !tf_graph_atom_is_retry(e->g, atom))
 		e->on.task_event(e->arg, atom, "update_progress", e->progress_begin);
+	if (state == TF_PENDING && tf_engine_is_map(e, atom))
+		tf_engine_map_renew(e, atom);
 }
 
 void tf_engine_decide(struct tf_engine *e)

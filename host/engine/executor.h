@@ -16,11 +16,11 @@
 
 /* One action of one atom. Borrowed during submit: the executor refs or copies what it keeps. */
 struct tf_work {
-	unsigned atom;    /* index in the graph; with `round`, the key of the completion */
-	int64_t round;    /* raised with each retry or reset */
-	const char *uuid; /* of the atom detail: correlation id */
-	const char *name;
-	const char *task_cls;          /* class name on the wire */
+	unsigned atom;        /* an atom's or an item's number; with `round`, the key of the completion */
+	int64_t round;        /* raised with each retry or reset */
+	const char *uuid;     /* of the atom detail: correlation id */
+	const char *name;     /* of an item: "map[1]" */
+	const char *task_cls; /* class name on the wire */
 	struct tf_value *task_version; /* array of integers */
 	enum tf_action action;
 	struct tf_value *arguments; /* object: parameter -> value */
@@ -48,6 +48,7 @@ struct tf_executor_events {
 struct tf_executor;
 struct tf_executor_ops {
 	const char *name; /* "serial", "parallel", "worker-based" */
+	bool at_once;     /* an action is performed inside submit: nothing is gained by submitting ahead */
 	/* Called once before the first submit of a run. */
 	int (*start)(struct tf_executor *x, struct tf_err *err);
 	/* 0: accepted, `done` will follow exactly once. Negative: not accepted, no `done`. */

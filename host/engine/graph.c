@@ -122,6 +122,8 @@ static uint32_t add_draft(struct tf_graph *g, const struct tf_atom_spec *spec)
 		.provides = provides,
 		.provide_count = spec->provide_count,
 		.inject = tf_value_ref(spec->inject),
+		.each = spec->each ? keep(g, spec->each) : NULL,
+		.limit = spec->limit,
 	};
 	return g->draft_count++;
 }

@@ -38,6 +38,10 @@ struct tf_atom_spec {
 	const struct tf_provide *provides;
 	size_t provide_count;
 	struct tf_value *inject; /* object: atom-local constants, or NULL */
+	/* A map: the parameter of `execute` that is bound to a list, or NULL. The task runs once for each element, which
+	 * it gets under this name; `limit` of these items at once, 0: any number. The result is the list of theirs. */
+	const char *each;
+	size_t limit;
 };
 
 struct tf_graph;

@@ -89,6 +89,11 @@ unsigned tf_storage_add_item(struct tf_storage *s, unsigned map, uint32_t index)
 	return s->g->atom_count + s->item_count++;
 }
 
+size_t tf_storage_item_count(const struct tf_storage *s)
+{
+	return s->item_count;
+}
+
 bool tf_storage_item(const struct tf_storage *s, unsigned atom, unsigned *map, uint32_t *index)
 {
 	if (atom < s->g->atom_count)

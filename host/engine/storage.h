@@ -28,7 +28,8 @@ void tf_storage_delete(struct tf_storage *s);
 
 /* A new item of a map atom; its number comes after those of all atoms and items. index: from 0. */
 unsigned tf_storage_add_item(struct tf_storage *s, unsigned map, uint32_t index);
-/* Whether this is an item, and which. */
+size_t tf_storage_item_count(const struct tf_storage *s);
+/* Whether this is an item, and which: *map and *index are set only then. */
 bool tf_storage_item(const struct tf_storage *s, unsigned atom, unsigned *map, uint32_t *index);
 /* Of an atom the scheduler's, of an item what was set last. */
 enum tf_state tf_storage_state(const struct tf_storage *s, unsigned atom);

@@ -128,6 +128,7 @@ static void serial_destroy(struct tf_executor *base)
 
 static const struct tf_executor_ops serial_ops = {
 	.name = "serial",
+	.at_once = true,
 	.start = serial_start,
 	.submit = serial_submit,
 	.stop = serial_stop,

@@ -90,6 +90,8 @@ static int add_atom(struct tf_graph *g, struct json_object *o, bool retry)
 	};
 	spec.execute_count = parse_bindings(o, false, parts.execute);
 	spec.revert_count = parse_bindings(o, true, parts.revert);
+	spec.each = text_of(o, "each", NULL);
+	spec.limit = (size_t)int_of(o, "limit");
 	if (json_object_object_get_ex(o, "provides", &v) && v)
 		parse_provides(v, parts.provides, &spec.provide_count);
 	if (json_object_object_get_ex(o, "inject", &v))
@@ -236,7 +238,15 @@ static void entry(struct tf_buf *b, const char *fmt, ...)
 
 static const char *name_of(const struct fixture *f, unsigned atom)
 {
-	return tf_graph_atom(f->graph, atom)->name;
+	return tf_engine_atom_name(f->engine, atom);
+}
+
+/* The atom; of an item, its map. */
+static unsigned owner_of(const struct fixture *f, unsigned atom)
+{
+	unsigned map;
+	size_t index;
+	return tf_engine_item(f->engine, atom, &map, &index) ? map : atom;
 }
 
 static void log_entry(struct fixture *f, const char *what, const char *name, enum tf_state state)
@@ -263,7 +273,8 @@ static void on_atom(void *arg, unsigned atom, enum tf_state state, enum tf_state
 		     state == TF_REVERT_FAILURE;
 	assert_int_equal(result != NULL, final);
 	assert_int_equal(tf_engine_atom_state(f->engine, atom), state);
-	log_entry(f, tf_graph_atom_is_retry(f->graph, atom) ? "retry" : "task", name_of(f, atom), state);
+	log_entry(f, tf_graph_atom_is_retry(f->graph, owner_of(f, atom)) ? "retry" : "task", name_of(f, atom),
+		state);
 }
 
 static void on_task_event(void *arg, unsigned atom, const char *type, struct tf_value *details)
@@ -418,8 +429,40 @@ static int x_start(struct tf_executor *x, struct tf_err *err)
 	return 0;
 }
 
+/* Whether the element that an item was given is in the list `key` of its map. */
+static bool fails_with(struct json_object *o, const char *key, const struct tf_work *w)
+{
+	struct json_object *list, *arguments = parse(w->arguments), *element;
+	bool found = false;
+	if (json_object_object_get_ex(o, key, &list) &&
+		json_object_object_get_ex(arguments, text_of(o, "each", ""), &element))
+		for (size_t i = 0; i < json_object_array_length(list); i++)
+			found = found || json_object_equal(json_object_array_get_idx(list, i), element);
+	json_object_put(arguments);
+	return found;
+}
+
+static struct tf_value *item_outcome(struct fixture *f, const struct tf_work *w, bool *failed)
+{
+	struct json_object *o = f->task_of[owner_of(f, w->atom)];
+	const char *key = w->action == TF_REVERT ? "revert_fail_elements"
+			  : w->round == 0        ? "fail_elements_once"
+						 : "";
+	*failed = fails_with(o, key, w) || (w->action == TF_EXECUTE && fails_with(o, "fail_elements", w));
+	if (*failed)
+		return tf_failure_format(
+			types_runtime, "%sboom-%s", w->action == TF_REVERT ? "r" : "", w->name);
+	struct tf_json element;
+	if (w->action == TF_EXECUTE &&
+		tf_json_get(tf_value_json(w->arguments), text_of(o, "each", ""), &element))
+		return tf_value_from(element);
+	return tf_value_null();
+}
+
 static struct tf_value *outcome(struct fixture *f, const struct tf_work *w, bool *failed)
 {
+	if (owner_of(f, w->atom) != w->atom)
+		return item_outcome(f, w, failed);
 	struct json_object *o = f->task_of[w->atom], *v;
 	if (w->action == TF_REVERT) {
 		*failed = json_object_object_get_ex(o, "revert_fail", &v) && json_object_get_boolean(v);
@@ -597,7 +640,7 @@ int fixture_run(struct fixture *f, struct tf_err *err)
 
 unsigned fixture_atom(const struct fixture *f, const char *name)
 {
-	int atom = tf_graph_find(f->graph, name);
+	int atom = f->engine ? tf_engine_find(f->engine, name) : tf_graph_find(f->graph, name);
 	assert_true(atom >= 0);
 	return (unsigned)atom;
 }
