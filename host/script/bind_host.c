@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <lauxlib.h>
@@ -44,6 +45,15 @@ TF_RAISES static int host_members(lua_State *L)
 		lua_setfield(L, -2, name);
 		free(name);
 	}
+	return 1;
+}
+
+/* time() -> Unix time, with its fraction */
+static int host_time(lua_State *L)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_REALTIME, &t);
+	lua_pushnumber(L, (double)t.tv_sec + (double)t.tv_nsec / 1e9);
 	return 1;
 }
 
@@ -113,6 +123,7 @@ int tf_bind_host_open(lua_State *L)
 		{"load", host_load},
 		{"members", host_members},
 		{"now", host_now},
+		{"time", host_time},
 		{"terminal", host_terminal},
 		{"catch_stderr", host_catch_stderr},
 		{"caught_stderr", host_caught_stderr},

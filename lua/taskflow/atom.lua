@@ -332,16 +332,4 @@ function M.describe(atom)
   return ('"%s==%s"'):format(atom.name, table.concat(atom.version, "."))
 end
 
----Refuse unknown keys of a table of options, naming the nearest known one.
----@param options table
----@param known table<string, any>
----@param what string for the message: "Task"
-function M.check_options(options, known, what)
-  for key in pairs(options) do
-    if known[key] == nil then
-      exceptions.raise(exceptions.TypeError, what .. ": " .. text.unknown("option", key, known))
-    end
-  end
-end
-
 return M

@@ -4,6 +4,7 @@
 --
 -- Each carries the chain of type names that travels as `exc_type_names`, so an engine or worker
 -- written in Python can test a Lua error by type, and the other way round.
+local check = require "taskflow.utils.check"
 local place = require "taskflow.utils.place"
 
 ---@class taskflow.Exception
@@ -27,11 +28,34 @@ local function short_name(name)
   return name:match("([^.]+)$")
 end
 
--- Text with causes indented by two more each (ENGINE.md 16).
-local function describe(exc, indent, out)
+-- Marks exceptions and their classes; a table is ours if its metatable carries it.
+local marker, class_marker = {}, {}
+
+local function has_mark(value, mark)
+  local meta = type(value) == "table" and getmetatable(value)
+  return type(meta) == "table" and meta.marker == mark
+end
+
+---@param value any
+---@return boolean
+function M.is_exception(value)
+  return has_mark(value, marker)
+end
+
+---@param value any
+---@return boolean
+function M.is_class(value)
+  return has_mark(value, class_marker)
+end
+
+-- Text with causes indented by two more each (ENGINE.md 16). An exception may be a cause of its own.
+local function describe(exc, indent, out, seen)
+  seen[exc] = true
   out[#out + 1] = (" "):rep(indent) .. exc.class.short .. ": " .. exc.message
   for _, cause in ipairs(exc.causes) do
-    describe(cause, indent + 2, out)
+    if not seen[cause] then
+      describe(cause, indent + 2, out, seen)
+    end
   end
 end
 
@@ -39,7 +63,7 @@ end
 ---@return string
 function Exception:describe()
   local out = {}
-  describe(self, 0, out)
+  describe(self, 0, out, {})
   if self.where then
     out[1] = self.where .. ": " .. out[1]
   end
@@ -66,12 +90,12 @@ end
 ---@param cause taskflow.Exception
 ---@return taskflow.Exception
 function Exception:caused_by(cause)
+  if not M.is_exception(cause) then
+    M.raise(M.TypeError, "caused_by: a cause is an exception, not " .. check.kind(cause))
+  end
   self.causes[#self.causes + 1] = cause
   return self
 end
-
--- Marks exceptions and their classes; a table is ours if its metatable carries it.
-local marker = {}
 
 local function construct(class, message, ...)
   local exc = { class = class, args = { message, ... }, causes = {}, exc_type_names = class.names }
@@ -80,6 +104,7 @@ local function construct(class, message, ...)
 end
 
 local class_meta = {
+  marker = class_marker,
   __call = construct,
   __tostring = function(class)
     return class.name
@@ -92,9 +117,13 @@ local class_meta = {
 ---@param methods table<string, function>? methods and __tostring besides the common ones
 ---@return taskflow.ExceptionClass
 function M.class(name, base, methods)
-  if type(name) ~= "string" or name == "" then
-    error("exceptions.class: the name must be a non-empty string", 2)
+  if check.is(name, "string", "exceptions.class: the name") == "" then
+    M.raise(M.ValueError, "exceptions.class: the name must not be empty")
   end
+  if base ~= nil and not M.is_class(base) then
+    M.raise(M.TypeError, "exceptions.class: the base must be a class of exceptions, not " .. check.kind(base))
+  end
+  check.is(methods or {}, "table", "exceptions.class: the methods")
   local class = { name = name, short = short_name(name), names = { name }, base = base }
   base = base or M.Exception
   for _, inherited in ipairs(base and base.names or {}) do
@@ -116,24 +145,23 @@ function M.class(name, base, methods)
   return setmetatable(class, class_meta)
 end
 
----@param value any
----@return boolean
-function M.is_exception(value)
-  local meta = type(value) == "table" and getmetatable(value)
-  return type(meta) == "table" and meta.marker == marker
-end
-
 ---Raise an exception that names the caller's place in the user's script.
 ---@param class taskflow.ExceptionClass
 ---@param message string
 ---@param causes taskflow.Exception[]?
 function M.raise(class, message, causes)
+  if not M.is_class(class) then
+    M.raise(M.TypeError, "exceptions.raise: expected a class of exceptions, not " .. check.kind(class))
+  end
   local exc = class(message)
   exc.where = place.caller()
-  exc.causes = causes or {}
+  for _, cause in ipairs(check.list(causes or {}, "exceptions.raise: the causes")) do
+    exc:caused_by(cause)
+  end
   error(exc, 0)
 end
 
+Exception = check.methods("Exception", Exception, M.is_exception)
 M.Exception = M.class("Exception")
 
 -- name, base: Python's own that tasks meet or raise.
@@ -198,6 +226,12 @@ end
 -- `failures` is the flat list; construct with a list of failures and of other wrapped failures.
 local Wrapped = {}
 
+---How many failures there are.
+---@return integer
+function Wrapped:len()
+  return #self.failures
+end
+
 ---Iterate: for _, failure in wrapped:iter() do ... end
 function Wrapped:iter()
   return ipairs(self.failures)
@@ -219,10 +253,19 @@ function Wrapped:__tostring()
   return (self.where and self.where .. ": " or "") .. self.message
 end
 
-M.WrappedFailure = M.class("taskflow.exceptions.WrappedFailure", M.Exception, Wrapped)
+M.WrappedFailure = M.class(
+  "taskflow.exceptions.WrappedFailure",
+  M.Exception,
+  check.methods("WrappedFailure", Wrapped, M.is_exception)
+)
 
 -- exceptions.WrappedFailure(failures): wrapped ones among the failures' exceptions are flattened.
 local function wrap(class, failures)
+  for i, failure in ipairs(check.list(failures, "WrappedFailure: the failures")) do
+    if not require("taskflow.failure").is_failure(failure) then
+      M.raise(M.TypeError, ("WrappedFailure: entry %d must be a Failure, not %s"):format(i, check.kind(failure)))
+    end
+  end
   local flat, texts = {}, {}
   local function collect(list)
     for _, failure in ipairs(list) do
@@ -240,7 +283,7 @@ local function wrap(class, failures)
   exc.failures = flat
   return exc
 end
-setmetatable(M.WrappedFailure, { __call = wrap, __tostring = class_meta.__tostring })
+setmetatable(M.WrappedFailure, { marker = class_marker, __call = wrap, __tostring = class_meta.__tostring })
 
 -- What a plain Lua error is to a peer, and what the host itself reports.
 M.LuaError = M.class("tfhost.LuaError", M.RuntimeError)

@@ -1,5 +1,6 @@
 -- A failure: an error as it is stored and as it travels (ENGINE.md 10, PROTOCOL.md 4).
 -- It remembers the live error value only in the process where it was raised.
+local check = require "taskflow.utils.check"
 local exceptions = require "taskflow.exceptions"
 local place = require "taskflow.utils.place"
 local equal = require("taskflow.utils.equal").equal
@@ -13,7 +14,7 @@ local values = require "taskflow.values"
 ---@field causes taskflow.Failure[] nearest first
 ---@field exception any the live error value, or nil when it was raised elsewhere
 local Failure = {}
-Failure.__index = Failure
+local meta = {}
 
 local M = { Failure = Failure }
 
@@ -24,7 +25,7 @@ local MAX_CAUSES = 8
 ---@param value any
 ---@return boolean
 function M.is_failure(value)
-  return type(value) == "table" and getmetatable(value) == Failure
+  return getmetatable(value) == meta
 end
 
 -- Whether a constructor argument can travel: nothing but data.
@@ -106,7 +107,8 @@ function M.from_exception(err, traceback_str, seen)
   if M.is_failure(err) then
     return err
   end
-  local self = setmetatable({ exception = err, traceback_str = traceback_str or "" }, Failure)
+  check.is(traceback_str or "", "string", "from_exception: the traceback")
+  local self = setmetatable({ exception = err, traceback_str = traceback_str or "" }, meta)
   if exceptions.is_exception(err) then
     self.exception_str = err.message
     self.exception_args = plain_args(err.args)
@@ -128,7 +130,39 @@ function M.handler(err)
   return M.from_exception(err, place.traceback(2))
 end
 
-local required = { exception_str = "string", traceback_str = "string", exc_type_names = "table" }
+-- Members of the dict form, their types, and whether they must be there.
+local MEMBERS = {
+  { "exception_str", "string", true },
+  { "traceback_str", "string", true },
+  { "exc_type_names", "table", true },
+  { "exc_args", "table", false },
+  { "causes", "table", false },
+}
+-- What every chain of types ends in.
+local ROOTS = { Exception = true, BaseException = true }
+
+local function invalid(message, ...)
+  exceptions.raise(exceptions.InvalidFormat, ("failure: " .. message):format(...))
+end
+
+local function check_members(dict)
+  for _, row in ipairs(MEMBERS) do
+    local key, kind, needed = unpack(row)
+    local value = dict[key]
+    if type(value) ~= kind and (needed or value ~= nil) then
+      invalid("'%s' must be a %s, not %s", key, kind, check.kind(value))
+    end
+  end
+  local names = dict.exc_type_names
+  for i, name in ipairs(names) do
+    if type(name) ~= "string" then
+      invalid("'exc_type_names' must be a list of names, entry %d is %s", i, check.kind(name))
+    end
+  end
+  if not ROOTS[names[#names]] then
+    invalid("'exc_type_names' must end in Exception or BaseException")
+  end
+end
 
 ---Read the dict form. Raises ValueError or TypeError as the reference does.
 ---@param dict table
@@ -137,18 +171,14 @@ function M.from_dict(dict)
   if type(dict) ~= "table" then
     exceptions.raise(exceptions.TypeError, "a failure must be a table, not a " .. type(dict))
   end
-  for key, kind in pairs(required) do
-    if type(dict[key]) ~= kind then
-      exceptions.raise(exceptions.InvalidFormat, ("failure: '%s' must be a %s"):format(key, kind))
-    end
-  end
   if dict.version ~= VERSION then
     exceptions.raise(
       exceptions.ValueError,
       ("Invalid dict version of failure object: %s"):format(tostring(dict.version))
     )
   end
-  local self = setmetatable({}, Failure)
+  check_members(dict)
+  local self = setmetatable({}, meta)
   self.exception_str = dict.exception_str
   self.traceback_str = dict.traceback_str
   self.exc_type_names = dict.exc_type_names
@@ -194,10 +224,20 @@ function Failure:check(...)
   return nil
 end
 
+-- A list of failures that was handed in.
+local function check_failures(list, what)
+  for i, f in ipairs(check.list(list, what .. ": the failures")) do
+    if not M.is_failure(f) then
+      exceptions.raise(exceptions.TypeError, ("%s: entry %d must be a Failure, not %s"):format(what, i, check.kind(f)))
+    end
+  end
+  return list
+end
+
 ---Like check for several failures at once.
 ---@param failures taskflow.Failure[]
 function M.check(failures, ...)
-  for _, failure in ipairs(failures) do
+  for _, failure in ipairs(check_failures(failures, "check")) do
     local found = failure:check(...)
     if found then
       return found
@@ -239,6 +279,7 @@ end
 ---Raise one failure as it was, several as a WrappedFailure. Nothing happens for none.
 ---@param failures taskflow.Failure[]
 function M.reraise_if_any(failures)
+  check_failures(failures, "reraise_if_any")
   if #failures == 1 then
     failures[1]:reraise()
   elseif #failures > 1 then
@@ -253,8 +294,10 @@ function Failure:describe()
   return self.traceback_str == "" and head or "Traceback (most recent call last):\n" .. self.traceback_str .. head
 end
 
-function Failure:__tostring()
+function meta:__tostring()
   return ("Failure: %s: %s"):format(self.exc_type_names[1], self.exception_str)
 end
+
+meta.__index = check.methods("Failure", Failure, M.is_failure)
 
 return M

@@ -1,5 +1,6 @@
 -- What all flows have in common: a name, children, perhaps a retry controller. Patterns say how the
 -- children depend on each other; see taskflow.patterns.*.
+local check = require "taskflow.utils.check"
 local exceptions = require "taskflow.exceptions"
 local place = require "taskflow.utils.place"
 local retry_module = require "taskflow.retry"
@@ -49,10 +50,13 @@ end
 
 local OPTIONS = { retry = true }
 
+local checked
+
 ---A class of flows: callable, Class(name, options) -> flow.
 ---@param definition { pattern: string, title: string, methods: table, init: fun(flow: table)? }
 function M.define(definition)
-  local index = setmetatable(definition.methods, { __index = definition.base or Flow })
+  local methods = check.methods("Flow", definition.methods, M.is_flow)
+  local index = setmetatable(methods, { __index = definition.base or checked })
   local meta = {
     mark = flow_mark,
     __tostring = function(self)
@@ -70,18 +74,11 @@ function M.define(definition)
     return index[key]
   end
   local function construct(_, name, options)
-    if type(name) ~= "string" then
-      exceptions.raise(exceptions.TypeError, "Flow: the name must be a string, not a " .. type(name))
-    end
-    options = options or {}
+    check.is(name, "string", "Flow: the name")
     if retry_module.is_retry(options) then
       options = { retry = options }
     end
-    for key in pairs(options) do
-      if not OPTIONS[key] then
-        exceptions.raise(exceptions.TypeError, ("flow '%s': %s"):format(name, text.unknown("option", key, OPTIONS)))
-      end
-    end
+    options = check.options(options, OPTIONS, ("flow '%s'"):format(name))
     if options.retry ~= nil and not retry_module.is_retry(options.retry) then
       exceptions.raise(exceptions.TypeError, ("flow '%s': retry must be a retry controller"):format(name))
     end
@@ -248,5 +245,7 @@ function M.retry_symbols(flow)
 end
 
 M.sorted = sorted
+
+checked = check.methods("Flow", Flow, M.is_flow)
 
 return M

@@ -5,6 +5,7 @@
 -- A controller is an atom that executes before its flow's content. Its methods get a history of what it
 -- provided and what failed. They always run in the engine's process.
 local atom = require "taskflow.atom"
+local check = require "taskflow.utils.check"
 local class_name = require "taskflow.utils.class_name"
 local equal = require("taskflow.utils.equal").equal
 local exceptions = require "taskflow.exceptions"
@@ -25,13 +26,13 @@ local M = {
 ---@field entries { [1]: any, [2]: table<string, taskflow.Failure> }[] provided value, failures by atom name
 ---@field failure taskflow.Failure? of the controller's own execute
 local History = {}
-History.__index = History
+local history_meta = {}
 
 ---@param entries table[]
 ---@param failure taskflow.Failure?
 ---@return taskflow.History
 function M.History(entries, failure)
-  return setmetatable({ entries = entries or {}, failure = failure }, History)
+  return setmetatable({ entries = check.list(entries or {}, "History: the entries"), failure = failure }, history_meta)
 end
 
 ---Number of executions so far.
@@ -86,6 +87,10 @@ function History:caused_by(wanted, index)
   return false
 end
 
+history_meta.__index = check.methods("History", History, function(value)
+  return getmetatable(value) == history_meta
+end)
+
 ---@class taskflow.Retry: taskflow.Atom
 ---@field notifier taskflow.Notifier
 
@@ -138,8 +143,7 @@ local function method_signature(class, method)
 end
 
 local function instantiate(class, options, state)
-  options = options or {}
-  atom.check_options(options, INSTANCE_OPTIONS, "retry")
+  options = check.options(options, INSTANCE_OPTIONS, "retry")
   if options.name ~= nil and type(options.name) ~= "string" then
     exceptions.raise(exceptions.TypeError, "the name of a retry must be a string")
   end
@@ -196,10 +200,8 @@ end
 ---@param definition table
 ---@return fun(options: taskflow.TaskOptions?): taskflow.Retry
 function M.Retry(definition)
-  if type(definition) ~= "table" then
-    exceptions.raise(exceptions.TypeError, "Retry: expected a table of methods")
-  end
-  local class = { methods = {}, options = {}, kwargs = definition.kwargs or false }
+  check.is(definition, "table", "Retry: the methods")
+  local class = { methods = {}, options = {}, kwargs = rawget(definition, "kwargs") or false }
   for key, value in pairs(definition) do
     if METHODS[key] and type(value) ~= "function" then
       exceptions.raise(exceptions.TypeError, ("Retry: %s must be a function, not a %s"):format(key, type(value)))
@@ -220,7 +222,9 @@ function M.Retry(definition)
   class.instance_meta = { mark = retry_mark, __index = class.methods, __tostring = describe }
   return setmetatable(class, {
     mark = class_mark,
-    __call = instantiate,
+    __call = function(self, options)
+      return instantiate(self, options)
+    end,
     __tostring = function()
       return "retry class " .. (class_name.of(class) or class.where)
     end,
@@ -258,7 +262,10 @@ local TimesClass = M.Retry {
 }
 
 -- Split what belongs to the controller from the options of an atom.
-local function split(options, own)
+local function split(options, own, what)
+  if options ~= nil then
+    check.is(options, "table", what .. ": the options")
+  end
   local rest, state = {}, {}
   for key, value in pairs(options or {}) do
     if own[key] then
@@ -278,12 +285,12 @@ function M.Times(attempts, options)
   if type(attempts) == "table" then
     attempts, options = attempts.attempts, attempts
   end
-  local rest, state = split(options, { attempts = true, revert_all = true })
+  local rest, state = split(options, { attempts = true, revert_all = true }, "Times")
   state.attempts = attempts or 1
   if type(state.attempts) ~= "number" or state.attempts < 1 or state.attempts % 1 ~= 0 then
     exceptions.raise(exceptions.ValueError, "Times: attempts must be an integer of at least 1")
   end
-  return TimesClass(rest, state)
+  return instantiate(TimesClass, rest, state)
 end
 
 -- The values not yet provided: each provided value takes one equal occurrence away.
@@ -338,9 +345,9 @@ function M.ForEach(list, options)
   if type(list) ~= "table" then
     exceptions.raise(exceptions.TypeError, "ForEach: the values must be a list")
   end
-  local rest, state = split(options, FOR_EACH_OPTIONS)
+  local rest, state = split(options, FOR_EACH_OPTIONS, "ForEach")
   state.values = list
-  return ForEachClass(rest, state)
+  return instantiate(ForEachClass, rest, state)
 end
 
 local ParameterizedForEachClass = M.Retry {
@@ -356,8 +363,8 @@ local ParameterizedForEachClass = M.Retry {
 ---@param options table? name, provides, rebind, revert_all, ...
 ---@return taskflow.Retry
 function M.ParameterizedForEach(options)
-  local rest, state = split(options, { revert_all = true })
-  return ParameterizedForEachClass(rest, state)
+  local rest, state = split(options, { revert_all = true }, "ParameterizedForEach")
+  return instantiate(ParameterizedForEachClass, rest, state)
 end
 
 return M

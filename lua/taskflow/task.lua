@@ -10,6 +10,7 @@
 --
 -- The names of execute's and revert's parameters are what the task asks for.
 local atom = require "taskflow.atom"
+local check = require "taskflow.utils.check"
 local class_name = require "taskflow.utils.class_name"
 local exceptions = require "taskflow.exceptions"
 local notifier = require "taskflow.notifier"
@@ -94,7 +95,7 @@ function Task:notify(event_type, details)
   if type(event_type) ~= "string" or event_type == "" or event_type == notifier.ANY then
     exceptions.raise(exceptions.ValueError, "notify: the event type must be a non-empty string, and not '*'")
   end
-  details = details or {}
+  details = check.is(details == nil and {} or details, "table", "notify: the details")
   local sink = rawget(self, "_sink")
   if sink then
     sink(event_type, details)
@@ -111,7 +112,7 @@ function Task:update_progress(progress, details)
     exceptions.raise(exceptions.TypeError, "update_progress: the progress must be a number from 0 to 1")
   end
   local event = {}
-  for key, value in pairs(details or {}) do
+  for key, value in pairs(check.is(details or {}, "table", "update_progress: the details")) do
     event[key] = value
   end
   event.progress = math.max(0, math.min(1, progress))
@@ -207,6 +208,8 @@ local function check_optional(names, execute, revert)
   return out
 end
 
+local checked = check.methods("Task", Task, M.is_task)
+
 -- What the instance was given, else what its class has.
 local function pick(options, class, key)
   if options[key] ~= nil then
@@ -221,11 +224,7 @@ local function default_name(class)
 end
 
 local function instantiate(class, options)
-  options = options or {}
-  if type(options) ~= "table" then
-    exceptions.raise(exceptions.TypeError, "a task is made from a table of options, as Task1 { name = 't1' }")
-  end
-  atom.check_options(options, INSTANCE_OPTIONS, "task")
+  options = check.options(options, INSTANCE_OPTIONS, "task")
   local name = options.name == nil and default_name(class) or options.name
   if type(name) ~= "string" then
     exceptions.raise(exceptions.TypeError, "the name of a task must be a string")
@@ -303,7 +302,7 @@ local function make_class(class)
   class.revert_ignore = REVERT_IGNORE
   class.instance_meta = {
     mark = task_mark,
-    __index = setmetatable(class.methods, { __index = Task }),
+    __index = setmetatable(class.methods, { __index = checked }),
     __tostring = Task.__tostring,
   }
   return setmetatable(class, class_meta)
@@ -340,7 +339,7 @@ for name in pairs(COMMON) do
 end
 REFERENCE_OPTIONS.auto_extract = nil
 
-local reference_meta = { mark = task_mark, __index = Task, __tostring = Task.__tostring }
+local reference_meta = { mark = task_mark, __index = checked, __tostring = Task.__tostring }
 
 -- Without the code nothing is known but what the flow says.
 local NO_SIGNATURE = { params = {}, accepts_any = true }
@@ -352,15 +351,11 @@ local NO_SIGNATURE = { params = {}, accepts_any = true }
 ---@param options taskflow.TaskOptions?
 ---@return taskflow.Task
 function M.Reference(reference, options)
-  options = options or {}
-  local module, class = tostring(reference):match "^([%w_.%-]+):([%w_]+)$"
+  local module, class = check.is(reference, "string", "a reference to a task"):match "^([%w_.%-]+):([%w_]+)$"
   if not module then
-    exceptions.raise(
-      exceptions.ValueError,
-      ("a task is referred to as 'module:Class', not as '%s'"):format(tostring(reference))
-    )
+    exceptions.raise(exceptions.ValueError, ("a task is referred to as 'module:Class', not as '%s'"):format(reference))
   end
-  atom.check_options(options, REFERENCE_OPTIONS, "task " .. reference)
+  options = check.options(options, REFERENCE_OPTIONS, "task " .. reference)
   local cls = module .. "." .. class
   local name = options.name == nil and cls or options.name
   if type(name) ~= "string" then
@@ -466,9 +461,8 @@ end
 ---@param options taskflow.TaskOptions|{ revert: function? }|nil
 ---@return taskflow.Task
 function M.FunctorTask(execute, options)
-  options = options or {}
   check_functor(execute, "FunctorTask: execute")
-  atom.check_options(options, FUNCTOR_OPTIONS, "FunctorTask")
+  options = check.options(options, FUNCTOR_OPTIONS, "FunctorTask")
   local params = atom.parameters(execute, "FunctorTask")
   local class = {
     methods = { execute = by_name(execute, params) },
@@ -497,8 +491,7 @@ end
 
 local function over_inputs(f, options, what, least, run)
   check_functor(f, what .. ": the functor")
-  options = options or {}
-  atom.check_options(options, FUNCTOR_OPTIONS, what)
+  options = check.options(options, FUNCTOR_OPTIONS, what)
   local params = required_names(options, what, least)
   return functor(f, options, {
     methods = {

@@ -1,5 +1,8 @@
+-- What the listeners take and do; that they say what TaskFlow's say is shown in spec/e2e/listeners_spec.lua.
+local base = require "taskflow.listeners.base"
 local capturing = require "taskflow.listeners.capturing"
 local engines = require "taskflow.engines"
+local exceptions = require "taskflow.exceptions"
 local lf = require "taskflow.patterns.linear_flow"
 local logging = require "taskflow.listeners.logging"
 local printing = require "taskflow.listeners.printing"
@@ -23,7 +26,7 @@ local Ok = task.Task {
 }
 local Bad = task.Task {
   execute = function(_self)
-    error("boom", 0)
+    error(exceptions.OSError "boom")
   end,
 }
 
@@ -32,70 +35,148 @@ local function load(...)
   return engines.load(flow:add(...))
 end
 
--- UUIDs differ from run to run.
-local function anonymous(text)
-  return (text:gsub("%x+%-%x+%-%x+%-%x+%-%x+", "UUID"))
+local function kinds_and_states(values)
+  local out = {}
+  for i, entry in ipairs(values) do
+    out[i] = entry[1] .. " " .. entry[2]
+  end
+  return out
 end
 
 describe("taskflow.listeners", function()
-  it("printing says what moved into which state, with which result", function()
-    local out = sink()
+  it("watch while a function runs, give what it gives, raise what it raises", function()
     local eng = load(Ok { name = "a" }, Bad { name = "b" })
-    assert.has_error(function()
-      printing.PrintingListener(eng, { out = out }):with(function()
-        eng:run()
-      end)
-    end, "boom")
-    local e = "serial engine of flow 'f' has moved "
-    assert.equal(
-      e .. "flow 'f' (UUID) into state 'RUNNING' from state 'PENDING'\n"
-        .. e .. "retry 'r' (UUID) into state 'RUNNING' from state 'PENDING'\n"
-        .. e .. "retry 'r' (UUID) into state 'SUCCESS' from state 'RUNNING' with result 'null' (failure=False)\n"
-        .. e .. "task 'a' (UUID) into state 'RUNNING' from state 'PENDING'\n"
-        .. e .. "task 'a' (UUID) into state 'SUCCESS' from state 'RUNNING' with result '[1, \"two\"]' (failure=False)\n"
-        .. e .. "task 'b' (UUID) into state 'RUNNING' from state 'PENDING'\n"
-        .. e .. "task 'b' (UUID) into state 'FAILURE' from state 'RUNNING' with result "
-        .. "'Failure: tfhost.LuaError: boom' (failure=True)\n",
-      anonymous(out.text):match "^(.*failure=True%)\n)"
-    )
-    -- with() has deregistered it
+    local listener = capturing.CaptureListener(eng)
+    local _, err = pcall(listener.with, listener, function()
+      eng:run()
+    end)
+    assert.is_true(err:is "OSError")
     assert.equal(0, eng.notifier:count() + eng.atom_notifier:count())
+    assert.same({ 1, nil, 3 }, {
+      listener:with(function()
+        return 1, nil, 3
+      end),
+    })
   end)
 
-  it("logging uses levels, and the dynamic one warns of failures", function()
-    local lines = {}
-    local log = {}
-    for _, level in ipairs { "debug", "info", "warn" } do
-      log[level] = function(_, message)
-        lines[#lines + 1] = level .. " " .. anonymous(message)
-      end
+  it("are registered once, and as often as they were deregistered", function()
+    local eng = load(Ok { name = "a" })
+    local listener = capturing.CaptureListener(eng)
+    assert.equal(listener, listener:register())
+    listener:register()
+    local count = eng.notifier:count() + eng.atom_notifier:count()
+    assert.equal(3, count)
+    listener:deregister()
+    listener:deregister()
+    assert.equal(0, eng.notifier:count() + eng.atom_notifier:count())
+    listener:register()
+    eng:run()
+    assert.equal(6, #listener.values)
+  end)
+
+  it("hear of the states that they listen for", function()
+    local eng = load(Ok { name = "a" }, Bad { name = "b" })
+    local capture = capturing.CaptureListener(eng, {
+      flow_listen_for = { "REVERTED" },
+      task_listen_for = { "FAILURE", "REVERTED" },
+      retry_listen_for = {},
+    })
+    pcall(capture.with, capture, function()
+      eng:run()
+    end)
+    assert.same({ "task FAILURE", "task REVERTED", "task REVERTED", "flow REVERTED" }, kinds_and_states(capture.values))
+  end)
+
+  it("may be written by users", function()
+    local seen = {}
+    local Own = base.class({
+      flow_event = function(self, state, details)
+        seen[#seen + 1] = ("%s %s %s"):format(self.prefix, details.flow_name, state)
+      end,
+    }, function(self, options)
+      self.prefix = options.prefix
+    end, { prefix = true })
+    local eng = load(Ok { name = "a" })
+    Own(eng, { prefix = ">" }):with(function()
+      eng:run()
+    end)
+    assert.same({ "> f RUNNING", "> f SUCCESS" }, seen)
+    local _, err = pcall(Own, eng, { prefixx = 1 })
+    assert.equal("listener: unknown option 'prefixx', did you mean 'prefix'?", err.message)
+    _, err = pcall(Own, {})
+    assert.equal("a listener watches an engine (taskflow.engines.load), not a table", err.message)
+  end)
+
+  it("that raise are passed over", function()
+    local log = require "taskflow.utils.log"
+    local warn, warnings = log.warn, {}
+    log.warn = function(_, message)
+      warnings[#warnings + 1] = message
     end
-    local eng = load(Bad { name = "b" })
-    local plain = logging.LoggingListener(eng, { log = log }):register()
-    pcall(eng.run, eng)
-    plain:deregister()
-    assert.equal(
-      "debug serial engine of flow 'f' has moved flow 'f' (UUID) into state 'RUNNING' from state 'PENDING'",
-      lines[1]
-    )
-    lines = {}
-    local dynamic = logging.DynamicLoggingListener(eng, { log = log, level = "info" }):register()
-    pcall(eng.run, eng)
-    dynamic:deregister()
-    local all = table.concat(lines, "\n")
-    assert.truthy(all:find("info Task 'b' (UUID) transitioned into state 'RUNNING' from state 'PENDING'", 1, true))
-    assert.truthy(
-      all:find(
-        "warn Task 'b' (UUID) transitioned into state 'FAILURE' from state 'RUNNING' with result "
-          .. "'Failure: tfhost.LuaError: boom'",
-        1,
-        true
-      )
-    )
+    local eng = load(Ok { name = "a" })
+    local Raising = base.class {
+      task_event = function(_self, state)
+        error("not today: " .. state)
+      end,
+    }
+    Raising(eng):register()
+    local state = eng:run()
+    log.warn = warn
+    assert.equal("SUCCESS", state)
+    assert.equal(2, #warnings)
+    assert.truthy(warnings[1]:find("a listener for 'RUNNING' failed: .*not today: RUNNING"))
   end)
 
-  it("timing measures with the clock it is given", function()
-    local now, out = 0, sink()
+  it("printing writes where it is told to", function()
+    local eng = load(Ok { name = "a" })
+    local out = sink()
+    printing.PrintingListener(eng, { out = out }):with(function()
+      eng:run()
+    end)
+    assert.truthy(out.text:find("serial engine of flow 'f' has moved task 'a' (", 1, true))
+    assert.equal(io.stderr, printing.PrintingListener(eng, { stderr = true }).out)
+    assert.equal(io.stdout, printing.PrintingListener(eng).out)
+    local _, err = pcall(printing.PrintingListener, eng, { out = "file" })
+    assert.equal("out must be a file, or have a method write", err.message)
+  end)
+
+  it("logging uses its levels, and a log that has not all of them", function()
+    local lines = {}
+    local log = {
+      info = function(_, message)
+        lines[#lines + 1] = message
+      end,
+    }
+    local eng = load(Ok { name = "a" }, Bad { name = "b" })
+    logging.LoggingListener(eng, { log = log }):register() -- debug: nobody hears it
+    logging.DynamicLoggingListener(eng, { log = log, failure_level = "info" }):register()
+    pcall(eng.run, eng)
+    -- a: REVERTED; b: FAILURE, REVERTED; the flow
+    assert.equal(4, #lines)
+    assert.truthy(lines[1]:find("^Task 'b' %(%S+%) transitioned into state 'FAILURE' from state 'RUNNING'\n"))
+    -- with the traceback of the line that raised
+    assert.truthy(lines[1]:find("listeners_spec.lua\", line %d+, in .*\nOSError: boom$"))
+    local _, err = pcall(logging.LoggingListener, eng, { level = "loud" })
+    assert.equal("level must be debug, info, warn or error", err.message)
+  end)
+
+  it("logging keeps results that are to be hidden", function()
+    local text = ""
+    local log = {
+      debug = function(_, message)
+        text = text .. message .. "\n"
+      end,
+    }
+    local eng = load(Ok { name = "a" }, Ok { name = "b", provides = {} })
+    logging.DynamicLoggingListener(eng, { log = log, hide_inputs_outputs_of = { "a" } }):with(function()
+      eng:run()
+    end)
+    assert.truthy(text:find "Task 'a' %(%S+%) transitioned into state 'SUCCESS' from state 'RUNNING'\n")
+    assert.truthy(text:find "Task 'b' %(%S+%) transitioned into state 'SUCCESS' from state 'RUNNING' with result '%[1")
+  end)
+
+  it("timing measures with the clock it is given, and keeps it as metadata", function()
+    local now, lines = 0, {}
     local Slow = task.Task {
       execute = function(_self, seconds)
         now = now + seconds
@@ -107,44 +188,69 @@ describe("taskflow.listeners", function()
     local function clock()
       return now
     end
-    local durations = timing.PrintingDurationListener(eng, { now = clock, out = out }):register()
-    local times = timing.EventTimeListener(eng, { now = clock }):register()
-    eng:run()
-    assert.same({ a = 2.25, b = 0.5 }, durations.durations)
-    assert.equal(2.75, durations.flow_duration)
-    assert.equal(
-      "'f' flow started.\n"
-        .. "'a' task started.\nIt took task 'a' 2.25 seconds to finish.\n"
-        .. "'b' task started.\nIt took task 'b' 0.50 seconds to finish.\n"
-        .. "It took flow 'f' 2.75 seconds to finish.\n",
-      out.text
-    )
-    assert.same({ RUNNING = 2.25, SUCCESS = 2.75 }, times.timestamps.b)
-    assert.same({ RUNNING = 0, SUCCESS = 2.75 }, times.flow_timestamps)
-  end)
-
-  it("timing is of tasks and flows, not of retry controllers", function()
-    local out = sink()
-    local eng = load(Bad { name = "bad" })
-    local listener = timing.PrintingDurationListener(eng, { now = function() return 0 end, out = out })
-    listener:with(function()
-      pcall(eng.run, eng)
-    end)
-    local run = "'bad' task started.\nIt took task 'bad' 0.00 seconds to finish.\n"
-    assert.equal("'f' flow started.\n" .. run:rep(2) .. "It took flow 'f' 0.00 seconds to finish.\n", out.text)
-    assert.same({ bad = 0 }, listener.durations)
-  end)
-
-  it("capturing keeps what it is asked to keep", function()
-    local eng = load(Ok { name = "a" })
-    local capture = capturing.CaptureListener(eng, { capture_retry = false }):register()
-    eng:run()
-    local seen = {}
-    for i, entry in ipairs(capture.values) do
-      seen[i] = entry[1] .. " " .. entry[2]
+    local function printer(line)
+      lines[#lines + 1] = line
     end
-    assert.same({ "flow RUNNING", "task RUNNING", "task SUCCESS", "flow SUCCESS" }, seen)
-    assert.same({ 1, "two" }, { unpack(capture.values[3][3].result) })
-    assert.equal(eng, capture.values[1][3].engine)
+    timing.PrintingDurationListener(eng, { now = clock, printer = printer }):register()
+    timing.EventTimeListener(eng, { now = clock }):register()
+    eng:run()
+    assert.same({
+      "'f' flow started.",
+      "'a' task started.",
+      "It took task 'a' 2.25 seconds to finish.",
+      "'b' task started.",
+      "It took task 'b' 0.50 seconds to finish.",
+      "It took flow 'f' 2.75 seconds to finish.",
+    }, lines)
+    assert.equal(2.25, eng.storage:get_atom_metadata("a").duration)
+    local b = eng.storage:get_atom_metadata "b"
+    assert.same({ 0.5, 2.25, 2.75 }, { b.duration, b["RUNNING-timestamp"], b["SUCCESS-timestamp"] })
+    local of_flow = eng.storage:get_flow_metadata()
+    assert.same({ 2.75, 0, 2.75 }, { of_flow.duration, of_flow["RUNNING-timestamp"], of_flow["SUCCESS-timestamp"] })
+  end)
+
+  it("timestamps are Unix time", function()
+    local eng = load(Ok { name = "a" })
+    timing.EventTimeListener(eng):with(function()
+      eng:run()
+    end)
+    local at = eng.storage:get_atom_metadata("a")["SUCCESS-timestamp"]
+    assert.is_true(math.abs(at - os.time()) < 60)
+    assert.is_true(eng.storage:get_atom_metadata("r")["SUCCESS-timestamp"] <= at)
+  end)
+
+  it("timing reports what did not end", function()
+    local log = require "taskflow.utils.log"
+    local eng
+    local Suspending = task.Task {
+      execute = function(_self)
+        eng:suspend()
+      end,
+    }
+    eng = load(Suspending { name = "a" }, Ok { name = "b" })
+    local warn, warnings = log.warn, {}
+    log.warn = function(_, message)
+      warnings[#warnings + 1] = message
+    end
+    timing.DurationListener(eng):with(function()
+      eng:run()
+    end)
+    log.warn = warn
+    assert.same({ "1 flow(s) did not enter an end state" }, warnings)
+    assert.is_number(eng.storage:get_atom_metadata("a").duration)
+    assert.is_nil(eng.storage:get_flow_metadata().duration)
+  end)
+
+  it("capturing keeps what it is asked to keep, where it is asked to", function()
+    local eng = load(Ok { name = "a" }, Ok { name = "b", provides = {} })
+    local values = { "before" }
+    local capture =
+      capturing.CaptureListener(eng, { capture_retry = false, skip_tasks = { "b" }, values = values }):register()
+    eng:run()
+    assert.equal(values, capture.values)
+    assert.equal("before", table.remove(values, 1))
+    assert.same({ "flow RUNNING", "task RUNNING", "task SUCCESS", "flow SUCCESS" }, kinds_and_states(values))
+    assert.same({ 1, "two" }, { unpack(values[3][3].result) })
+    assert.equal(eng, values[1][3].engine)
   end)
 end)

@@ -40,7 +40,7 @@ describe("taskflow.notifier", function()
 
   it("filters by details", function()
     n:register("X", recorder "even", {
-      filter = function(details)
+      details_filter = function(details)
         return details.x % 2 == 0
       end,
     })

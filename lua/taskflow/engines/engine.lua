@@ -1,4 +1,5 @@
 -- An engine: runs one flow, as the options say where. See taskflow.engines for how one is made.
+local check = require "taskflow.utils.check"
 local compiler = require "taskflow.engines.compiler"
 local exceptions = require "taskflow.exceptions"
 local failure = require "taskflow.failure"
@@ -22,7 +23,7 @@ local text = require "taskflow.utils.text"
 ---@field package _handle userdata of the host, nil before compile
 local Engine = {}
 
-local M = { Engine = Engine }
+local M = {}
 
 -- Codes of the bindings -> exceptions.
 local CODES = {
@@ -386,6 +387,8 @@ function Engine:failures()
   return collect_failures(self)
 end
 
+local RUN_OPTIONS = { signals = true, on_tick = true, tick = true }
+
 local function make_ready(self)
   self:check()
   self._raised = {}
@@ -406,8 +409,12 @@ end
 ---@return string state of the flow: "SUCCESS" or "SUSPENDED"
 ---@return integer? signal that suspended it
 function Engine:run(run_options)
+  run_options = check.options(run_options, RUN_OPTIONS, "run")
+  if run_options.on_tick ~= nil then
+    check.callable(run_options.on_tick, "run: on_tick")
+  end
+  check.is(run_options.tick or 0, "number", "run: tick")
   make_ready(self)
-  run_options = run_options or {}
   self._on_tick = run_options.on_tick
   local tick_ms = self._on_tick and (run_options.tick or 0.2) * 1000 or 0
   local state, signal, code = self._handle:run(run_options.signals or false, tick_ms)
@@ -424,7 +431,7 @@ end
 ---@param run_options { wait: boolean? }? wait: false to return at once, default: true
 ---@return fun(): string?
 function Engine:run_iter(run_options)
-  local wait = not run_options or run_options.wait ~= false
+  local wait = check.options(run_options, { wait = true }, "run_iter").wait ~= false
   local started, ended = false, false
   return function()
     if ended then
@@ -464,17 +471,26 @@ function Engine:close()
   end
 end
 
-local meta = {
-  __index = function(self, key)
-    if key == "statistics" then
-      return statistics(self)
-    end
-    return Engine[key]
-  end,
-  __tostring = function(self)
-    return ("%s engine of flow '%s'"):format(self.kind, self.flow_name)
-  end,
-}
+local meta = {}
+
+---@param value any
+---@return boolean
+function M.is_engine(value)
+  return getmetatable(value) == meta
+end
+
+local methods = check.methods("Engine", Engine, M.is_engine)
+
+function meta:__index(key)
+  if key == "statistics" then
+    return statistics(self)
+  end
+  return methods[key]
+end
+
+function meta:__tostring()
+  return ("%s engine of flow '%s'"):format(self.kind, self.flow_name)
+end
 
 ---@param flow taskflow.Flow|taskflow.Task
 ---@param given table? options

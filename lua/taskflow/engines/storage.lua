@@ -1,19 +1,19 @@
 -- What an engine keeps of a flow: values by name, results and failures by atom (ENGINE.md 6, 7).
-local exceptions = require "taskflow.exceptions"
+local check = require "taskflow.utils.check"
 local failure = require "taskflow.failure"
 local sorted_keys = require("taskflow.utils.text").sorted_keys
 
 ---@class taskflow.Storage
 ---@field private _engine table
 local Storage = {}
-Storage.__index = Storage
+local meta = {}
 
 local M = {}
 
 ---@param engine table
 ---@return taskflow.Storage
 function M.new(engine)
-  return setmetatable({ _engine = engine }, Storage)
+  return setmetatable({ _engine = engine, _metadata = {}, _flow_metadata = {} }, meta)
 end
 
 -- The output of a failed atom is its failure, which is stored as a dict.
@@ -29,6 +29,7 @@ end
 ---@param name string
 ---@return any
 function Storage:fetch(name)
+  check.is(name, "string", "fetch: the name")
   return as_failure(self._engine:_check(self._engine._handle:fetch(name)))
 end
 
@@ -60,6 +61,7 @@ function Storage:iter_texts()
 end
 
 local function result_of(self, name, revert)
+  check.is(name, "string", "the name of an atom")
   local value, failed, code = self._engine._handle:result(name, revert)
   if value == nil then
     self._engine:_check(nil, failed, code)
@@ -133,8 +135,8 @@ end
 ---Add flow-wide values, which come before what atoms provide.
 ---@param pairs_ table<string, any>
 function Storage:inject(pairs_)
-  if type(pairs_) ~= "table" then
-    exceptions.raise(exceptions.TypeError, "inject: expected a table from name to value")
+  for name in pairs(check.is(pairs_, "table", "inject: the values")) do
+    check.is(name, "string", "inject: a name")
   end
   self._engine:_check(self._engine._handle:inject(pairs_))
 end
@@ -143,31 +145,38 @@ end
 ---@param name string
 ---@param text string
 function Storage:inject_text(name, text)
+  check.is(name, "string", "inject_text: the name")
+  check.is(text, "string", "inject_text: the text")
   self._engine:_check(self._engine._handle:inject_text(name, text))
+end
+
+-- State, intention, uuid and progress of an atom.
+local function atom(self, name)
+  return self._engine._handle:atom(check.is(name, "string", "the name of an atom"))
 end
 
 ---@param name string
 ---@return string
 function Storage:get_atom_state(name)
-  return (self._engine._handle:atom(name))
+  return (atom(self, name))
 end
 
 ---@param name string
 ---@return string
 function Storage:get_atom_intention(name)
-  return (select(2, self._engine._handle:atom(name)))
+  return (select(2, atom(self, name)))
 end
 
 ---@param name string
 ---@return string
 function Storage:get_atom_uuid(name)
-  return (select(3, self._engine._handle:atom(name)))
+  return (select(3, atom(self, name)))
 end
 
 ---@param name string
 ---@return number from 0 to 1
 function Storage:get_task_progress(name)
-  return (select(4, self._engine._handle:atom(name)))
+  return (select(4, atom(self, name)))
 end
 
 ---State and intention of atoms by name.
@@ -175,8 +184,8 @@ end
 ---@return table<string, { [1]: string, [2]: string }>
 function Storage:get_atoms_states(names)
   local out = {}
-  for _, name in ipairs(names or self._engine._names) do
-    local state, intention = self._engine._handle:atom(name)
+  for _, name in ipairs(names == nil and self._engine._names or check.names(names, "get_atoms_states")) do
+    local state, intention = atom(self, name)
     out[name] = { state, intention }
   end
   return out
@@ -196,5 +205,52 @@ end
 function Storage:flow_name()
   return self._engine.flow_name
 end
+
+local function update(metadata, with)
+  for key, value in pairs(check.is(with, "table", "metadata")) do
+    metadata[check.is(key, "string", "a key of metadata")] = value
+  end
+end
+
+local function copy(metadata)
+  local out = {}
+  for key, value in pairs(metadata or {}) do
+    out[key] = value
+  end
+  return out
+end
+
+---Add to what is noted of an atom, as listeners do.
+---@param name string
+---@param with table<string, any>
+function Storage:update_atom_metadata(name, with)
+  atom(self, name)
+  self._metadata[name] = self._metadata[name] or {}
+  update(self._metadata[name], with)
+end
+
+---What is noted of an atom.
+---@param name string
+---@return table<string, any>
+function Storage:get_atom_metadata(name)
+  atom(self, name)
+  return copy(self._metadata[name])
+end
+
+---Add to what is noted of the flow.
+---@param with table<string, any>
+function Storage:update_flow_metadata(with)
+  update(self._flow_metadata, with)
+end
+
+---What is noted of the flow.
+---@return table<string, any>
+function Storage:get_flow_metadata()
+  return copy(self._flow_metadata)
+end
+
+meta.__index = check.methods("Storage", Storage, function(value)
+  return getmetatable(value) == meta
+end)
 
 return M

@@ -1,11 +1,13 @@
 -- Keeps every event: `values` is a list of { kind, state, details }.
 local base = require "taskflow.listeners.base"
+local check = require "taskflow.utils.check"
 
 local M = { FLOW = "flow", TASK = "task", RETRY = "retry" }
 local methods = {}
 
 local function keep(self, kind, state, details)
-  if self.capture[kind] then
+  local name = details[kind .. "_name"]
+  if self._capture[kind] and not self._skip[kind][name] then
     self.values[#self.values + 1] = { kind, state, details }
   end
 end
@@ -22,13 +24,32 @@ function methods:retry_event(state, details)
   keep(self, M.RETRY, state, details)
 end
 
----CaptureListener(engine, { capture_flow = true, capture_task = true, capture_retry = true }).
+---@class taskflow.CaptureOptions: taskflow.ListenForOptions
+---@field capture_flow boolean? default: true
+---@field capture_task boolean? default: true
+---@field capture_retry boolean? default: true
+---@field skip_flows string[]? names of flows that are not kept
+---@field skip_tasks string[]? the same for tasks
+---@field skip_retries string[]? the same for retry controllers
+---@field values table[]? the list to add to
+
+local SKIP = { flow = "skip_flows", task = "skip_tasks", retry = "skip_retries" }
+local OPTIONS = { values = true }
+for kind, skip in pairs(SKIP) do
+  OPTIONS["capture_" .. kind], OPTIONS[skip] = true, true
+end
+
+---CaptureListener(engine, options), see taskflow.CaptureOptions.
 M.CaptureListener = base.class(methods, function(self, options)
-  self.values = {}
-  self.capture = {}
-  for _, kind in ipairs { M.FLOW, M.TASK, M.RETRY } do
-    self.capture[kind] = options["capture_" .. kind] ~= false
+  self.values = check.is(options.values or {}, "table", "values")
+  self._capture, self._skip = {}, {}
+  for kind, skip in pairs(SKIP) do
+    self._capture[kind] = options["capture_" .. kind] ~= false
+    self._skip[kind] = {}
+    for _, name in ipairs(check.names(options[skip], skip)) do
+      self._skip[kind][name] = true
+    end
   end
-end)
+end, OPTIONS)
 
 return M

@@ -1,5 +1,6 @@
--- Prints every change of state.
+-- Prints every change of state of the flow and of its tasks.
 local base = require "taskflow.listeners.base"
+local exceptions = require "taskflow.exceptions"
 local text = require "taskflow.listeners.text"
 
 local M = {}
@@ -10,14 +11,27 @@ function methods:flow_event(state, details)
 end
 
 function methods:task_event(state, details)
-  self.out:write(text.atom(self.engine, state, details), "\n")
+  self.out:write(text.task(self.engine, state, details), "\n")
 end
 
-methods.retry_event = methods.task_event
+-- Whether something can be written to.
+local function is_file(value)
+  local ok, write = pcall(function()
+    return value.write
+  end)
+  return ok and write ~= nil
+end
 
----PrintingListener(engine, { out = io.stderr }); default: standard output.
+---@class taskflow.PrintingOptions: taskflow.ListenForOptions
+---@field stderr boolean? print to standard error; default: standard output
+---@field out file*? anything else with a method write
+
+---PrintingListener(engine, options), see taskflow.PrintingOptions.
 M.PrintingListener = base.class(methods, function(self, options)
-  self.out = options.out or io.stdout
-end)
+  self.out = options.out or (options.stderr and io.stderr) or io.stdout
+  if not is_file(self.out) then
+    exceptions.raise(exceptions.TypeError, "out must be a file, or have a method write")
+  end
+end, { stderr = true, out = true })
 
 return M

@@ -1,4 +1,5 @@
 -- Graph flows: children are linked by the symbols they exchange, or by hand (ENGINE.md 4).
+local check = require "taskflow.utils.check"
 local exceptions = require "taskflow.exceptions"
 local flow = require "taskflow.flow"
 local text = require "taskflow.utils.text"
@@ -305,7 +306,7 @@ local function parse_link_options(decider, depth)
   if type(decider) == "table" and getmetatable(decider) == nil then
     decider, depth = decider.decider, decider.decider_depth
   end
-  if decider ~= nil and type(decider) ~= "function" and not (getmetatable(decider) or {}).__call then
+  if decider ~= nil and not check.is_callable(decider) then
     exceptions.raise(exceptions.ValueError, "Decider boolean callback must be callable")
   end
   if depth ~= nil and decider == nil then
@@ -463,7 +464,7 @@ local TargetedFlow = flow.define {
   pattern = "graph",
   title = "graph_flow.TargetedFlow",
   methods = targeted,
-  base = methods,
+  base = Flow,
   init = init,
 }
 
