@@ -69,7 +69,7 @@ static void parallel_work_free(struct parallel_work *w)
 	free(w);
 }
 
-/* The link to the running work of `job`, or to NULL. At most max_workers run. */
+/* The link to the running work of `job`, or to NULL: the oldest end first, as a rule. */
 static struct parallel_work **parallel_find(struct parallel *x, uint64_t job)
 {
 	struct parallel_work **at = &x->running.first;
@@ -110,13 +110,17 @@ static void parallel_fail_all(struct parallel *x, const char *why)
 	}
 }
 
-/* Hand out what waits while slots are free. */
+/* Hand out what waits while the slots take more. */
 static void parallel_feed(struct parallel *x)
 {
-	while (x->pool && x->waiting.first && tf_pool_free_slots(x->pool) > 0) {
+	while (x->pool && x->waiting.first) {
 		struct tf_err err;
-		struct parallel_work *w = parallel_pop(&x->waiting);
-		if (tf_pool_submit(x->pool, w->job, &w->request, &err) == 0) {
+		struct parallel_work *w = x->waiting.first;
+		int rc = tf_pool_submit(x->pool, w->job, &w->request, &err);
+		if (rc == TF_EAGAIN)
+			return;
+		parallel_pop(&x->waiting);
+		if (rc == 0) {
 			parallel_add(&x->running, w);
 			continue;
 		}
@@ -218,15 +222,15 @@ static int parallel_submit(struct tf_executor *self, const struct tf_work *work,
 		.result = work->action == TF_REVERT ? tf_value_ref(work->result) : NULL,
 		.failures = work->action == TF_REVERT ? tf_value_ref(work->failures) : NULL,
 	};
-	if (x->waiting.first || tf_pool_free_slots(x->pool) == 0) {
-		parallel_add(&x->waiting, w); /* slot_free, or a completion, feeds it */
-		return 0;
-	}
-	int rc = tf_pool_submit(x->pool, w->job, &w->request, err);
-	if (rc == 0)
+	int rc = x->waiting.first ? TF_EAGAIN : tf_pool_submit(x->pool, w->job, &w->request, err);
+	if (rc == 0) {
 		parallel_add(&x->running, w);
-	else
+	} else if (rc == TF_EAGAIN) {
+		parallel_add(&x->waiting, w); /* slot_free, or a completion, feeds it */
+		rc = 0;
+	} else {
 		parallel_work_free(w);
+	}
 	return rc;
 }
 

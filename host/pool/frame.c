@@ -209,6 +209,29 @@ int tf_frame_send(int fd, struct tf_buf *out, struct tf_err *err)
 	return 0;
 }
 
+int tf_frame_pass(int fd, const struct tf_buf *frame, int passed, struct tf_err *err)
+{
+	union {
+		char bytes[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control = {{0}};
+	struct iovec iov = {frame->data, frame->len};
+	struct msghdr msg = {.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = sizeof(control.bytes)};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &passed, sizeof(int));
+	ssize_t n = sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (n < 0)
+		return tf_err_sys(err, "passing a descriptor");
+	/* Never seen: a socket takes so few bytes at once or not at all. */
+	return (size_t)n < frame->len ? tf_err_set(err, TF_ESTATE, "passing a descriptor: short write") : 0;
+}
+
 /* The descriptor that came with a message, or -1. More than one is not ours: all are closed. */
 static int frame_take_fd(struct msghdr *msg)
 {

@@ -25,8 +25,8 @@
 	X(BORN, 1)        /* slot: pid (u64), before anything that may fail */ \
 	X(READY, 0)       /* slot: waits for work */ \
 	X(START_ERROR, 1) /* slot: story; it exits */ \
+	X(CLAIMS, 0)      /* to the slot, first of all, a descriptor with it: its page (claims.h) */ \
 	X(RUN, 8)         /* to the slot: a request (tf_frame_put_request), id is the job */ \
-	X(STARTED, 0)     /* slot: the action of job id begins */ \
 	X(EVENT, 2)       /* slot: type, details */ \
 	X(DONE, 2)        /* slot: "0" or "1" (failed), result */
 
@@ -72,6 +72,8 @@ int tf_frame_get_u64(const struct tf_frame *f, unsigned field, uint64_t *out, st
 
 /* Blocking ends (loader, slot). Send all of `out` and empty it; TF_ECLOSED when the peer is gone. */
 int tf_frame_send(int fd, struct tf_buf *out, struct tf_err *err);
+/* Send `frame` and a descriptor with it, without waiting. TF_ESTATE: only a part went, the stream is of no use. */
+int tf_frame_pass(int fd, const struct tf_buf *frame, int passed, struct tf_err *err);
 /* Wait for a whole frame in `in`, which keeps what arrived beyond it: tf_buf_consume(in, *used) after use.
  * TF_ECLOSED at the end of the stream. `passed` (unless NULL) takes a descriptor that came along, else -1. */
 int tf_frame_recv(int fd, struct tf_buf *in, size_t max, struct tf_frame *out, size_t *used, int *passed,

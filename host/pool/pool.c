@@ -42,8 +42,7 @@ void pool_leave(struct tf_pool *p)
 	free(p);
 }
 
-/* Jobs that wait for a slot will not get one. */
-static void pool_fail_orphans(struct tf_pool *p, const struct tf_err *err)
+void pool_fail_orphans(struct tf_pool *p, const struct tf_err *err)
 {
 	while (!p->deleted && p->orphans) {
 		struct pool_job *j = p->orphans;
@@ -188,20 +187,31 @@ int tf_pool_new(struct tf_loop *loop, const struct tf_pool_config *config,
 	}
 	p->timer = tf_timer_new(loop, pool_on_timer, p);
 	p->hung_timer = tf_timer_new(loop, pool_on_hung, p);
+	p->tick = tf_timer_new(loop, pool_on_tick, p);
 	p->chld = tf_signal_new(loop, SIGCHLD, pool_on_chld, p);
 	*out = p;
 	return 0;
+}
+
+/* An idle slot; else the one with the fewest requests of those that may have more; NULL. */
+static struct pool_slot *pool_choose(struct tf_pool *p)
+{
+	struct pool_slot *best = NULL;
+	for (unsigned i = 0; i < p->config.slots; i++) {
+		struct pool_slot *s = &p->slots[i];
+		if (s->state == POOL_SLOT_IDLE)
+			return s;
+		if (!p->idle && pool_slot_has_room(s) && (!best || s->jobs < best->jobs))
+			best = s;
+	}
+	return best;
 }
 
 int tf_pool_submit(struct tf_pool *p, uint64_t job, const struct tf_request *r, struct tf_err *err)
 {
 	if (p->over)
 		return tf_err_set(err, TF_ESTATE, "the pool has no loader any more");
-	struct pool_slot *s = NULL;
-	for (unsigned i = 0; i < p->config.slots && p->idle && !s; i++) {
-		if (p->slots[i].state == POOL_SLOT_IDLE)
-			s = &p->slots[i];
-	}
+	struct pool_slot *s = p->orphans ? NULL : pool_choose(p);
 	if (!s) {
 		p->starved = true;
 		return tf_err_set(err, TF_EAGAIN, "no slot is free");
@@ -214,6 +224,8 @@ int tf_pool_submit(struct tf_pool *p, uint64_t job, const struct tf_request *r, 
 		return rc;
 	}
 	j->id = job;
+	j->order = ++p->next_order;
+	j->attempts = 1;
 	j->name = tf_strdup(r->task_name);
 	j->cls = tf_strdup(r->task_cls);
 	pool_slot_run(s, j);
@@ -264,6 +276,7 @@ void tf_pool_delete(struct tf_pool *p)
 	}
 	tf_timer_delete(p->timer);
 	tf_timer_delete(p->hung_timer);
+	tf_timer_delete(p->tick);
 	tf_signal_delete(p->chld);
 	pool_leave(p);
 }

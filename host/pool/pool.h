@@ -1,5 +1,6 @@
-/* Supervisor side of the slots: starts the loader, has it fork slots, hands each at most one
- * request at a time, reports how each ended (ARCHITECTURE 1).
+/* Supervisor side of the slots: starts the loader, has it fork slots, hands them requests, reports how each ended
+ * (ARCHITECTURE 1). A slot runs one request at a time. Slots that are quick get more ahead, which is taken back for
+ * others when one takes longer than a few milliseconds.
  *
  * Slots are reaped here (the loader clones them with CLONE_PARENT). A slot that dies while it runs a
  * job gives that job a WorkerLost failure that names signal or exit code, pid and resource usage,
@@ -38,7 +39,8 @@ struct tf_pool_config {
 struct tf_pool_events {
 	/* The loader has loaded (names: class names served, borrowed) or could not (err). */
 	void (*ready)(void *arg, char *const *names, size_t count, const struct tf_err *err);
-	void (*started)(void *arg, uint64_t job); /* the task was built and runs */
+	/* The task was built and runs; told within milliseconds, and in any case before its events and its end. */
+	void (*started)(void *arg, uint64_t job);
 	void (*event)(void *arg, uint64_t job, const char *type, struct tf_value *details);
 	void (*done)(void *arg, uint64_t job, bool failed, struct tf_value *result);
 	/* A slot became free after all were busy. */
@@ -49,8 +51,9 @@ struct tf_pool_events {
 
 int tf_pool_new(struct tf_loop *loop, const struct tf_pool_config *config,
 	const struct tf_pool_events *events, void *arg, struct tf_pool **out, struct tf_err *err);
-/* Hand a request to a free slot; `job` is the caller's key. TF_EAGAIN: no slot is free. */
+/* Hand a request to a slot; `job` is the caller's key. TF_EAGAIN: none is free, nor quick enough to be given more. */
 int tf_pool_submit(struct tf_pool *p, uint64_t job, const struct tf_request *r, struct tf_err *err);
+/* Slots that have nothing to do. */
 unsigned tf_pool_free_slots(const struct tf_pool *p);
 unsigned tf_pool_busy_slots(const struct tf_pool *p);
 /* Pid of the slot that runs `job`, 0 if none. */

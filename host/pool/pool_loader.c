@@ -89,27 +89,11 @@ int pool_loader_ask(struct tf_pool *p, uint64_t id, int fd, struct tf_err *err)
 	uint64_t max_frame = p->config.max_frame;
 	const struct tf_slice field = tf_frame_u64(&max_frame);
 	tf_frame_put(&frame, TF_MAX_FRAME, TF_FRAME_FORK, id, &field, NULL);
-	union {
-		char bytes[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control = {{0}};
-	struct iovec iov = {frame.data, frame.len};
-	struct msghdr msg = {.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control.bytes,
-		.msg_controllen = sizeof(control.bytes)};
-	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(c), &fd, sizeof(int));
-	ssize_t n = sendmsg(p->loader_fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
-	int rc = n < 0 ? tf_err_sys(err, "asking the loader for a slot") : 0;
-	if (n >= 0 &&
-		(size_t)n < frame.len) { /* never seen: a socket takes so few bytes at once or not at all */
+	int rc = tf_frame_pass(p->loader_fd, &frame, fd, err);
+	if (rc < 0)
+		tf_err_prefix(err, "asking the loader for a slot");
+	if (rc == TF_ESTATE)
 		kill(p->loader_pid, SIGKILL);
-		rc = tf_err_set(err, TF_EIO, "asking the loader for a slot: short write");
-	}
 	tf_buf_free(&frame);
 	return rc;
 }

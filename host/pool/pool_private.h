@@ -1,9 +1,11 @@
-/* Shared by pool.c (interface), pool_loader.c and pool_slot.c (one slot's life); nobody else includes it. */
+/* Shared by pool.c (interface), pool_loader.c, pool_slot.c (one slot's life) and pool_ahead.c (the requests in its
+ * socket); nobody else includes it. */
 #ifndef TF_POOL_PRIVATE_H
 #define TF_POOL_PRIVATE_H
 
 #include "base/buf.h"
 #include "loop/loop.h"
+#include "pool/claims.h"
 #include "pool/frame.h"
 #include "pool/pool.h"
 
@@ -13,10 +15,11 @@ struct pool_job {
 	uint64_t id;
 	char *name, *cls; /* for the story of a lost slot */
 	struct tf_buf frame;
-	uint64_t begun_ms; /* handed to a slot */
+	uint64_t order;  /* of submission */
+	uint64_t number; /* of its RUN frame in the life of its slot */
 	unsigned attempts;
 	bool started;
-	struct pool_job *next; /* in pool.orphans */
+	struct pool_job *next; /* in pool_slot.job or pool.orphans */
 };
 
 enum pool_slot_state {
@@ -36,8 +39,15 @@ struct pool_slot {
 	int fd;      /* -1: none */
 	struct tf_io *io;
 	struct tf_buf in, out;
-	size_t sent;          /* of out */
-	struct pool_job *job; /* BUSY, or ENDING with a job to be answered */
+	size_t sent; /* of out */
+	struct tf_claims *claims;
+	struct pool_job *job; /* BUSY, or ENDING with a job to be answered; what waits behind it follows */
+	unsigned jobs;        /* in `job` */
+	unsigned ahead;       /* so many may wait behind the first */
+	uint64_t sent_count;  /* RUN frames in this life */
+	uint64_t over;        /* those below are done, or taken back */
+	uint64_t seen;        /* number of the first job at the last tick, and one; 0: none */
+	uint64_t begun_ms;    /* since then the first job is the first */
 	uint64_t born_ms;
 	uint64_t hung_ms; /* closed its socket then, but lived; 0: did not */
 	bool ended;       /* reaped: what it still had sent is read, nothing new is given to it */
@@ -55,6 +65,8 @@ struct tf_pool {
 	struct tf_signal *chld;
 	struct tf_timer *timer;      /* to try again: the loader, the slots */
 	struct tf_timer *hung_timer; /* to kill what closed its socket and does not end */
+	struct tf_timer *tick;       /* pool_on_tick */
+	uint64_t tick_ms;            /* its present length */
 
 	enum pool_loader_state loader_state;
 	pid_t loader_pid;
@@ -68,6 +80,7 @@ struct tf_pool {
 
 	struct pool_slot *slots;
 	uint64_t next_id;
+	uint64_t next_order;
 	unsigned idle;
 	unsigned bad_starts;      /* slots in a row that ended before they were of use */
 	uint64_t next_fork_ms;    /* not before */
@@ -87,6 +100,8 @@ void pool_leave(struct tf_pool *p);
 uint64_t pool_hung(struct tf_pool *p);
 /* Ask for what is missing: slots of the loader, or a loader; now or when its time comes. */
 void pool_fill(struct tf_pool *p);
+/* Jobs that wait for a slot will not get one. */
+void pool_fail_orphans(struct tf_pool *p, const struct tf_err *err);
 /* ready(err) or lost(err), once; what waits for a slot fails. */
 void pool_give_up(struct tf_pool *p, const struct tf_err *err);
 
@@ -112,8 +127,17 @@ void pool_slot_forked(struct pool_slot *s, uint64_t pid);
 bool pool_is_child(uint64_t pid);
 /* The loader will not say any more. */
 void pool_slot_loader_died(struct pool_slot *s);
-/* Give it a job: IDLE -> BUSY. Takes over `j`. */
+/* Send what is in `out`, as far as it goes. */
+void pool_slot_flush(struct pool_slot *s);
+/* Whether it may be given a job now: it is idle, or quick. */
+bool pool_slot_has_room(const struct pool_slot *s);
+/* Give it a job; an IDLE one becomes BUSY. Takes over `j`. */
 void pool_slot_run(struct pool_slot *s, struct pool_job *j);
+/* Its first job is over; the caller's from now on. */
+struct pool_job *pool_slot_pop(struct pool_slot *s);
+/* Call events.started if the first job has begun and that was not told. */
+void pool_slot_tell_started(struct pool_slot *s);
+void pool_on_tick(void *pool);
 /* Look whether the process has ended, and if so settle everything. */
 void pool_slot_reap(struct pool_slot *s);
 /* Kill it if its socket closed before `limit_ms`. True if it still is to be waited for. */
@@ -123,5 +147,7 @@ void pool_slot_kill(struct pool_slot *s);
 /* For tf_pool_delete: kill, wait, release. No callbacks. */
 void pool_slot_end(struct pool_slot *s);
 void pool_job_free(struct pool_job *j);
+/* It waits for the next idle slot, in the order of submission. */
+void pool_add_orphan(struct tf_pool *p, struct pool_job *j);
 
 #endif

@@ -64,6 +64,24 @@ static void slot_close(struct pool_slot *s)
 	tf_buf_free(&s->in);
 	tf_buf_free(&s->out);
 	s->sent = 0;
+	tf_claims_delete(s->claims);
+	s->claims = NULL;
+	s->jobs = s->ahead = 0;
+	s->sent_count = s->over = s->seen = 0;
+}
+
+/* The slot's page goes to it as the first thing in its socket. */
+static int slot_share_claims(struct pool_slot *s, int fd, struct tf_err *err)
+{
+	int page;
+	struct tf_buf frame = TF_BUF_INIT;
+	s->claims = tf_claims_new(&page, err);
+	if (!s->claims)
+		return TF_EIO;
+	tf_frame_put(&frame, TF_MAX_FRAME, TF_FRAME_CLAIMS, 0, NULL, NULL);
+	int rc = tf_frame_pass(fd, &frame, page, err);
+	close(page);
+	return rc;
 }
 
 int pool_slot_fork(struct pool_slot *s, struct tf_err *err)
@@ -73,9 +91,13 @@ int pool_slot_fork(struct pool_slot *s, struct tf_err *err)
 		return tf_err_sys(err, "socketpair");
 	fcntl(pair[0], F_SETFL, O_NONBLOCK);
 	s->id = ++s->pool->next_id;
-	int rc = pool_loader_ask(s->pool, s->id, pair[1], err);
+	int rc = slot_share_claims(s, pair[0], err);
+	if (rc == 0)
+		rc = pool_loader_ask(s->pool, s->id, pair[1], err);
 	close(pair[1]);
 	if (rc < 0) {
+		tf_claims_delete(s->claims);
+		s->claims = NULL;
 		close(pair[0]);
 		return rc;
 	}
@@ -111,7 +133,7 @@ static void slot_breach(struct pool_slot *s, const char *story)
 
 /* ---- jobs ---- */
 
-static void slot_flush(struct pool_slot *s)
+void pool_slot_flush(struct pool_slot *s)
 {
 	while (s->sent < s->out.len) {
 		ssize_t n =
@@ -134,19 +156,17 @@ static void slot_flush(struct pool_slot *s)
 	slot_watch(s);
 }
 
-void pool_slot_run(struct pool_slot *s, struct pool_job *j)
+/* Work that waits for a slot, left by a dead one or taken back from a slow one. */
+static void slot_adopt(struct pool_slot *s)
 {
-	TF_ASSERT(s->state == POOL_SLOT_IDLE && !s->job);
-	s->pool->idle--;
-	s->state = POOL_SLOT_BUSY;
-	s->job = j;
-	j->attempts++;
-	j->begun_ms = pool_now(s->pool);
-	tf_buf_append(&s->out, j->frame.data, j->frame.len);
-	slot_flush(s);
+	struct pool_job *j;
+	while ((j = s->pool->orphans) != NULL && pool_slot_has_room(s)) {
+		s->pool->orphans = j->next;
+		pool_slot_run(s, j);
+	}
 }
 
-/* The slot waits for work. Work that a dead slot left comes first. */
+/* The slot waits for work. */
 static void slot_idle(struct pool_slot *s)
 {
 	struct tf_pool *p = s->pool;
@@ -156,12 +176,7 @@ static void slot_idle(struct pool_slot *s)
 	}
 	s->state = POOL_SLOT_IDLE;
 	p->idle++;
-	struct pool_job *j = p->orphans;
-	if (j) {
-		p->orphans = j->next;
-		j->next = NULL;
-		pool_slot_run(s, j);
-	}
+	slot_adopt(s);
 }
 
 static void slot_tell_free(struct tf_pool *p)
@@ -227,11 +242,18 @@ static void slot_on_done(struct pool_slot *s, const struct tf_frame *f)
 		slot_breach(s, err.message);
 		return;
 	}
-	struct pool_job *j = s->job;
-	s->job = NULL;
+	pool_slot_tell_started(s);
+	if (p->deleted) {
+		tf_value_unref(result);
+		return;
+	}
+	struct pool_job *j = pool_slot_pop(s);
 	p->bad_starts = 0;
 	p->next_fork_ms = 0;
-	slot_idle(s);
+	if (s->job)
+		slot_adopt(s);
+	else
+		slot_idle(s);
 	if (p->events.done)
 		p->events.done(p->arg, j->id, failed, result);
 	pool_job_free(j);
@@ -252,13 +274,10 @@ static void slot_on_frame(struct pool_slot *s, const struct tf_frame *f)
 		slot_tell_free(p);
 	} else if (f->type == TF_FRAME_START_ERROR && starting) {
 		tf_error("pool", "a slot could not start: %.*s", (int)f->field[0].len, f->field[0].data);
-	} else if (f->type == TF_FRAME_STARTED && busy && !s->job->started) {
-		s->job->started = true;
-		tf_buf_free(&s->job->frame);
-		if (p->events.started)
-			p->events.started(p->arg, s->job->id);
 	} else if (f->type == TF_FRAME_EVENT && busy) {
-		slot_on_event(s, f);
+		pool_slot_tell_started(s);
+		if (!p->deleted)
+			slot_on_event(s, f);
 	} else if (f->type == TF_FRAME_DONE && busy) {
 		slot_on_done(s, f);
 	} else {
@@ -321,23 +340,42 @@ static bool slot_read(struct pool_slot *s, unsigned reads)
 
 /* ---- the end of a slot ---- */
 
-/* The job of a slot that is gone: another slot gets it if it had not begun, else it has failed. */
-static void slot_lose_job(struct pool_slot *s, int status, const struct rusage *usage)
+/* The pool has no loader any more. */
+static void slot_fail_orphans(struct tf_pool *p)
+{
+	struct tf_err err;
+	tf_err_set(&err, TF_ESTATE, "a slot ended, and there is no loader to replace it");
+	pool_fail_orphans(p, &err);
+}
+
+/* The jobs of a slot that is gone: another slot gets those that it had not begun; the one it ran has failed, and so has
+ * one that it took twice and never began. */
+static void slot_lose_jobs(struct pool_slot *s, int status, const struct rusage *usage)
 {
 	struct tf_pool *p = s->pool;
-	struct pool_job *j = s->job;
-	s->job = NULL;
+	pool_slot_tell_started(s);
+	if (p->deleted)
+		return;
+	struct pool_job *j = s->job, *behind = j->next, *next;
+	bool taken = tf_claims_get(s->claims, j->number) != TF_CLAIM_OFFERED;
+	s->job = j->next = NULL;
+	for (; behind; behind = next) {
+		next = behind->next;
+		pool_add_orphan(p, behind);
+	}
+	if (p->over)
+		slot_fail_orphans(p);
+	if (p->deleted)
+		return;
 	if (!j->started && j->attempts < SLOT_MAX_ATTEMPTS && !s->breach && !p->over) {
-		struct pool_job **at = &p->orphans;
-		while (*at)
-			at = &(*at)->next;
-		*at = j;
+		j->attempts += taken;
+		pool_add_orphan(p, j);
 		return;
 	}
 	struct tf_buf text = TF_BUF_INIT;
 	tf_buf_printf(&text, "slot (pid %d) running task '%s' (%s) ", (int)s->pid, j->name, j->cls);
 	tf_process_describe_end(status, &text);
-	tf_buf_printf(&text, " after %.1f s; ", (double)(pool_now(p) - j->begun_ms) / 1000);
+	tf_buf_printf(&text, " after %.1f s; ", (double)(pool_now(p) - s->begun_ms) / 1000);
 	tf_process_describe_usage(usage, &text);
 	if (s->breach)
 		tf_buf_printf(&text, "; it was ended because %s", s->breach);
@@ -400,7 +438,7 @@ void pool_slot_reap(struct pool_slot *s)
 	}
 	s->state = POOL_SLOT_ENDING;
 	if (s->job)
-		slot_lose_job(s, status, &usage);
+		slot_lose_jobs(s, status, &usage);
 	if (p->deleted)
 		return;
 	slot_gone(s, was);
@@ -448,7 +486,7 @@ static void slot_io(void *arg, int events)
 	struct tf_pool *p = s->pool;
 	pool_enter(p);
 	if (events & TF_IO_WRITE)
-		slot_flush(s);
+		pool_slot_flush(s);
 	if ((events & TF_IO_READ) && !slot_read(s, SLOT_TURN_READS) && slot_listens(s))
 		slot_hung_up(s);
 	pool_leave(p);
@@ -500,8 +538,10 @@ void pool_slot_end(struct pool_slot *s)
 			;
 	}
 	slot_close(s);
-	pool_job_free(s->job);
-	s->job = NULL;
+	for (struct pool_job *j; (j = s->job) != NULL;) {
+		s->job = j->next;
+		pool_job_free(j);
+	}
 	free(s->breach);
 	s->breach = NULL;
 	s->pid = 0;

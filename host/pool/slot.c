@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "pool/claims.h"
 #include "pool/frame.h"
 #include "protocol/failure.h"
 
@@ -19,7 +20,9 @@ struct slot {
 	int fd;
 	const struct tf_runner *runner;
 	size_t max_frame;
-	uint64_t job;
+	struct tf_claims *claims;
+	uint64_t job;    /* that it runs */
+	uint64_t number; /* of its RUN frame */
 	struct tf_buf in, out;
 	struct tf_err err;
 };
@@ -40,8 +43,7 @@ static void slot_send(struct slot *s)
 static void slot_started(void *arg)
 {
 	struct slot *s = arg;
-	tf_frame_put(&s->out, s->max_frame, TF_FRAME_STARTED, s->job, NULL, NULL);
-	slot_send(s);
+	tf_claims_start(s->claims, s->number);
 }
 
 static void slot_event(void *arg, const char *type, struct tf_value *details)
@@ -81,6 +83,27 @@ static void slot_run(struct slot *s, const struct tf_request *r)
 		tf_buf_free(&s->out);
 }
 
+/* The page that the supervisor sent before anything else. */
+static int slot_get_claims(struct slot *s)
+{
+	struct tf_frame f;
+	size_t used;
+	int page;
+	int rc = tf_frame_recv(s->fd, &s->in, s->max_frame, &f, &used, &page, &s->err);
+	if (rc == TF_ECLOSED)
+		slot_quit();
+	if (rc == 0 && (f.type != TF_FRAME_CLAIMS || page < 0))
+		rc = tf_err_set(
+			&s->err, TF_EFORMAT, "frame %s instead of the claims", tf_frame_type_name(f.type));
+	if (rc == 0) {
+		tf_buf_consume(&s->in, used);
+		s->claims = tf_claims_map(page, &s->err);
+	}
+	if (page >= 0)
+		close(page);
+	return s->claims ? 0 : TF_EIO;
+}
+
 static void slot_begin(struct slot *s)
 {
 	/* The loader tells it too, but it may be killed first: then nobody could reap us. */
@@ -94,7 +117,9 @@ static void slot_begin(struct slot *s)
 		dprintf(score, "%d", SLOT_OOM_SCORE); /* raising one's own is always allowed; else no harm */
 		close(score);
 	}
-	int rc = s->runner->slot_start ? s->runner->slot_start(s->runner->arg, &s->err) : 0;
+	int rc = slot_get_claims(s);
+	if (rc == 0 && s->runner->slot_start)
+		rc = s->runner->slot_start(s->runner->arg, &s->err);
 	if (rc < 0) {
 		const struct tf_slice story = {s->err.message, strlen(s->err.message)};
 		tf_frame_put(&s->out, s->max_frame, TF_FRAME_START_ERROR, 0, &story, NULL);
@@ -105,27 +130,39 @@ static void slot_begin(struct slot *s)
 	slot_send(s);
 }
 
+/* The next request that was not taken back. */
+static int slot_next(struct slot *s, struct tf_request *r)
+{
+	struct tf_frame frame;
+	size_t used;
+	for (;; s->number++) {
+		int rc = tf_frame_recv(s->fd, &s->in, s->max_frame, &frame, &used, NULL, &s->err);
+		if (rc < 0)
+			return rc;
+		bool ours = tf_claims_take(s->claims, s->number);
+		rc = ours ? tf_frame_get_request(&frame, r, &s->err) : 0;
+		s->job = frame.id;
+		tf_buf_consume(&s->in, used);
+		if (s->in.len == 0 && s->in.cap > SLOT_KEEP)
+			tf_buf_free(&s->in);
+		if (ours)
+			return rc;
+	}
+}
+
 int tf_slot_main(int fd, const struct tf_runner *runner, size_t max_frame)
 {
 	struct slot s = {.fd = fd, .runner = runner, .max_frame = max_frame};
-	struct tf_frame frame;
 	struct tf_request request;
-	size_t used;
 	slot_begin(&s);
-	for (;;) {
-		int rc = tf_frame_recv(fd, &s.in, max_frame, &frame, &used, NULL, &s.err);
+	for (;; s.number++) {
+		int rc = slot_next(&s, &request);
 		if (rc == TF_ECLOSED)
 			slot_quit();
-		if (rc == 0)
-			rc = tf_frame_get_request(&frame, &request, &s.err);
 		if (rc < 0) {
 			tf_error("slot", "cannot read a request: %s", s.err.message);
 			return 1;
 		}
-		s.job = frame.id;
-		tf_buf_consume(&s.in, used);
-		if (s.in.len == 0 && s.in.cap > SLOT_KEEP)
-			tf_buf_free(&s.in);
 		slot_run(&s, &request);
 		tf_request_free(&request);
 		if (runner->idle)

@@ -37,12 +37,6 @@ static int submit(void *pool, uint64_t job, const struct tf_request *r, struct t
 	return 0;
 }
 
-static unsigned free_slots(const void *pool)
-{
-	const struct fake_pool *p = pool;
-	return p->slots - (unsigned)p->count;
-}
-
 static unsigned busy_slots(const void *pool)
 {
 	return (unsigned)((const struct fake_pool *)pool)->count;
@@ -60,7 +54,6 @@ static void destroy(void *pool)
 
 const struct tf_endpoint_ops fake_pool_ops = {.open = open_fake,
 	.submit = submit,
-	.free_slots = free_slots,
 	.busy_slots = busy_slots,
 	.destroy = destroy};
 

@@ -427,6 +427,59 @@ static void busy_and_free(void **state)
 	assert_int_equal(f->slot_free, 2);
 }
 
+static void hurry(struct fixture *f, uint64_t *job)
+{
+	for (unsigned want = f->done_count + 100; f->done_count < want;) {
+		while (*job < MAX_JOBS && submit(f, *job, "echo", "{}") == 0)
+			++*job;
+		tf_loop_turn(f->loop, true);
+	}
+}
+
+/* Requests wait in the sockets of slots that are quick, and none behind a task that takes long: slot and supervisor
+ * compete for each. */
+static void nothing_waits_behind_a_long_task(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t job = 0;
+	open_pool(f, 2, false, 0);
+	WAIT(f, tf_pool_free_slots(f->pool) == 2);
+	for (int round = 0; round < 10; round++) {
+		unsigned ahead = 0;
+		hurry(f, &job);
+		uint64_t first = job;
+		while (submit(f, job, job == first ? "sleep" : "echo", "{\"ms\": 150}") == 0) {
+			job++;
+			ahead++;
+		}
+		assert_true(ahead > 2); /* else this shows nothing */
+		WAIT(f, f->done_count + 1 == job);
+		assert_int_equal(f->done[first], 0);
+		WAIT(f, f->done_count == job);
+	}
+	for (uint64_t i = 0; i < job; i++)
+		assert_int_equal(f->done[i], 1);
+	assert_int_equal(f->started, job);
+}
+
+/* What waits behind a task whose slot dies is not lost with it. */
+static void a_death_costs_one_task(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t job = 0;
+	open_pool(f, 2, false, 0);
+	WAIT(f, tf_pool_free_slots(f->pool) == 2);
+	for (int round = 0; round < 10; round++) {
+		hurry(f, &job);
+		uint64_t first = job;
+		while (submit(f, job, job == first ? "kill" : "echo", "{\"signal\": 9}") == 0)
+			job++;
+		WAIT(f, f->done_count == job);
+		for (uint64_t i = first; i < job; i++)
+			assert_int_equal(f->failed[i], i == first);
+	}
+}
+
 /* More slots than are asked of the loader at a time. */
 static void many_slots(void **state)
 {
@@ -814,7 +867,8 @@ int main(int argc, char **argv)
 	starts = mmap(NULL, sizeof(*starts), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	assert_true(starts != MAP_FAILED);
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-	const struct CMUnitTest tests[] = {T(runs_in_both_modes), T(busy_and_free), T(many_slots),
+	const struct CMUnitTest tests[] = {T(runs_in_both_modes), T(busy_and_free),
+		T(nothing_waits_behind_a_long_task), T(a_death_costs_one_task), T(many_slots),
 		T(pool_in_a_slot), T(events_in_order), T(deaths_are_told), T(result_before_death_counts),
 		T(endless_task_is_killed), T(idle_slot_killed), T(loader_killed), T(load_errors),
 		T(start_failures_are_slowed), T(foreign_bytes_end_the_slot), T(large_frames),

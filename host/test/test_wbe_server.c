@@ -146,6 +146,13 @@ static uint64_t expect(struct rig *r, const char *type, const char *id, const ch
 
 #define RUNNING "{\"state\": \"RUNNING\", \"data\": {}}"
 
+/* A task runs, longer than a turn of the loop: an engine of our kind is told, too. */
+static void begin(struct rig *r, size_t i)
+{
+	fake_pool_started(r->pool, i);
+	tf_server_tick(r->s);
+}
+
 static void finish(struct rig *r, const char *id, const char *result)
 {
 	char *body = tf_asprintf("{\"state\": \"SUCCESS\", \"data\": {\"result\": %s}}", result);
@@ -235,12 +242,12 @@ static void only_engines_of_our_kind_get_the_header(void **state)
 	struct rig r = {0};
 	rig_open(&r);
 	request(&r, A1, NULL);
-	fake_pool_started(r.pool, 0);
+	begin(&r, 0);
 	struct fake_sent *s = fake_wire_take(r.wire);
 	assert_null(s->m.peer);
 	fake_sent_free(s);
 	request(&r, A2, "{\"v\":1,\"round\":3,\"dispatch\":5}");
-	fake_pool_started(r.pool, 1);
+	begin(&r, 1);
 	s = fake_wire_take(r.wire);
 	struct tf_peer p = tf_peer_parse(s->m.peer);
 	assert_int_equal(p.round, 3);
@@ -495,6 +502,30 @@ static void an_outcome_that_nobody_takes_is_offered_for_a_minute(void **state)
 
 /* ---- repetitions */
 
+/* One message for two: what ends in the turn in which it began says both, to an engine of our kind alone. */
+static void an_outcome_says_that_it_ran(void **state)
+{
+	(void)state;
+	struct rig r = {0};
+	rig_open(&r);
+	request(&r, A1, "{\"v\":1,\"round\":0,\"dispatch\":1}");
+	fake_pool_started(r.pool, 0);
+	finish(&r, A1, "1");
+	tf_server_tick(r.s);
+	assert_int_equal(r.wire->sent_count, 0);
+	request(&r, A1, "{\"v\":1,\"round\":1,\"dispatch\":2}");
+	fake_pool_started(r.pool, 0);
+	fake_pool_event(r.pool, 0, "tick", "{}"); /* an event is not before RUNNING */
+	expect(&r, "RESPONSE", A1, RUNNING);
+	expect(&r, "RESPONSE", A1, "EVENT");
+	finish(&r, A1, "2");
+	request(&r, A2, NULL);
+	fake_pool_started(r.pool, 0);
+	expect(&r, "RESPONSE", A2, RUNNING);
+	finish(&r, A2, "3");
+	rig_close(&r);
+}
+
 static void a_request_in_progress_is_joined(void **state)
 {
 	(void)state;
@@ -503,7 +534,7 @@ static void a_request_in_progress_is_joined(void **state)
 	request(&r, A1, HEADER);
 	request(&r, A1, AGAIN); /* queued: joined in silence */
 	assert_int_equal(r.wire->sent_count, 0);
-	fake_pool_started(r.pool, 0);
+	begin(&r, 0);
 	expect(&r, "RESPONSE", A1, RUNNING);
 	request(&r, A1, AGAIN);
 	expect(&r, "RESPONSE", A1, RUNNING);
@@ -522,7 +553,7 @@ static void a_known_outcome_is_answered_from_the_ledger(void **state)
 	struct rig r = {0};
 	rig_open(&r);
 	request(&r, A1, HEADER);
-	fake_pool_started(r.pool, 0);
+	begin(&r, 0);
 	expect(&r, "RESPONSE", A1, RUNNING);
 	finish(&r, A1, "{\"n\": 1}");
 	request(&r, A1, AGAIN);
@@ -591,10 +622,10 @@ static void a_redelivery_after_a_reconnect_is_adopted(void **state)
 	struct rig r = {0};
 	rig_open(&r);
 	request(&r, A1, HEADER);
-	fake_pool_started(r.pool, 0);
+	begin(&r, 0);
 	expect(&r, "RESPONSE", A1, RUNNING);
 	request(&r, A2, NULL);
-	fake_pool_started(r.pool, 1);
+	begin(&r, 1);
 	expect(&r, "RESPONSE", A2, RUNNING);
 	fake_wire_state(r.wire, false);
 	r.wire->unsettled = 0; /* void with their connection */
@@ -950,6 +981,7 @@ int main(void)
 		cmocka_unit_test(outcomes_that_cannot_be_sent_become_failures),
 		cmocka_unit_test(a_full_transport_keeps_the_order),
 		cmocka_unit_test(an_outcome_that_nobody_takes_is_offered_for_a_minute),
+		cmocka_unit_test(an_outcome_says_that_it_ran),
 		cmocka_unit_test(a_request_in_progress_is_joined),
 		cmocka_unit_test(a_known_outcome_is_answered_from_the_ledger),
 		cmocka_unit_test(requests_of_python_repeat_only_when_redelivered_and_equal),

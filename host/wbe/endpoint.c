@@ -14,11 +14,6 @@ static int submit(void *pool, uint64_t job, const struct tf_request *r, struct t
 	return tf_pool_submit(pool, job, r, err);
 }
 
-static unsigned free_slots(const void *pool)
-{
-	return tf_pool_free_slots(pool);
-}
-
 static unsigned busy_slots(const void *pool)
 {
 	return tf_pool_busy_slots(pool);
@@ -29,8 +24,5 @@ static void destroy(void *pool)
 	tf_pool_delete(pool);
 }
 
-const struct tf_endpoint_ops tf_endpoint_pool = {.open = open_pool,
-	.submit = submit,
-	.free_slots = free_slots,
-	.busy_slots = busy_slots,
-	.destroy = destroy};
+const struct tf_endpoint_ops tf_endpoint_pool = {
+	.open = open_pool, .submit = submit, .busy_slots = busy_slots, .destroy = destroy};

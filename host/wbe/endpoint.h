@@ -14,7 +14,6 @@ struct tf_endpoint_ops {
 	int (*open)(struct tf_loop *loop, const struct tf_pool_config *config,
 		const struct tf_pool_events *events, void *arg, void **pool, struct tf_err *err);
 	int (*submit)(void *pool, uint64_t job, const struct tf_request *r, struct tf_err *err);
-	unsigned (*free_slots)(const void *pool);
 	unsigned (*busy_slots)(const void *pool);
 	void (*destroy)(void *pool);
 };

@@ -54,6 +54,7 @@ void tf_jobs_create(struct tf_server *s)
 	s->engines_by_topic = tf_map_new();
 	TAILQ_INIT(&s->jobs);
 	TAILQ_INIT(&s->queued);
+	TAILQ_INIT(&s->begun);
 	TAILQ_INIT(&s->retry);
 	TAILQ_INIT(&s->engines);
 	s->patience = PATIENCE_MS;
@@ -97,9 +98,11 @@ static void leave_lists(struct tf_server *s, struct tf_job *j)
 {
 	if (j->state == TF_JOB_QUEUED)
 		TAILQ_REMOVE(&s->queued, j, list);
+	else if (j->unsaid)
+		TAILQ_REMOVE(&s->begun, j, list);
 	else if (j->retrying)
 		TAILQ_REMOVE(&s->retry, j, list);
-	j->retrying = false;
+	j->unsaid = j->retrying = false;
 }
 
 void tf_job_delete(struct tf_server *s, struct tf_job *j, enum tf_settle how)
@@ -156,7 +159,7 @@ void tf_jobs_give_back(struct tf_server *s)
 void tf_jobs_pump(struct tf_server *s)
 {
 	struct tf_job *j;
-	while ((j = TAILQ_FIRST(&s->queued)) != NULL && s->endpoint.ops->free_slots(s->endpoint.pool) > 0) {
+	while ((j = TAILQ_FIRST(&s->queued)) != NULL) {
 		struct tf_err err;
 		int rc = s->endpoint.ops->submit(s->endpoint.pool, j->id, &j->request, &err);
 		if (rc == TF_EAGAIN)
@@ -209,8 +212,9 @@ void tf_job_finish(struct tf_server *s, struct tf_job *j, bool failed, struct tf
 {
 	TF_ASSERT(j->state != TF_JOB_QUEUED && j->state != TF_JOB_FINISHED);
 	result = fit_to_send(j, &failed, result);
-	if (!failed && j->state == TF_JOB_SUBMITTED)
+	if (!failed && j->state == TF_JOB_SUBMITTED && !j->peer.present)
 		tf_reply_running(s, j); /* never a success that was not running: PROTOCOL.md 11.2 */
+	leave_lists(s, j);              /* to an engine of ours the outcome says that it ran */
 	j->state = TF_JOB_FINISHED;
 	j->failed = failed;
 	j->finished_at = tf_pace_ms(&s->pace);

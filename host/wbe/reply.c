@@ -42,17 +42,45 @@ static int send_running(struct tf_server *s, struct tf_job *j, struct tf_err *er
 	return rc;
 }
 
+static void leave_begun(struct tf_server *s, struct tf_job *j)
+{
+	if (j->unsaid)
+		TAILQ_REMOVE(&s->begun, j, list);
+	j->unsaid = false;
+}
+
 void tf_reply_running(struct tf_server *s, struct tf_job *j)
 {
 	struct tf_err err;
+	leave_begun(s, j);
 	if (send_running(s, j, &err) < 0)
 		tf_warn("worker", "could not tell topic '%s' that task '%s' runs: %s", j->engine->reply_to,
 			j->task_name, err.message);
 }
 
+void tf_reply_begun(struct tf_server *s, struct tf_job *j)
+{
+	if (!j->peer.present) {
+		tf_reply_running(s, j);
+		return;
+	}
+	TAILQ_INSERT_TAIL(&s->begun, j, list);
+	j->unsaid = true;
+	tf_service_arm(s, 0);
+}
+
+void tf_reply_all_begun(struct tf_server *s)
+{
+	struct tf_job *j;
+	while ((j = TAILQ_FIRST(&s->begun)) != NULL)
+		tf_reply_running(s, j);
+}
+
 void tf_reply_event(struct tf_server *s, struct tf_job *j, const char *type, struct tf_value *details)
 {
 	struct tf_err err;
+	if (j->unsaid)
+		tf_reply_running(s, j);
 	uint64_t left_out;
 	const struct tf_response event = {
 		.state = TF_RESPONSE_EVENT, .event_type = (char *)type, .details = details};

@@ -83,7 +83,7 @@ static void on_started(void *arg, uint64_t job)
 	if (!j || j->state != TF_JOB_SUBMITTED)
 		return;
 	j->state = TF_JOB_RUNNING;
-	tf_reply_running(s, j);
+	tf_reply_begun(s, j);
 }
 
 static void on_event(void *arg, uint64_t job, const char *type, struct tf_value *details)
@@ -195,6 +195,7 @@ void tf_server_tick(struct tf_server *s)
 {
 	s->armed = UINT64_MAX;
 	tf_pace_tick(&s->pace);
+	tf_reply_all_begun(s);
 	tf_reply_retry(s);
 	tf_jobs_pump(s);
 	tf_jobs_give_back(s);

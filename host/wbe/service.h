@@ -39,9 +39,9 @@ enum tf_job_state {
 
 struct tf_job {
 	TAILQ_ENTRY(tf_job) all;
-	TAILQ_ENTRY(tf_job) list;      /* of `queued` while QUEUED, of `retry` while retrying */
-	uint64_t id;                   /* for the pool, and of the final message's publish */
-	char *key;                     /* owned; what makes a repetition of it one */
+	TAILQ_ENTRY(tf_job) list; /* of `queued` while QUEUED, `begun` while unsaid, `retry` while retrying */
+	uint64_t id;              /* for the pool, and of the final message's publish */
+	char *key;                /* owned; what makes a repetition of it one */
 	struct tf_engine_peer *engine; /* borrowed */
 	char *correlation_id;          /* owned */
 	struct tf_peer peer;           /* what the request's header said */
@@ -53,6 +53,7 @@ struct tf_job {
 	struct tf_request request; /* owned; empty once in a slot */
 	bool from_ledger;
 	bool running_owed; /* RUNNING could not be sent yet: it goes before the final message */
+	bool unsaid;       /* in `begun` */
 	/* FINISHED: */
 	bool failed;
 	struct tf_buf final;  /* body */
@@ -86,7 +87,7 @@ struct tf_server {
 	struct tf_buf answer;   /* body of a NOTIFY answer; empty before the pool is ready */
 	bool consuming;
 
-	struct tf_jobs jobs, queued, retry;
+	struct tf_jobs jobs, queued, begun, retry;
 	struct tf_map *by_id;  /* id in hex -> job */
 	struct tf_map *by_key; /* the latest job of a key */
 	uint64_t last_id;
@@ -142,6 +143,10 @@ void tf_service_message(void *arg, const struct tf_message *m);
 
 /* reply.c */
 void tf_reply_running(struct tf_server *s, struct tf_job *j);
+/* `j` began: RUNNING, at once to Python, in the next turn to an engine of ours, to which the outcome says it too. */
+void tf_reply_begun(struct tf_server *s, struct tf_job *j);
+/* Say what tf_reply_begun put off. */
+void tf_reply_all_begun(struct tf_server *s);
 void tf_reply_event(struct tf_server *s, struct tf_job *j, const char *type, struct tf_value *details);
 /* Send the final message of `j`, whose `final` is composed; on trouble it will be tried again. */
 void tf_reply_final(struct tf_server *s, struct tf_job *j);
