@@ -77,6 +77,8 @@ void tf_engine_delete(struct tf_engine *e)
 	free(e->raised.items);
 	free(e->inbox);
 	free(e->batch);
+	free(e->works);
+	tf_journal_free(e);
 	free(e->in_flight);
 	free(e->flow_uuid);
 	free(e);
@@ -95,6 +97,7 @@ static int change_flow(struct tf_engine *e, enum tf_state state, struct tf_err *
 	if (may == 0)
 		return 0;
 	e->flow_state = state;
+	tf_journal_note_flow(e);
 	if (e->on.flow)
 		e->on.flow(e->arg, state, old);
 	return 0;
@@ -123,6 +126,7 @@ void tf_engine_change(struct tf_engine *e, uint32_t atom, enum tf_state state)
 		return;
 	tf_scheduler_set(e->sched, atom, state);
 	tf_storage_set_progress(e->storage, atom, 0.0);
+	tf_journal_note(e, atom);
 	tf_engine_tell(e, atom, state, old, NULL, e->progress_begin);
 }
 
@@ -132,17 +136,23 @@ enum tf_state tf_engine_end_of(const struct tf_arrival *c)
 	return ends[c->action == TF_REVERT][c->failed];
 }
 
+void tf_engine_keep(struct tf_engine *e, uint32_t atom, enum tf_state end, struct tf_value *result)
+{
+	tf_storage_save(e->storage, atom, end, result);
+	if (end == TF_SUCCESS || end == TF_REVERTED)
+		tf_storage_set_progress(e->storage, atom, 1.0);
+	tf_journal_note_end(e, atom, end);
+}
+
 void tf_engine_settle(struct tf_engine *e, uint32_t atom, enum tf_state end, struct tf_value *result)
 {
 	enum tf_state old = tf_storage_state(e->storage, atom);
 	bool failed = end == TF_FAILURE || end == TF_REVERT_FAILURE;
-	tf_storage_save(e->storage, atom, end, result);
+	tf_storage_count(e->storage, atom, end, result);
 	if (atom < e->g->atom_count)
 		tf_scheduler_set(e->sched, atom, end);
 	else
 		tf_storage_set_item_state(e->storage, atom, end);
-	if (!failed)
-		tf_storage_set_progress(e->storage, atom, 1.0);
 	tf_engine_tell(e, atom, end, old, result, failed ? NULL : e->progress_end);
 }
 
@@ -197,13 +207,27 @@ static void on_done(void *arg, const struct tf_completion *c)
 	struct tf_engine *e = arg;
 	TF_ASSERT(c->atom < e->in_flight_cap);
 	struct tf_value *result = c->result ? tf_value_ref(c->result) : tf_value_null();
-	post(e, (struct tf_arrival){c->atom, c->round, c->action, c->failed, result});
+	post(e, (struct tf_arrival){.atom = c->atom,
+			.round = c->round,
+			.action = c->action,
+			.failed = c->failed,
+			.receipt = c->receipt,
+			.result = result});
 }
 
 /* Whether a message speaks of what the atom does now: late and repeated ones change nothing. */
 static bool current(const struct tf_engine *e, unsigned atom, int64_t round)
 {
 	return atom < e->in_flight_cap && e->in_flight[atom] && tf_storage_round(e->storage, atom) == round;
+}
+
+static void note_progress(struct tf_engine *e, unsigned atom, double progress, struct tf_value *details)
+{
+	tf_storage_set_progress(e->storage, atom, progress);
+	if (!e->backend)
+		return;
+	tf_storage_set_progress_details(e->storage, atom, details);
+	tf_journal_note(e, atom);
 }
 
 static void on_event(void *arg, unsigned atom, int64_t round, const char *type, struct tf_value *details)
@@ -217,7 +241,7 @@ static void on_event(void *arg, unsigned atom, int64_t round, const char *type, 
 	double p;
 	if (strcmp(type, "update_progress") == 0 &&
 		tf_json_get(tf_value_json(details), "progress", &progress) && tf_json_double(progress, &p))
-		tf_storage_set_progress(e->storage, atom, p >= 1 ? 1 : p > 0 ? p : 0);
+		note_progress(e, atom, p >= 1 ? 1 : p > 0 ? p : 0, details);
 	if (e->on.task_event)
 		e->on.task_event(e->arg, atom, type, details);
 }
@@ -270,7 +294,47 @@ static void run_retry(struct tf_engine *e, uint32_t atom, bool revert)
 	e->in_flight[atom] = true;
 	e->in_flight_count++;
 	enum tf_action action = revert ? TF_REVERT : TF_EXECUTE;
-	post(e, (struct tf_arrival){atom, tf_storage_round(e->storage, atom), action, failed, result});
+	post(e, (struct tf_arrival){.atom = atom,
+			.round = tf_storage_round(e->storage, atom),
+			.action = action,
+			.failed = failed,
+			.result = result});
+}
+
+static void free_work(struct tf_work *w)
+{
+	tf_value_unref(w->arguments);
+	tf_value_unref(w->result);
+	tf_value_unref(w->failures);
+}
+
+static bool send(struct tf_engine *e, struct tf_work *w)
+{
+	struct tf_err err;
+	w->name = tf_storage_name(e->storage, w->atom);
+	e->in_flight[w->atom] = true;
+	e->in_flight_count++;
+	if (e->x->ops->submit(e->x, w, &err) == 0)
+		return true;
+	e->in_flight[w->atom] = false;
+	e->in_flight_count--;
+	tf_engine_fail(e, w->atom, tf_engine_failure_of(&err));
+	return false;
+}
+
+/* Hand what was begun to the executor, once it is safe that it was. False: the run fails. */
+static bool dispatch(struct tf_engine *e, bool later)
+{
+	bool ok = e->work_count == 0 || tf_engine_commit(e);
+	for (size_t i = 0; i < e->work_count; i++) {
+		struct tf_work *w = &e->works[i];
+		ok = ok && send(e, w);
+		if (!ok && later && w->atom >= e->g->atom_count)
+			tf_engine_map_withdrawn(e, w->atom);
+		free_work(w);
+	}
+	e->work_count = 0;
+	return ok;
 }
 
 bool tf_engine_submit(struct tf_engine *e, uint32_t atom, bool revert, struct tf_value *arguments)
@@ -289,28 +353,22 @@ bool tf_engine_submit(struct tf_engine *e, uint32_t atom, bool revert, struct tf
 		.action = revert ? TF_REVERT : TF_EXECUTE,
 		.arguments = arguments,
 	};
-	int rc = 0;
 	if (revert) {
 		w.result = tf_storage_result(e->storage, atom, &w.result_failed, &err);
 		w.failures = tf_storage_failures(e->storage);
-		rc = w.result ? 0 : err.code;
 	}
-	if (rc == 0) {
-		w.name = tf_storage_name(e->storage, atom);
-		e->in_flight[atom] = true;
-		e->in_flight_count++;
-		rc = e->x->ops->submit(e->x, &w, &err);
-		if (rc != 0) {
-			e->in_flight[atom] = false;
-			e->in_flight_count--;
-		}
-	}
-	if (rc != 0)
+	if (revert && !w.result) {
 		tf_engine_fail(e, atom, tf_engine_failure_of(&err));
-	tf_value_unref(arguments);
-	tf_value_unref(w.result);
-	tf_value_unref(w.failures);
-	return rc == 0;
+		free_work(&w);
+		return false;
+	}
+	if (e->work_count == e->work_cap) {
+		e->work_cap = e->work_cap ? e->work_cap * 2 : 16;
+		e->works = tf_realloc(e->works, e->work_cap * sizeof *e->works);
+	}
+	e->works[e->work_count++] = w;
+	/* With a logbook, what begins in one go is written in one go. */
+	return e->backend && !e->x->ops->at_once ? true : dispatch(e, false);
 }
 
 static void run_task(struct tf_engine *e, uint32_t atom, bool revert)
@@ -367,6 +425,7 @@ static bool schedule(struct tf_engine *e)
 		for (; i < count && e->failures.count == 0; i++)
 			tf_scheduler_ready(e->sched, atoms[i]); /* for the next run */
 	}
+	dispatch(e, true);
 	return any;
 }
 
@@ -377,32 +436,85 @@ static void raise_reported(void *arg, unsigned atom, struct tf_value *failure)
 	add_raised(arg, atom, tf_value_ref(failure));
 }
 
-static void finish(struct tf_engine *e)
+static enum tf_state end_of_run(struct tf_engine *e)
 {
-	enum tf_state end = TF_REVERTED;
 	if (e->failures.count) {
 		struct tf_raised_list swap = e->raised;
 		e->raised = e->failures;
 		e->failures = swap;
-		end = TF_FAILURE;
-	} else if (tf_scheduler_left(e->sched)) {
-		end = TF_SUSPENDED;
-	} else if (tf_scheduler_all_done(e->sched)) {
-		end = TF_SUCCESS;
-	} else {
-		tf_storage_each_failure(e->storage, raise_reported, &e->raised);
+		return TF_FAILURE;
 	}
+	if (tf_scheduler_left(e->sched))
+		return TF_SUSPENDED;
+	if (tf_scheduler_all_done(e->sched))
+		return TF_SUCCESS;
+	tf_storage_each_failure(e->storage, raise_reported, &e->raised);
+	return TF_REVERTED;
+}
+
+static void finish(struct tf_engine *e)
+{
+	enum tf_state old = e->flow_state, end = end_of_run(e);
+	TF_ASSERT(tf_flow_may(old, end) > 0);
 	e->active = false;
-	struct tf_err err;
-	if (change_flow(e, end, &err) != 0)
-		tf_bug(err.message, __FILE__, __LINE__);
+	e->flow_state = end;
+	tf_journal_note_flow(e);
+	if (!tf_engine_commit(e)) { /* in the logbook it is one to be resumed */
+		for (size_t i = 0; i < e->failures.count; i++)
+			add_raised(&e->raised, e->failures.items[i].atom, e->failures.items[i].failure);
+		e->failures.count = 0;
+		e->flow_state = TF_FAILURE;
+	}
+	if (e->on.flow)
+		e->on.flow(e->arg, e->flow_state, old);
 	e->started = false;
 	e->x->ops->stop(e->x);
+}
+
+/* The logbook cannot be written: nothing that comes now may count, so the run ends here. What is in flight is
+ * given up; its outcomes are not acknowledged, and the next run asks for them again. */
+static void abandon(struct tf_engine *e)
+{
+	enum tf_state old = e->flow_state;
+	e->active = false;
+	e->flow_state = end_of_run(e);
+	if (e->on.flow)
+		e->on.flow(e->arg, e->flow_state, old);
+	e->started = false;
+	e->x->ops->stop(e->x);
+	for (size_t i = 0; i < e->inbox_count; i++)
+		tf_value_unref(e->inbox[i].result);
+	e->inbox_count = 0;
+	memset(e->in_flight, 0, e->in_flight_cap);
+	e->in_flight_count = 0;
 }
 
 static bool idle(const struct tf_engine *e)
 {
 	return e->in_flight_count == 0 && e->inbox_count == 0;
+}
+
+/* Take what has arrived: what is wanted of it is kept, and once that is safe it counts and is acknowledged. */
+static void take(struct tf_engine *e, struct tf_arrival *batch, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		batch[i].accepted = accept(e, &batch[i]);
+		if (batch[i].accepted)
+			tf_engine_keep(e, batch[i].atom, tf_engine_end_of(&batch[i]), batch[i].result);
+	}
+	bool safe = count == 0 || tf_engine_commit(e);
+	for (size_t i = 0; i < count; i++) {
+		if (safe && batch[i].accepted) {
+			if (batch[i].atom < e->g->atom_count)
+				tf_engine_complete(e, &batch[i]);
+			else
+				tf_engine_map_completed(e, &batch[i]);
+			tf_engine_decide(e);
+		}
+		if (safe && batch[i].receipt)
+			e->x->ops->settle(e->x, batch[i].receipt);
+		tf_value_unref(batch[i].result);
+	}
 }
 
 bool tf_engine_step(struct tf_engine *e)
@@ -415,19 +527,14 @@ bool tf_engine_step(struct tf_engine *e)
 	e->inbox = e->batch;
 	e->inbox_cap = e->batch_cap;
 	e->inbox_count = 0;
-	for (size_t i = 0; i < count; i++) {
-		if (accept(e, &batch[i])) {
-			if (batch[i].atom < e->g->atom_count)
-				tf_engine_complete(e, &batch[i]);
-			else
-				tf_engine_map_completed(e, &batch[i]);
-			tf_engine_decide(e);
-		}
-		tf_value_unref(batch[i].result);
-	}
+	take(e, batch, count);
 	e->batch = batch;
 	e->batch_cap = cap;
 	any = schedule(e) || any;
+	if (!tf_engine_commit(e)) {
+		abandon(e);
+		return true;
+	}
 	/* A suspended flow waits for what runs, not for what only waits to be run. */
 	if (e->flow_state == TF_SUSPENDING && e->in_flight_count > 0 && e->x->ops->withdraw)
 		e->x->ops->withdraw(e->x);
@@ -459,11 +566,12 @@ static void resume(struct tf_engine *e)
 		if (state == TF_RETRYING && !e->options.never_resolve)
 			tf_engine_retry(e, a);
 		else if (state == TF_RUNNING && tf_scheduler_intention(e->sched, a) == TF_INTENT_REVERT &&
-			 !tf_engine_is_map(e, a))
+			 !tf_engine_is_map(e, a) && !e->loaded)
 			tf_engine_change(e, a, TF_PENDING); /* it was withdrawn: there is nothing to revert */
 		else if (state == TF_RUNNING || state == TF_REVERTING)
 			tf_scheduler_ready(e->sched, a);
 	}
+	e->loaded = false;
 	tf_engine_decide(e);
 }
 
@@ -472,13 +580,29 @@ int tf_engine_validate(struct tf_engine *e, struct tf_err *err)
 	return tf_validate(e->g, tf_storage_store(e->storage), err);
 }
 
+int tf_engine_prepare(struct tf_engine *e, struct tf_err *err)
+{
+	if (e->prepared)
+		return 0;
+	change_flow(e, TF_RESUMING, NULL);
+	int rc = tf_journal_begin(e, err);
+	if (rc != 0)
+		return rc;
+	change_flow(e, TF_SUSPENDED, NULL);
+	e->prepared = true;
+	return 0;
+}
+
 int tf_engine_start(struct tf_engine *e, struct tf_err *err)
 {
 	if (e->active)
 		return tf_err_set(err, TF_ESTATE, "flow '%s' is running already", tf_graph_name(e->g));
 	clear_raised(&e->raised);
 	clear_raised(&e->failures);
-	int rc = e->flow_state == TF_REVERTED ? tf_engine_reset(e, err) : 0;
+	e->unsafe = false;
+	int rc = tf_engine_prepare(e, err);
+	if (rc == 0 && e->flow_state == TF_REVERTED)
+		rc = tf_engine_reset(e, err);
 	if (rc == 0)
 		rc = tf_engine_validate(e, err);
 	if (rc == 0)
@@ -490,7 +614,9 @@ int tf_engine_start(struct tf_engine *e, struct tf_err *err)
 	TF_ASSERT(rc == 0);
 	resume(e);
 	schedule(e);
-	if (idle(e))
+	if (!tf_engine_commit(e))
+		abandon(e);
+	else if (idle(e))
 		finish(e);
 	return 0;
 }
@@ -523,6 +649,7 @@ int tf_engine_reset(struct tf_engine *e, struct tf_err *err)
 		if (same)
 			continue;
 		tf_storage_set_progress(e->storage, a, 0.0);
+		tf_journal_note(e, a);
 		tf_engine_tell(e, a, TF_PENDING, (enum tf_state)old[a], NULL, e->progress_begin);
 		if (tf_engine_is_map(e, a))
 			tf_engine_map_renew(e, a);

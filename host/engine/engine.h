@@ -70,6 +70,9 @@ struct tf_engine *tf_engine_new(struct tf_graph *graph, struct tf_executor *exec
 void tf_engine_delete(struct tf_engine *e);
 
 int tf_engine_validate(struct tf_engine *e, struct tf_err *err);
+/* Tell of RESUMING and SUSPENDED if an earlier engine left the flow in the middle (ENGINE.md 9.6), and put the flow and
+ * its atoms into the logbook. Once; start does it by itself. */
+int tf_engine_prepare(struct tf_engine *e, struct tf_err *err);
 /* Validate, start the executor, schedule what is ready. After a run ended: ENGINE.md 12 (rerun).
  * When the run ends, inside this or a step, the executor is stopped; its next run starts it again.
  * TF_ESTATE: running already; TF_EMISSING; the executor's error. */

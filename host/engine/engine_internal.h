@@ -12,6 +12,8 @@ struct tf_arrival { /* a completion in the inbox; result owned */
 	int64_t round;
 	enum tf_action action;
 	bool failed;
+	bool accepted; /* it is the outcome of what the atom does now */
+	uint64_t receipt;
 	struct tf_value *result;
 };
 struct tf_raised {
@@ -21,6 +23,17 @@ struct tf_raised {
 struct tf_raised_list {
 	struct tf_raised *items;
 	size_t count, cap;
+};
+
+/* What has changed since the last commit; nothing without a backend. */
+struct tf_journal {
+	uint8_t *noted; /* by atom and item: 0 no; 1; 2 + state: that is where it goes */
+	size_t cap;
+	uint32_t *atoms; /* the noted ones */
+	size_t count;
+	uint8_t *stored; /* by atom and item: has a row */
+	bool flow, store;
+	char store_uuid[TF_UUID_LEN + 1]; /* of the injected values' detail; "": has no row */
 };
 
 struct tf_engine {
@@ -35,11 +48,18 @@ struct tf_engine {
 	enum tf_state flow_state;
 	bool active;        /* between start and the end of the run */
 	bool started;       /* the executor */
+	bool prepared;      /* the flow is in its logbook, if it has one */
+	bool loaded;        /* an earlier engine's atoms have not been looked at yet */
+	bool unsafe;        /* this run could not write to the logbook: it ends */
 	uint8_t *in_flight; /* by atom and item: submitted, not completed */
 	size_t in_flight_count, in_flight_cap;
 	struct tf_fanout **maps;          /* by atom; NULL while no map has begun */
 	struct tf_arrival *inbox, *batch; /* batch: being processed */
 	size_t inbox_count, inbox_cap, batch_cap;
+	struct tf_work *works; /* begun, not handed to the executor yet */
+	size_t work_count, work_cap;
+	struct tf_backend *backend; /* borrowed; NULL: nothing is kept */
+	struct tf_journal journal;
 	struct tf_raised_list failures;                 /* of the machine: these end the run */
 	struct tf_raised_list raised;                   /* of the last run */
 	struct tf_value *progress_begin, *progress_end; /* {"progress": 0.0}, {"progress": 1.0} */
@@ -55,17 +75,30 @@ void tf_engine_change(struct tf_engine *e, uint32_t atom, enum tf_state state);
 
 /* The state in which an action ends. */
 enum tf_state tf_engine_end_of(const struct tf_arrival *c);
-/* The end of an action: its result is kept and told; nothing follows from it yet. */
+/* The end of an action: its result is kept; nobody is told yet. */
+void tf_engine_keep(struct tf_engine *e, uint32_t atom, enum tf_state end, struct tf_value *result);
+/* What was kept is the atom's state from here on, and told; nothing follows from it yet. */
 void tf_engine_settle(struct tf_engine *e, uint32_t atom, enum tf_state end, struct tf_value *result);
 /* Settle an atom's action, then do what a failure leads to. */
 void tf_engine_complete(struct tf_engine *e, const struct tf_arrival *c);
-/* Hand an action to the executor. Takes over `arguments`. False: the run fails. */
+/* Hand an action to the executor, now or with the others of this step. Takes over `arguments`. False: the run fails. */
 bool tf_engine_submit(struct tf_engine *e, uint32_t atom, bool revert, struct tf_value *arguments);
 /* Notify; progress: also as an event of the task, or NULL. */
 void tf_engine_tell(struct tf_engine *e, uint32_t atom, enum tf_state state, enum tf_state old,
 	struct tf_value *result, struct tf_value *progress);
 /* Asks the owner; true: the flow is being suspended. */
 bool tf_engine_interrupted(struct tf_engine *e);
+
+/* --- journal.c: what is to be written, and writing it; all do nothing without a backend --- */
+int tf_journal_begin(struct tf_engine *e, struct tf_err *err); /* the flow gets its rows */
+void tf_journal_note(struct tf_engine *e, uint32_t atom);
+/* The atom comes to `end`, which is not its state yet. */
+void tf_journal_note_end(struct tf_engine *e, uint32_t atom, enum tf_state end);
+void tf_journal_note_flow(struct tf_engine *e);
+void tf_journal_note_store(struct tf_engine *e);
+void tf_journal_free(struct tf_engine *e);
+/* Write what was noted, in one transaction. False: it failed, now or before in this run, which has to end. */
+bool tf_engine_commit(struct tf_engine *e);
 
 /* --- engine_resolve.c --- */
 /* An execution failed: ask the retries around it, and change intentions (ENGINE.md 9.3). */

@@ -171,6 +171,7 @@ static void end_map(struct tf_engine *e, uint32_t map, bool failed, struct tf_va
 		.failed = failed,
 		.result = result};
 	let_go(f);
+	tf_engine_keep(e, map, tf_engine_end_of(&end), result);
 	tf_engine_complete(e, &end);
 	tf_value_unref(result);
 }
@@ -180,6 +181,7 @@ static void fail_map(struct tf_engine *e, uint32_t map, enum tf_state state, str
 {
 	struct tf_fanout *f = fanout_of(e, map);
 	let_go(f);
+	tf_engine_keep(e, map, state, failure);
 	tf_engine_settle(e, map, state, failure);
 	tf_storage_forget_failures(e->storage, map);
 }
@@ -191,6 +193,7 @@ static void tell_progress(struct tf_engine *e, uint32_t map, struct tf_fanout *f
 		return;
 	f->percent = percent;
 	tf_storage_set_progress(e->storage, map, percent / 100.0);
+	tf_journal_note(e, map);
 	if (!e->on.task_event)
 		return;
 	struct tf_buf b = TF_BUF_INIT;
@@ -209,6 +212,7 @@ static void change_item(struct tf_engine *e, uint32_t item, enum tf_state state)
 		return;
 	tf_storage_set_item_state(e->storage, item, state);
 	tf_storage_set_progress(e->storage, item, 0.0);
+	tf_journal_note(e, item);
 	tf_engine_tell(e, item, state, old, NULL, e->progress_begin);
 }
 

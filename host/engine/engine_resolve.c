@@ -21,6 +21,7 @@ static int ask(struct tf_engine *e, uint32_t retry, uint32_t failed, struct tf_v
 		tf_engine_fail(e, retry, tf_failure_format(types_storage_failure, "%s", err.message));
 		return -1;
 	}
+	tf_journal_note(e, retry); /* its history */
 	struct tf_retry_call call = {.atom = retry, .failure = tf_storage_own_failure(e->storage, retry)};
 	call.arguments = tf_storage_arguments(e->storage, retry, false, &err);
 	if (!call.arguments) {
@@ -199,6 +200,7 @@ static void changed_in_bulk(void *arg, unsigned atom, enum tf_state old)
 	if (state == TF_PENDING)
 		tf_storage_new_round(e->storage, atom);
 	tf_storage_set_progress(e->storage, atom, 0.0);
+	tf_journal_note(e, atom);
 	if (e->on.atom)
 		e->on.atom(e->arg, atom, state, old, NULL);
 	if (e->on.task_event && !tf_graph_atom_is_retry(e->g, atom))
@@ -221,5 +223,6 @@ void tf_engine_decide(struct tf_engine *e)
 
 void tf_engine_retry(struct tf_engine *e, uint32_t retry)
 {
+	tf_journal_note(e, retry);
 	tf_scheduler_retry(e->sched, retry, changed_in_bulk, e);
 }

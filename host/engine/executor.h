@@ -35,6 +35,7 @@ struct tf_completion {
 	enum tf_action action;
 	bool failed;
 	struct tf_value *result; /* value or failure dict; borrowed during the callback */
+	uint64_t receipt;        /* for `settle`, once the outcome is safe; 0: nobody waits for that */
 };
 
 struct tf_executor_events {
@@ -53,6 +54,8 @@ struct tf_executor_ops {
 	int (*start)(struct tf_executor *x, struct tf_err *err);
 	/* 0: accepted, `done` will follow exactly once. Negative: not accepted, no `done`. */
 	int (*submit)(struct tf_executor *x, const struct tf_work *w, struct tf_err *err);
+	/* The outcome of a `done` with this receipt is committed, or was not wanted. NULL if it gives none. */
+	void (*settle)(struct tf_executor *x, uint64_t receipt);
 	/* Hand back, through `withdrawn`, what nobody has begun to perform. NULL: nothing ever waits. */
 	void (*withdraw)(struct tf_executor *x);
 	/* Give up everything in flight (each gets a `done` with a failure) and release connections. */

@@ -42,6 +42,8 @@ struct tf_scheduler {
 	uint32_t derived_at;
 	struct list candidates, ready, taken;
 	struct list work, found;
+	void (*intention_changed)(void *arg, unsigned atom); /* or NULL */
+	void *arg;
 };
 
 static void push(struct list *l, uint32_t v)
@@ -281,13 +283,52 @@ void tf_scheduler_rebuild(struct tf_scheduler *s)
 		find_ready(s, a);
 }
 
+void tf_scheduler_on_intention(struct tf_scheduler *s, void (*changed)(void *arg, unsigned atom), void *arg)
+{
+	s->intention_changed = changed;
+	s->arg = arg;
+}
+
+enum tf_intention tf_scheduler_kept_intention(const struct tf_scheduler *s, unsigned atom)
+{
+	return (enum tf_intention)(s->state[atom] == TF_PENDING ? s->all.intention : s->intent[atom]);
+}
+
+static void set_intention(struct tf_scheduler *s, uint32_t a, enum tf_intention intention)
+{
+	bool kept = s->state[a] != TF_PENDING || (s->flags[s->g->atom_node[a]] & STATIC);
+	if (s->intention_changed && kept && s->intent[a] != intention)
+		s->intention_changed(s->arg, a);
+	s->intent[a] = (uint8_t)intention;
+}
+
+void tf_scheduler_load(
+	struct tf_scheduler *s, unsigned atom, enum tf_state state, enum tf_intention intention)
+{
+	s->state[atom] = (uint8_t)state;
+	s->intent[atom] = (uint8_t)intention;
+}
+
+/* PENDING atoms behind others need not have been told that all are to revert: those before them were. */
+void tf_scheduler_loaded(struct tf_scheduler *s)
+{
+	const struct tf_graph *g = s->g;
+	bool revert = true;
+	count_unsettled(s); /* tells which atoms have none before them */
+	for (uint32_t a = 0; a < g->atom_count && revert; a++)
+		if (s->state[a] != TF_PENDING || (s->flags[g->atom_node[a]] & STATIC))
+			revert = s->intent[a] == TF_INTENT_REVERT;
+	s->all = (struct op){++s->clock, revert ? TF_INTENT_REVERT : TF_INTENT_EXECUTE};
+}
+
 void tf_scheduler_revert_all(struct tf_scheduler *s)
 {
 	/* Once decided, atoms that finish later are found ready by their own change of state. */
 	if (s->all.intention == TF_INTENT_REVERT && (!s->override_revert_all || s->all.stamp == s->clock))
 		return;
 	s->all = (struct op){++s->clock, TF_INTENT_REVERT};
-	memset(s->intent, TF_INTENT_REVERT, s->g->atom_count);
+	for (uint32_t a = 0; a < s->g->atom_count; a++)
+		set_intention(s, a, TF_INTENT_REVERT);
 	count_unsettled(s);
 	for (uint32_t a = 0; a < s->g->atom_count; a++)
 		if (revert_ready(s, a))
@@ -331,7 +372,7 @@ void tf_scheduler_mark(struct tf_scheduler *s, unsigned retry, enum tf_intention
 	bool stays = !s->override_revert_all && intention == TF_INTENT_RETRY &&
 		     s->intent[retry] == TF_INTENT_REVERT;
 	if (!stays)
-		s->intent[retry] = (uint8_t)intention;
+		set_intention(s, retry, intention);
 	/* Nothing that was marked for reverting has another intention before the retry executes again,
 	 * unless a later RETRY may override it: a second failure of the same round costs nothing. */
 	const struct op *last = s->ops ? &s->ops[retry] : &(struct op){0};
@@ -344,7 +385,7 @@ void tf_scheduler_mark(struct tf_scheduler *s, unsigned retry, enum tf_intention
 		for (size_t i = 0; i < s->found.count; i++) {
 			uint32_t n = s->found.items[i];
 			if (is_atom(s->g, n))
-				s->intent[s->g->peer[n]] = TF_INTENT_REVERT;
+				set_intention(s, s->g->peer[n], TF_INTENT_REVERT);
 		}
 		update_settled(s, node);
 		for (size_t i = 0; i < s->found.count; i++) {

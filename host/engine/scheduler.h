@@ -33,9 +33,21 @@ bool tf_scheduler_all_done(const struct tf_scheduler *s);
 void tf_scheduler_rebuild(struct tf_scheduler *s);
 /* Every atom PENDING and meant to be executed. rebuild comes later. */
 void tf_scheduler_reset(struct tf_scheduler *s);
+/* An atom as an earlier engine left it (all others are PENDING and meant to be executed); after the last one `loaded`
+ * finds out whether all were to revert. rebuild comes later. */
+void tf_scheduler_load(
+	struct tf_scheduler *s, unsigned atom, enum tf_state state, enum tf_intention intention);
+void tf_scheduler_loaded(struct tf_scheduler *s);
 /* An atom changed its state; atoms that are ready now join the candidates or the ready ones.
  * RUNNING also sets the intention EXECUTE; other intentions stay. */
 void tf_scheduler_set(struct tf_scheduler *s, unsigned atom, enum tf_state state);
+
+/* Be told of each atom that gets another intention in a resolution and has to keep it beyond this process: those
+ * that have started, and those that nothing would hold back. */
+void tf_scheduler_on_intention(struct tf_scheduler *s, void (*changed)(void *arg, unsigned atom), void *arg);
+/* The intention to keep. Unlike the next it costs nothing, for that of a PENDING atom behind others follows from
+ * theirs. */
+enum tf_intention tf_scheduler_kept_intention(const struct tf_scheduler *s, unsigned atom);
 
 /* Resolutions of a failure (ENGINE.md 9.3). */
 void tf_scheduler_revert_all(struct tf_scheduler *s);

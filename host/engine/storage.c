@@ -15,8 +15,10 @@ struct tf_storage *tf_storage_new(const struct tf_graph *g, struct tf_scheduler 
 	s->keep_failures = keep_failures;
 	s->store = tf_map_new();
 	s->details = tf_calloc(g->atom_count + 1, sizeof *s->details);
-	for (uint32_t a = 0; a < g->atom_count; a++)
+	for (uint32_t a = 0; a < g->atom_count; a++) {
 		tf_uuid(s->details[a].uuid);
+		s->details[a].progress = TF_PROGRESS_UNSET;
+	}
 	return s;
 }
 
@@ -39,8 +41,10 @@ static void clear_history(struct tf_detail *d)
 	for (size_t i = 0; i < d->history->count; i++) {
 		struct tf_attempt *a = &d->history->attempts[i];
 		tf_value_unref(a->value);
-		for (size_t k = 0; k < a->count; k++)
+		for (size_t k = 0; k < a->count; k++) {
+			tf_value_unref(a->failures[k].name);
 			tf_value_unref(a->failures[k].failure);
+		}
 		free(a->failures);
 	}
 	free(d->history->attempts);
@@ -60,6 +64,7 @@ void tf_storage_delete(struct tf_storage *s)
 		tf_value_unref(d->revert_failure);
 		tf_value_unref(d->reported[0]);
 		tf_value_unref(d->reported[1]);
+		tf_value_unref(d->meta);
 		clear_history(d);
 	}
 	tf_value_unref(s->failures);
@@ -84,6 +89,7 @@ unsigned tf_storage_add_item(struct tf_storage *s, unsigned map, uint32_t index)
 	}
 	struct tf_item_detail *i = &s->items[s->item_count / TF_ITEM_CHUNK][s->item_count % TF_ITEM_CHUNK];
 	tf_uuid(i->detail.uuid);
+	i->detail.progress = TF_PROGRESS_UNSET;
 	i->map = map;
 	i->index = index;
 	return s->g->atom_count + s->item_count++;
@@ -140,7 +146,8 @@ int64_t tf_storage_round(const struct tf_storage *s, unsigned atom)
 
 double tf_storage_progress(const struct tf_storage *s, unsigned atom)
 {
-	return tf_storage_detail(s, atom)->progress;
+	double progress = tf_storage_detail(s, atom)->progress;
+	return progress > 0 ? progress : 0;
 }
 
 void tf_storage_set_progress(struct tf_storage *s, unsigned atom, double progress)
@@ -171,7 +178,7 @@ const struct tf_map *tf_storage_store(const struct tf_storage *s)
 
 /* --- failures to report ------------------------------------------------------------------ */
 
-static void report(struct tf_storage *s, unsigned atom, bool revert, struct tf_value *failure)
+void tf_storage_report(struct tf_storage *s, unsigned atom, bool revert, struct tf_value *failure)
 {
 	struct tf_detail *d = tf_storage_detail(s, atom);
 	if (!revert) {
@@ -192,15 +199,15 @@ void tf_storage_forget_failures(struct tf_storage *s, unsigned atom)
 {
 	struct tf_detail *d = tf_storage_detail(s, atom);
 	if (d->reported[0])
-		report(s, atom, false, NULL);
+		tf_storage_report(s, atom, false, NULL);
 	if (d->reported[1])
-		report(s, atom, true, NULL);
+		tf_storage_report(s, atom, true, NULL);
 }
 
 static void file_failure(struct tf_storage *s, unsigned atom, bool revert, struct tf_value *failure)
 {
 	if (!s->keep_failures) {
-		report(s, atom, revert, failure);
+		tf_storage_report(s, atom, revert, failure);
 		return;
 	}
 	unsigned decided = atom; /* an item does what its map is meant to do */
@@ -208,7 +215,7 @@ static void file_failure(struct tf_storage *s, unsigned atom, bool revert, struc
 	tf_storage_item(s, atom, &decided, &index);
 	enum tf_intention intention = tf_scheduler_intention(s->states, decided);
 	if (intention == TF_INTENT_EXECUTE || intention == TF_INTENT_REVERT)
-		report(s, atom, intention == TF_INTENT_REVERT, failure);
+		tf_storage_report(s, atom, intention == TF_INTENT_REVERT, failure);
 }
 
 static int by_number(const void *a, const void *b)
@@ -265,8 +272,9 @@ void tf_storage_each_failure(
 
 /* --- keeping ----------------------------------------------------------------------------- */
 
-static void add_attempt(struct tf_detail *d, struct tf_value *value)
+struct tf_attempt *tf_storage_add_attempt(struct tf_storage *s, unsigned retry, struct tf_value *value)
 {
+	struct tf_detail *d = &s->details[retry];
 	if (!d->history)
 		d->history = TF_NEW(struct tf_history);
 	struct tf_history *h = d->history;
@@ -274,7 +282,8 @@ static void add_attempt(struct tf_detail *d, struct tf_value *value)
 		h->cap = h->cap ? h->cap * 2 : 4;
 		h->attempts = tf_realloc(h->attempts, h->cap * sizeof *h->attempts);
 	}
-	h->attempts[h->count++] = (struct tf_attempt){.value = tf_value_ref(value)};
+	h->attempts[h->count] = (struct tf_attempt){.value = tf_value_ref(value)};
+	return &h->attempts[h->count++];
 }
 
 static void warn_missing(const struct tf_storage *s, unsigned atom, struct tf_value *result)
@@ -298,28 +307,22 @@ static void warn_missing(const struct tf_storage *s, unsigned atom, struct tf_va
 void tf_storage_save(struct tf_storage *s, unsigned atom, enum tf_state state, struct tf_value *result)
 {
 	struct tf_detail *d = tf_storage_detail(s, atom);
-	bool item = atom >= s->g->atom_count;
-	bool retry = !item && tf_graph_atom_is_retry(s->g, atom);
+	bool retry = atom < s->g->atom_count && tf_graph_atom_is_retry(s->g, atom);
 	switch (state) {
 	case TF_SUCCESS:
 		set_value(&d->failure, NULL);
 		set_value(&d->revert_result, NULL);
 		set_value(&d->revert_failure, NULL);
 		if (retry)
-			add_attempt(d, result);
+			tf_storage_add_attempt(s, atom, result);
 		else
 			set_value(&d->result, result);
-		if (!s->keep_failures)
-			tf_storage_forget_failures(s, atom);
-		if (!item)
-			warn_missing(s, atom, result);
 		break;
 	case TF_FAILURE:
 		set_value(&d->failure, result);
 		set_value(&d->result, NULL);
 		set_value(&d->revert_result, NULL);
 		set_value(&d->revert_failure, NULL);
-		file_failure(s, atom, false, result);
 		break;
 	case TF_REVERTED:
 		set_value(&d->revert_result, result);
@@ -331,11 +334,22 @@ void tf_storage_save(struct tf_storage *s, unsigned atom, enum tf_state state, s
 		set_value(&d->revert_failure, result);
 		set_value(&d->revert_result, NULL);
 		set_value(&d->result, NULL);
-		file_failure(s, atom, true, result);
 		break;
 	default:
 		TF_ASSERT(!"a final state");
 	}
+}
+
+void tf_storage_count(struct tf_storage *s, unsigned atom, enum tf_state state, struct tf_value *result)
+{
+	if (state == TF_FAILURE || state == TF_REVERT_FAILURE)
+		file_failure(s, atom, state == TF_REVERT_FAILURE, result);
+	if (state != TF_SUCCESS)
+		return;
+	if (!s->keep_failures)
+		tf_storage_forget_failures(s, atom);
+	if (atom < s->g->atom_count)
+		warn_missing(s, atom, result);
 }
 
 void tf_storage_new_round(struct tf_storage *s, unsigned atom)
@@ -356,6 +370,16 @@ void tf_storage_reset(struct tf_storage *s)
 
 /* --- histories --------------------------------------------------------------------------- */
 
+static void write_blamed(struct tf_storage *s, const struct tf_blamed *blamed, struct tf_buf *b)
+{
+	if (blamed->atom == TF_NONE) {
+		tf_buf_append(b, tf_value_text(blamed->name), tf_value_len(blamed->name));
+	} else {
+		const char *name = tf_storage_name(s, blamed->atom);
+		tf_json_write_string(b, name, strlen(name));
+	}
+}
+
 struct tf_value *tf_storage_history(struct tf_storage *s, unsigned retry)
 {
 	const struct tf_history *h = s->details[retry].history;
@@ -367,9 +391,8 @@ struct tf_value *tf_storage_history(struct tf_storage *s, unsigned retry)
 		tf_buf_append(&b, tf_value_text(a->value), tf_value_len(a->value));
 		tf_buf_puts(&b, ", {");
 		for (size_t k = 0; k < a->count; k++) {
-			const char *name = tf_storage_name(s, a->failures[k].atom);
 			tf_buf_puts(&b, k ? ", " : "");
-			tf_json_write_string(&b, name, strlen(name));
+			write_blamed(s, &a->failures[k], &b);
 			tf_buf_puts(&b, ": ");
 			tf_buf_append(&b, tf_value_text(a->failures[k].failure),
 				tf_value_len(a->failures[k].failure));
@@ -398,7 +421,7 @@ int tf_storage_add_retry_failure(
 		last->cap = last->cap ? last->cap * 2 : 1;
 		last->failures = tf_realloc(last->failures, last->cap * sizeof *last->failures);
 	}
-	last->failures[last->count++] = (struct tf_blamed){atom, tf_value_ref(failure)};
+	last->failures[last->count++] = (struct tf_blamed){.atom = atom, .failure = tf_value_ref(failure)};
 	return 0;
 }
 

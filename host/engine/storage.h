@@ -18,6 +18,7 @@
 #include "base/value.h"
 #include "engine/graph.h"
 #include "engine/scheduler.h"
+#include "engine/detail.h"
 
 struct tf_storage;
 
@@ -41,6 +42,10 @@ const char *tf_storage_uuid(const struct tf_storage *s, unsigned atom);
 int64_t tf_storage_round(const struct tf_storage *s, unsigned atom);
 double tf_storage_progress(const struct tf_storage *s, unsigned atom);
 void tf_storage_set_progress(struct tf_storage *s, unsigned atom, double progress);
+/* What a task told with its progress: the event's members but for the progress. */
+void tf_storage_set_progress_details(struct tf_storage *s, unsigned atom, struct tf_value *event);
+/* A member of the atom's metadata. */
+void tf_storage_set_meta(struct tf_storage *s, unsigned atom, const char *key, struct tf_value *value);
 
 /* Flow-wide injected values: the members of an object. */
 void tf_storage_inject(struct tf_storage *s, struct tf_value *object);
@@ -49,10 +54,19 @@ const struct tf_map *tf_storage_store(const struct tf_storage *s); /* name -> st
 /* Keep what came with a final state: SUCCESS, FAILURE, REVERTED or REVERT_FAILURE; the state is not
  * set yet. A retry's SUCCESS is a new entry of its history, its REVERTED clears that. */
 void tf_storage_save(struct tf_storage *s, unsigned atom, enum tf_state state, struct tf_value *result);
+/* What was saved counts from here on: in the lists of failures, and where a result falls short of what the atom
+ * provides, in the log. The state is not set yet. */
+void tf_storage_count(struct tf_storage *s, unsigned atom, enum tf_state state, struct tf_value *result);
 /* Its failures are told under another name: leave it out of flow_failures and what is raised. */
 void tf_storage_forget_failures(struct tf_storage *s, unsigned atom);
 /* The atom is PENDING again: a new round. */
 void tf_storage_new_round(struct tf_storage *s, unsigned atom);
+/* Take over what a logbook has of an atom or item whose state there is `state`; once, before anything else is kept.
+ * TF_EFORMAT: it is not what a logbook has of such an atom. */
+int tf_storage_load(struct tf_storage *s, unsigned atom, enum tf_state state,
+	const struct tf_atom_detail *from, struct tf_err *err);
+/* The atom or item as a logbook keeps it, but for state and intention; tf_atom_detail_free. */
+void tf_storage_write(struct tf_storage *s, unsigned atom, struct tf_atom_detail *out);
 /* Every atom begins anew; with keep_failures, failures and histories stay. */
 void tf_storage_reset(struct tf_storage *s);
 

@@ -7,7 +7,8 @@
 #include "engine/storage.h"
 
 struct tf_blamed {
-	uint32_t atom;
+	uint32_t atom;         /* or item; TF_NONE: not in the flow (any more) */
+	struct tf_value *name; /* of such a one: JSON string; else NULL */
 	struct tf_value *failure;
 };
 struct tf_attempt { /* one execution of a retry controller */
@@ -19,10 +20,12 @@ struct tf_history {
 	struct tf_attempt *attempts;
 	size_t count, cap;
 };
+#define TF_PROGRESS_UNSET (-1.0)
 struct tf_detail {
 	char uuid[TF_UUID_LEN + 1];
 	int64_t round;
-	double progress;
+	double progress;       /* below 0: never told */
+	struct tf_value *meta; /* metadata: what is not a member of this struct; object or NULL */
 	struct tf_value *result, *failure, *revert_result, *revert_failure;
 	/* Failures to report, which may outlive those above: of execute, of revert. */
 	struct tf_value *reported[2];
@@ -59,6 +62,10 @@ static inline struct tf_detail *tf_storage_detail(const struct tf_storage *s, un
 	return atom < s->g->atom_count ? &s->details[atom] : &tf_storage_item_detail(s, atom)->detail;
 }
 
+/* A new entry of the retry's history. References `value`; valid until the next. */
+struct tf_attempt *tf_storage_add_attempt(struct tf_storage *s, unsigned retry, struct tf_value *value);
+/* List a failure of execute or revert among those to report; NULL takes it off. */
+void tf_storage_report(struct tf_storage *s, unsigned atom, bool revert, struct tf_value *failure);
 /* `"name": value` into an object being written, with the comma before it. */
 void tf_storage_write_member(struct tf_buf *b, const char *name, struct tf_value *value);
 

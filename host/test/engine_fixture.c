@@ -524,7 +524,7 @@ static const struct tf_executor_ops ops = {
 
 static void deliver(struct fixture *f, struct fixture_work k)
 {
-	struct tf_completion c = {k.atom, k.round, k.action, k.failed, k.result};
+	struct tf_completion c = {k.atom, k.round, k.action, k.failed, k.result, 0};
 	f->executor.events.done(f->executor.arg, &c);
 	tf_value_unref(k.result);
 }

@@ -44,8 +44,8 @@ static int x_submit(struct tf_executor *x, const struct tf_work *w, struct tf_er
 	bool fails = s->fails == FAIL_ALL || (s->fails == FAIL_LAST && w->atom == s->last) ||
 		     (s->fails == FAIL_FIRST_ROUND && w->round == 0);
 	bool failed = w->action == TF_EXECUTE && fails;
-	s->queue[s->count++] =
-		(struct tf_completion){w->atom, w->round, w->action, failed, failed ? s->failure : s->result};
+	s->queue[s->count++] = (struct tf_completion){
+		w->atom, w->round, w->action, failed, failed ? s->failure : s->result, 0};
 	return 0;
 }
 

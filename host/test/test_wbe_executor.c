@@ -36,6 +36,7 @@ struct rig {
 	char *last_event;
 	bool inside; /* no callback may come */
 	bool stop_in_done;
+	bool hold_receipts;    /* the outcomes are not safe yet */
 	const char *order[64]; /* names of what was delivered */
 	size_t order_count;
 };
@@ -51,6 +52,8 @@ static void on_done(void *arg, const struct tf_completion *c)
 	tf_value_ref(r->last.result);
 	if (r->order_count < 64)
 		r->order[r->order_count++] = "done";
+	if (c->receipt && !r->hold_receipts)
+		r->x->ops->settle(r->x, c->receipt);
 	if (r->stop_in_done) {
 		r->stop_in_done = false;
 		r->x->ops->stop(r->x);
@@ -291,6 +294,52 @@ static void a_request_waits_for_its_worker_then_goes_out(void **state)
 	assert_string_equal(tf_value_text(r.last.result), "[1.0, {}]");
 	assert_int_equal(r.wire->unsettled, 0);
 	assert_int_equal(stats(&r).in_flight, 1);
+	rig_close(&r);
+}
+
+/* The reply is the only copy of an outcome until the engine has written it down. */
+static void an_outcome_is_acknowledged_once_it_is_settled(void **state)
+{
+	(void)state;
+	struct rig r = {.hold_receipts = true};
+	rig_open(&r);
+	rig_up(&r);
+	fake_sent_free(sent(&r, "NOTIFY", "alpha"));
+	fake_sent_free(sent(&r, "NOTIFY", "beta"));
+	answer(&r, "alpha", "m.T", NULL);
+	submit(&r, A1, "m.T");
+	respond(&r, A1, NULL, "RUNNING", "{}");
+	assert_int_equal(r.wire->unsettled, 0);
+	respond(&r, A1, NULL, "SUCCESS", "{\"result\": 1}");
+	tf_executor_wbe_tick(r.x);
+	assert_int_equal(r.done, 1);
+	assert_int_equal(r.wire->unsettled, 1);
+	r.x->ops->settle(r.x, r.last.receipt);
+	assert_int_equal(r.wire->unsettled, 0);
+	rig_close(&r);
+}
+
+/* The engine that this one resumes sent the request; this one has not, for it knows no worker yet. */
+static void an_outcome_for_an_earlier_engine_counts(void **state)
+{
+	(void)state;
+	struct rig r = {0};
+	rig_open(&r);
+	rig_up(&r);
+	submit(&r, A1, "m.T"); /* round 1 */
+	respond(&r, A1, "{\"v\":1,\"worker\":\"" W1 "\",\"round\":0,\"action\":\"execute\"}", "SUCCESS",
+		"{\"result\": 0}");
+	respond(&r, A1, NULL, "SUCCESS", "{\"result\": 0}"); /* it may be of any round */
+	tf_executor_wbe_tick(r.x);
+	assert_int_equal(r.done, 0);
+	assert_int_equal(stats(&r).stale, 2);
+	respond(&r, A1, "{\"v\":1,\"worker\":\"" W1 "\",\"round\":1,\"action\":\"execute\"}", "SUCCESS",
+		"{\"result\": 1}");
+	tf_executor_wbe_tick(r.x);
+	assert_int_equal(r.done, 1);
+	assert_string_equal(tf_value_text(r.last.result), "1");
+	assert_int_equal(r.wire->unsettled, 0);
+	assert_int_equal(stats(&r).in_flight, 0);
 	rig_close(&r);
 }
 
@@ -1128,6 +1177,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(probes_every_topic_at_once_and_every_5_s),
 		cmocka_unit_test(a_request_waits_for_its_worker_then_goes_out),
+		cmocka_unit_test(an_outcome_is_acknowledged_once_it_is_settled),
+		cmocka_unit_test(an_outcome_for_an_earlier_engine_counts),
 		cmocka_unit_test(the_header_goes_where_a_tfhost_worker_was_seen),
 		cmocka_unit_test(the_hunt_for_a_worker_slows_down),
 		cmocka_unit_test(unplaced_and_unstarted_requests_expire),

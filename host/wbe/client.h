@@ -55,6 +55,9 @@ void tf_client_arm(struct tf_client *c, uint64_t ms);
 /* The outcome of `f`, which moves to SUCCESS or FAILURE and is gone. Takes over `result`. False (and
  * nothing happens) if its state does not allow it. */
 bool tf_client_complete(struct tf_client *c, struct tf_flight *f, bool failed, struct tf_value *result);
+/* The same for an outcome that came in a message: it is acknowledged once the engine settles `tag`. */
+bool tf_client_outcome(
+	struct tf_client *c, struct tf_flight *f, bool failed, struct tf_value *result, uint64_t tag);
 
 /* receive.c */
 void tf_client_message(void *arg, const struct tf_message *m);

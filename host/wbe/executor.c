@@ -28,7 +28,8 @@ void tf_client_arm(struct tf_client *c, uint64_t ms)
 	tf_timer_start(c->timer, ms, 0);
 }
 
-bool tf_client_complete(struct tf_client *c, struct tf_flight *f, bool failed, struct tf_value *result)
+bool tf_client_outcome(
+	struct tf_client *c, struct tf_flight *f, bool failed, struct tf_value *result, uint64_t tag)
 {
 	if (!tf_inflight_move(c->inflight, f, failed ? TF_REQUEST_FAILURE : TF_REQUEST_SUCCESS)) {
 		tf_value_unref(result);
@@ -39,12 +40,18 @@ bool tf_client_complete(struct tf_client *c, struct tf_flight *f, bool failed, s
 		.round = f->round,
 		.action = f->request.action,
 		.failed = failed,
-		.result = result};
+		.result = result,
+		.receipt = tag};
 	tf_outbox_done(&c->outbox, &done);
 	tf_value_unref(result);
 	tf_flight_delete(f);
 	tf_client_arm(c, 0);
 	return true;
+}
+
+bool tf_client_complete(struct tf_client *c, struct tf_flight *f, bool failed, struct tf_value *result)
+{
+	return tf_client_outcome(c, f, failed, result, 0);
 }
 
 void tf_executor_wbe_tick(struct tf_executor *x)
@@ -115,6 +122,13 @@ static int submit(struct tf_executor *x, const struct tf_work *w, struct tf_err 
 	tf_client_place_one(c, f);
 	tf_client_arm(c, tf_client_next(c));
 	return 0;
+}
+
+static void settle(struct tf_executor *x, uint64_t receipt)
+{
+	struct tf_client *c = (struct tf_client *)x;
+	if (c->transport)
+		tf_transport_settle(c->transport, receipt, TF_ACK);
 }
 
 /* What is WAITING was sent to nobody. */
@@ -224,6 +238,7 @@ static const struct tf_executor_ops ops = {
 	.name = "worker-based",
 	.start = start,
 	.submit = submit,
+	.settle = settle,
 	.withdraw = withdraw,
 	.stop = stop,
 	.destroy = destroy,

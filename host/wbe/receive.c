@@ -80,9 +80,11 @@ static void on_running(struct tf_client *c, struct tf_flight *f, const struct tf
 		tf_supervision_watch(c->supervision, &f->watch, peer);
 }
 
-static void take_response(struct tf_client *c, const struct tf_message *m, struct tf_flight *f,
+/* Whether the message is to be acknowledged now; an outcome waits until the engine has it safe. */
+static bool take_response(struct tf_client *c, const struct tf_message *m, struct tf_flight *f,
 	struct tf_response *r, const struct tf_peer *peer)
 {
+	bool taken = false;
 	switch (r->state) {
 	case TF_RESPONSE_RUNNING:
 		on_running(c, f, peer);
@@ -93,7 +95,9 @@ static void take_response(struct tf_client *c, const struct tf_message *m, struc
 		break;
 	case TF_RESPONSE_SUCCESS:
 	case TF_RESPONSE_FAILURE:
-		tf_client_complete(c, f, r->state == TF_RESPONSE_FAILURE, r->result);
+		if (f->state == TF_REQUEST_WAITING) /* sent by the engine that ours resumes */
+			tf_inflight_move(c->inflight, f, TF_REQUEST_PENDING);
+		taken = tf_client_outcome(c, f, r->state == TF_RESPONSE_FAILURE, r->result, m->tag);
 		r->result = NULL;
 		break;
 	case TF_RESPONSE_WAITING:
@@ -101,13 +105,23 @@ static void take_response(struct tf_client *c, const struct tf_message *m, struc
 		complain(c, m, "ignored", "a worker does not report this state");
 		break;
 	}
+	return !taken;
 }
 
-/* A reply to an earlier attempt: its request is not the one in flight now. */
+static bool is_outcome(const struct tf_response *r)
+{
+	return r->state == TF_RESPONSE_SUCCESS || r->state == TF_RESPONSE_FAILURE;
+}
+
+/* A reply to an earlier attempt: its request is not the one in flight now. One that names our round and action
+ * answers ours, though it was an earlier engine of this flow that sent it. */
 static bool is_stale(const struct tf_flight *f, const struct tf_response *r, const struct tf_peer *peer)
 {
-	if (!f || (f->state == TF_REQUEST_WAITING && r->state != TF_RESPONSE_EVENT))
+	if (!f)
 		return true;
+	bool ours = peer->round == f->round && peer->action == (int)f->request.action;
+	if (f->state == TF_REQUEST_WAITING && r->state != TF_RESPONSE_EVENT)
+		return !(is_outcome(r) && ours);
 	return (peer->round >= 0 && peer->round != f->round) ||
 	       (peer->action >= 0 && peer->action != (int)f->request.action);
 }
@@ -119,8 +133,7 @@ static void on_unreadable(
 {
 	const struct tf_peer peer = tf_peer_parse(m->peer);
 	struct tf_flight *f = m->correlation_id ? tf_inflight_find(c->inflight, m->correlation_id) : NULL;
-	bool final = r->state == TF_RESPONSE_SUCCESS || r->state == TF_RESPONSE_FAILURE;
-	if (!final || is_stale(f, r, &peer) || f->queue == TF_QUEUE_UNREADABLE)
+	if (!is_outcome(r) || is_stale(f, r, &peer) || f->queue == TF_QUEUE_UNREADABLE)
 		return;
 	free(f->unreadable);
 	f->unreadable = tf_strdup(why);
@@ -138,7 +151,7 @@ static void on_response(struct tf_client *c, const struct tf_message *m)
 		on_unreadable(c, m, &r, err.message);
 		return;
 	}
-	tf_transport_settle(c->transport, m->tag, TF_ACK);
+	bool settle = true;
 	const struct tf_peer peer = tf_peer_parse(m->peer);
 	if (peer.worker[0])
 		tf_supervision_heard(c->supervision, &peer);
@@ -149,8 +162,10 @@ static void on_response(struct tf_client *c, const struct tf_message *m)
 	} else if (is_stale(f, &r, &peer)) {
 		c->stats.stale++;
 	} else {
-		take_response(c, m, f, &r, &peer);
+		settle = take_response(c, m, f, &r, &peer);
 	}
+	if (settle)
+		tf_transport_settle(c->transport, m->tag, TF_ACK);
 	tf_response_free(&r);
 }
 
