@@ -42,6 +42,9 @@ struct tf_pool_events {
 	/* The task was built and runs; told within milliseconds, and in any case before its events and its end. */
 	void (*started)(void *arg, uint64_t job);
 	void (*event)(void *arg, uint64_t job, const char *type, struct tf_value *details);
+	/* The job waited behind one that takes long, and no slot is idle: it is the caller's again, as if it had not been
+	 * submitted. NULL: it waits here. */
+	void (*back)(void *arg, uint64_t job);
 	void (*done)(void *arg, uint64_t job, bool failed, struct tf_value *result);
 	/* A slot became free after all were busy. */
 	void (*slot_free)(void *arg);

@@ -108,6 +108,23 @@ static void ahead_take_back(struct pool_slot *s)
 	}
 }
 
+/* Without an idle slot the owner may know better. */
+static void ahead_return(struct tf_pool *p)
+{
+	struct pool_job **at = &p->orphans;
+	while (p->events.back && !p->deleted && *at) {
+		struct pool_job *j = *at;
+		if (j->attempts > 1) {
+			at = &j->next;
+			continue;
+		}
+		*at = j->next;
+		p->events.back(p->arg, j->id);
+		pool_job_free(j);
+		at = &p->orphans;
+	}
+}
+
 static void ahead_feed(struct tf_pool *p)
 {
 	for (unsigned i = 0; i < p->config.slots && p->orphans && p->idle; i++) {
@@ -139,8 +156,11 @@ void pool_on_tick(void *arg)
 		s->seen = s->job->number + 1;
 		unsure |= !s->job->started || s->jobs > 1;
 	}
-	if (!p->deleted) {
+	if (!p->deleted)
 		ahead_feed(p);
+	if (!p->deleted)
+		ahead_return(p);
+	if (!p->deleted) {
 		uint64_t longer = 2 * p->tick_ms < AHEAD_TICK_MAX_MS ? 2 * p->tick_ms : AHEAD_TICK_MAX_MS;
 		if (unsure)
 			ahead_arm(p, moved ? AHEAD_TICK_MS : longer);

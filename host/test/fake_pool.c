@@ -52,10 +52,8 @@ static void destroy(void *pool)
 	fake_pool_last = NULL;
 }
 
-const struct tf_endpoint_ops fake_pool_ops = {.open = open_fake,
-	.submit = submit,
-	.busy_slots = busy_slots,
-	.destroy = destroy};
+const struct tf_endpoint_ops fake_pool_ops = {
+	.open = open_fake, .submit = submit, .busy_slots = busy_slots, .destroy = destroy};
 
 void fake_pool_ready(struct fake_pool *p, const char *const *names)
 {

@@ -18,6 +18,12 @@ static int consume(struct tf_transport *t, const char *topic, unsigned prefetch,
 	return 0;
 }
 
+static void limit(struct tf_transport *t, const char *topic, unsigned prefetch)
+{
+	(void)topic;
+	((struct fake_wire *)t)->limit = prefetch;
+}
+
 static int publish(
 	struct tf_transport *t, const struct tf_message *m, unsigned flags, uint64_t id, struct tf_err *err)
 {
@@ -66,12 +72,17 @@ static void close_wire(struct tf_transport *t)
 	free(w);
 }
 
-static const struct tf_transport_ops fake_ops = {
-	.name = "fake", .consume = consume, .publish = publish, .settle = settle, .close = close_wire};
+static const struct tf_transport_ops fake_ops = {.name = "fake",
+	.consume = consume,
+	.limit = limit,
+	.publish = publish,
+	.settle = settle,
+	.close = close_wire};
 
 static const struct tf_transport_ops fake_broker_ops = {.name = "fake",
 	.broker = true,
 	.consume = consume,
+	.limit = limit,
 	.publish = publish,
 	.settle = settle,
 	.close = close_wire};

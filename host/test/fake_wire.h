@@ -19,6 +19,7 @@ struct fake_wire {
 	TAILQ_HEAD(, fake_sent) sent; /* not yet taken */
 	size_t sent_count;            /* in it */
 	char *topics;                 /* owned; consumed, each followed by a space */
+	unsigned limit;               /* the last that was asked for */
 	enum tf_settle last;          /* how the last tag was settled */
 	uint64_t last_tag;
 	size_t acked, rejected, requeued, unsettled;

@@ -271,7 +271,8 @@ static void on_timeout(void *arg)
 	f->timed_out = true;
 }
 
-static const struct tf_pool_events events = {on_ready, on_started, on_event, on_done, on_slot_free, on_lost};
+static const struct tf_pool_events events = {
+	on_ready, on_started, on_event, NULL, on_done, on_slot_free, on_lost};
 
 static int setup(void **state)
 {

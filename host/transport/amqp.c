@@ -346,6 +346,20 @@ static int amqp_consume(struct tf_transport *t, const char *topic, unsigned pref
 	return rc;
 }
 
+static void amqp_limit(struct tf_transport *t, const char *topic, unsigned prefetch)
+{
+	struct tf_amqp_shared *s = amqp_of(t)->shared;
+	size_t i;
+
+	pthread_mutex_lock(&s->lock);
+	for (i = 0; i < s->topic_count; i++)
+		if (strcmp(s->topics[i].name, topic) == 0)
+			s->topics[i].prefetch = prefetch;
+	s->limits++;
+	pthread_mutex_unlock(&s->lock);
+	tf_amqp_link_wake(&s->consumer);
+}
+
 static char *put(char **at, const char *text)
 {
 	char *start = *at;
@@ -478,6 +492,7 @@ const struct tf_transport_ops tf_transport_amqp = {
 	.schemes = {"amqp", "amqps", NULL},
 	.open = amqp_open,
 	.consume = amqp_consume,
+	.limit = amqp_limit,
 	.publish = amqp_publish,
 	.settle = amqp_settle,
 	.close = amqp_close,

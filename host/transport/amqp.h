@@ -127,6 +127,7 @@ struct tf_amqp_shared {
 	struct tf_post *post;         /* NULL: closed */
 	struct tf_amqp_topic *topics; /* only grows */
 	size_t topic_count;
+	unsigned limits;                         /* times that a prefetch was changed */
 	size_t active_url;                       /* where the consumer is, or was last */
 	bool consumer_ready;                     /* connected, and all topics consumed */
 	struct tf_amqp_settle_list settles;      /* to the consumer */

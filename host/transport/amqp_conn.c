@@ -312,6 +312,12 @@ int tf_amqp_conn_consume(
 	return check(c, TF_AMQP_CHANNEL, "basic.consume", amqp_get_rpc_reply(c->state), err);
 }
 
+int tf_amqp_conn_cancel(struct tf_amqp_conn *c, const char *tag, struct tf_err *err)
+{
+	amqp_basic_cancel(c->state, TF_AMQP_CHANNEL, amqp_cstring_bytes(tag));
+	return check(c, TF_AMQP_CHANNEL, "basic.cancel", amqp_get_rpc_reply(c->state), err);
+}
+
 int tf_amqp_conn_confirm_select(struct tf_amqp_conn *c, struct tf_err *err)
 {
 	amqp_confirm_select(c->state, TF_AMQP_CHANNEL);

@@ -73,6 +73,7 @@ int tf_amqp_conn_declare_exchange(struct tf_amqp_conn *c, struct tf_err *err);
 int tf_amqp_conn_declare_queue(struct tf_amqp_conn *c, const char *topic, struct tf_err *err); /* and bind */
 int tf_amqp_conn_consume(
 	struct tf_amqp_conn *c, const char *topic, unsigned prefetch, const char *tag, struct tf_err *err);
+int tf_amqp_conn_cancel(struct tf_amqp_conn *c, const char *tag, struct tf_err *err);
 int tf_amqp_conn_confirm_select(struct tf_amqp_conn *c, struct tf_err *err);
 
 /* Properties as PROTOCOL.md 2.3, mandatory. TF_ELIMIT: does not fit into a frame, nothing was sent. */

@@ -9,6 +9,7 @@
 #include "transport/amqp_conn.h"
 
 #define TAG_PREFIX "tfhost"
+#define TAG_MAX 48
 
 enum {
 	READ_AT_ONCE = 512, /* frames, before settling and waking the loop */
@@ -30,15 +31,22 @@ struct tags {
 
 enum tag_state { OPEN, ACKED /* not yet sent */, SETTLED };
 
+struct consuming {
+	bool on;
+	unsigned prefetch; /* what it was begun with */
+	unsigned turn;     /* in its tag */
+};
+
 struct consumer {
 	struct tf_amqp_shared *shared;
 	struct tf_amqp_link *link;
 	struct tf_amqp_conn conn;
 	size_t url;
-	uint64_t generation; /* of the channel: the upper bits of our tags */
-	bool *consuming;     /* owned; by topic */
-	size_t known;        /* topics in `consuming` */
-	size_t at;           /* all topics below are consumed */
+	uint64_t generation;         /* of the channel: the upper bits of our tags */
+	struct consuming *consuming; /* owned; by topic */
+	size_t known;                /* topics in `consuming` */
+	size_t at;                   /* all topics below are consumed */
+	unsigned limits;             /* of `shared`, when their prefetches were looked at */
 	struct tf_amqp_delivery_list batch;
 	uint64_t oversized, malformed;
 	struct tags tags;
@@ -59,15 +67,15 @@ static void track(struct tags *t, uint64_t tag)
 static void on_cancel(struct consumer *c, amqp_bytes_t tag)
 {
 	const size_t prefix = strlen(TAG_PREFIX);
-	char number[24] = "";
+	char number[48] = "", *turn;
 	size_t i;
 
 	if (tag.len > prefix && tag.len - prefix < sizeof(number))
 		memcpy(number, (const char *)tag.bytes + prefix, tag.len - prefix);
-	i = (size_t)strtoul(number, NULL, 10);
-	if (i >= c->known)
+	i = (size_t)strtoul(number, &turn, 10);
+	if (i >= c->known || *turn != '.' || strtoul(turn + 1, NULL, 10) != c->consuming[i].turn)
 		return;
-	c->consuming[i] = false;
+	c->consuming[i].on = false;
 	c->at = 0;
 	tf_warn("amqp", "%s: exchange %s: a queue of ours was deleted, declaring it again", c->conn.where,
 		c->shared->exchange);
@@ -216,10 +224,10 @@ static bool next_topic(struct consumer *c, struct tf_amqp_topic *out)
 	if (c->known < s->topic_count) {
 		c->consuming = tf_realloc(c->consuming, s->topic_count * sizeof(*c->consuming));
 		while (c->known < s->topic_count)
-			c->consuming[c->known++] = false;
+			c->consuming[c->known++] = (struct consuming){0};
 		c->at = 0;
 	}
-	while (c->at < c->known && c->consuming[c->at])
+	while (c->at < c->known && c->consuming[c->at].on)
 		c->at++;
 	if (c->at < c->known) {
 		found = true;
@@ -234,21 +242,70 @@ static bool next_topic(struct consumer *c, struct tf_amqp_topic *out)
 	return found;
 }
 
+static void tag_of(size_t i, unsigned turn, char tag[TAG_MAX])
+{
+	snprintf(tag, TAG_MAX, TAG_PREFIX "%zu.%u", i, turn);
+}
+
+static int begin_consuming(struct consumer *c, size_t i, const struct tf_amqp_topic *t, struct tf_err *err)
+{
+	char tag[TAG_MAX];
+	int rc;
+
+	tag_of(i, c->consuming[i].turn + 1, tag);
+	rc = tf_amqp_conn_consume(&c->conn, t->name, t->prefetch, tag, err);
+	if (rc == 0)
+		c->consuming[i] = (struct consuming){true, t->prefetch, c->consuming[i].turn + 1};
+	return rc;
+}
+
 static int consume_topics(struct consumer *c, struct tf_err *err)
 {
 	struct tf_amqp_topic t;
-	char tag[32];
 	int rc = 0;
 
 	while (rc == 0 && next_topic(c, &t)) {
-		snprintf(tag, sizeof(tag), TAG_PREFIX "%zu", c->at);
 		rc = tf_amqp_conn_declare_exchange(&c->conn, err);
 		if (rc == 0)
 			rc = tf_amqp_conn_declare_queue(&c->conn, t.name, err);
 		if (rc == 0)
-			rc = tf_amqp_conn_consume(&c->conn, t.name, t.prefetch, tag, err);
+			rc = begin_consuming(c, c->at, &t, err);
+	}
+	return rc;
+}
+
+/* A topic that is consumed with another prefetch than is wanted now. */
+static bool changed_topic(struct consumer *c, size_t *i, struct tf_amqp_topic *out)
+{
+	struct tf_amqp_shared *s = c->shared;
+	bool found = false;
+
+	pthread_mutex_lock(&s->lock);
+	for (*i = 0; c->limits != s->limits && *i < c->known; ++*i) {
+		*out = s->topics[*i];
+		found = c->consuming[*i].on && c->consuming[*i].prefetch != out->prefetch;
+		if (found)
+			break;
+	}
+	if (!found)
+		c->limits = s->limits;
+	pthread_mutex_unlock(&s->lock);
+	return found;
+}
+
+/* A consumer's limit is for life: another takes its place, and comes first, for a queue of ours goes with its last. */
+static int follow_limits(struct consumer *c, struct tf_err *err)
+{
+	struct tf_amqp_topic t;
+	char old[TAG_MAX];
+	size_t i;
+	int rc = 0;
+
+	while (rc == 0 && changed_topic(c, &i, &t)) {
+		tag_of(i, c->consuming[i].turn, old);
+		rc = begin_consuming(c, i, &t, err);
 		if (rc == 0)
-			c->consuming[c->at] = true;
+			rc = tf_amqp_conn_cancel(&c->conn, old, err);
 	}
 	return rc;
 }
@@ -305,6 +362,8 @@ static int serve(struct consumer *c, struct tf_err *err)
 		if (rc < 0 || stop)
 			return rc;
 		rc = consume_topics(c, err);
+		if (rc == 0)
+			rc = follow_limits(c, err);
 		if (rc < 0)
 			return rc;
 		if (throttled)

@@ -420,6 +420,11 @@ static int fs_consume(struct tf_transport *base, const char *topic, unsigned pre
 	return rc;
 }
 
+static void fs_limit(struct tf_transport *base, const char *topic, unsigned prefetch)
+{
+	tf_fs_inbox_limit(&((struct fs *)base)->inbox, topic, prefetch);
+}
+
 static int fs_publish(struct tf_transport *base, const struct tf_message *m, unsigned flags, uint64_t id,
 	struct tf_err *err)
 {
@@ -459,6 +464,7 @@ const struct tf_transport_ops tf_transport_filesystem = {
 	.schemes = {"filesystem"},
 	.open = fs_open,
 	.consume = fs_consume,
+	.limit = fs_limit,
 	.publish = fs_publish,
 	.settle = fs_settle,
 	.close = fs_close,

@@ -546,6 +546,18 @@ int tf_fs_inbox_consume(struct tf_fs_inbox *in, const char *topic, unsigned pref
 	return 0;
 }
 
+void tf_fs_inbox_limit(struct tf_fs_inbox *in, const char *topic, unsigned prefetch)
+{
+	struct tf_fs_consumer *c;
+
+	TAILQ_FOREACH(c, &in->consumers, link)
+	{
+		if (strcmp(c->topic, topic) == 0)
+			c->prefetch = prefetch;
+	}
+	tf_post_wake(in->post);
+}
+
 void tf_fs_inbox_each(
 	struct tf_fs_inbox *in, void (*visit)(void *arg, const char *topic, const char *queue), void *arg)
 {

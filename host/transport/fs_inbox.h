@@ -65,6 +65,8 @@ void tf_fs_inbox_close(struct tf_fs_inbox *in, unsigned ms);
 void tf_fs_inbox_destroy(struct tf_fs_inbox *in);
 
 int tf_fs_inbox_consume(struct tf_fs_inbox *in, const char *topic, unsigned prefetch, struct tf_err *err);
+/* Another prefetch for a topic that is consumed. */
+void tf_fs_inbox_limit(struct tf_fs_inbox *in, const char *topic, unsigned prefetch);
 void tf_fs_inbox_settle(struct tf_fs_inbox *in, uint64_t tag, enum tf_settle how);
 
 /* Every consumed topic with its queue. */

@@ -439,6 +439,20 @@ static int memory_consume(struct tf_transport *base, const char *topic, unsigned
 	return 0;
 }
 
+static void memory_limit(struct tf_transport *base, const char *topic, unsigned prefetch)
+{
+	struct memory *t = (struct memory *)base;
+	struct consumer *c;
+
+	TAILQ_FOREACH(c, &t->consumers, transport_link)
+	{
+		if (strcmp(c->queue->topic, topic) != 0)
+			continue;
+		c->prefetch = prefetch;
+		queue_kick(t->hub, c->queue);
+	}
+}
+
 static int memory_publish(struct tf_transport *base, const struct tf_message *m, unsigned flags, uint64_t id,
 	struct tf_err *err)
 {
@@ -555,6 +569,7 @@ const struct tf_transport_ops tf_transport_memory = {
 	.schemes = {"memory"},
 	.open = memory_open,
 	.consume = memory_consume,
+	.limit = memory_limit,
 	.publish = memory_publish,
 	.settle = memory_settle,
 	.close = memory_close,

@@ -137,6 +137,11 @@ int tf_transport_consume(struct tf_transport *t, const char *topic, unsigned pre
 	return rc < 0 ? rc : t->ops->consume(t, topic, prefetch, err);
 }
 
+void tf_transport_limit(struct tf_transport *t, const char *topic, unsigned prefetch)
+{
+	t->ops->limit(t, topic, prefetch);
+}
+
 static int check_property(const char *name, const char *value, size_t max, struct tf_err *err)
 {
 	if (value && strlen(value) > max)

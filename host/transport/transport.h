@@ -102,6 +102,7 @@ struct tf_transport_ops {
 	int (*open)(struct tf_loop *loop, const struct tf_transport_config *config,
 		const struct tf_url_list *urls, struct tf_transport **out, struct tf_err *err);
 	int (*consume)(struct tf_transport *t, const char *topic, unsigned prefetch, struct tf_err *err);
+	void (*limit)(struct tf_transport *t, const char *topic, unsigned prefetch);
 	int (*publish)(struct tf_transport *t, const struct tf_message *m, unsigned flags, uint64_t id,
 		struct tf_err *err);
 	void (*settle)(struct tf_transport *t, uint64_t tag, enum tf_settle how);
@@ -133,6 +134,9 @@ int tf_transport_open(struct tf_loop *loop, const struct tf_transport_config *co
 /* Declare the topic's queue and consume it, now and after every reconnect. `prefetch` bounds its
  * unsettled messages (0: unlimited). May be called for several topics. */
 int tf_transport_consume(struct tf_transport *t, const char *topic, unsigned prefetch, struct tf_err *err);
+
+/* Another prefetch for a topic that is consumed, soon. What was delivered beyond a smaller one stays. */
+void tf_transport_limit(struct tf_transport *t, const char *topic, unsigned prefetch);
 
 /* Queue a message; all of `m` is copied. Order per transport is kept. id 0: no `published`
  * callback wanted. TF_ELIMIT: body too large; TF_EAGAIN: max_queued reached. */

@@ -144,6 +144,36 @@ void tf_job_enqueue(struct tf_server *s, struct tf_job *j)
 	tf_jobs_pump(s);
 }
 
+void tf_job_put_back(struct tf_server *s, struct tf_job *j)
+{
+	struct tf_job *after = TAILQ_FIRST(&s->queued);
+	if (!j->tag_live) { /* the broker has it already */
+		tf_job_delete(s, j, TF_REQUEUE);
+		return;
+	}
+	if (!after)
+		s->stalled_since = tf_pace_ms(&s->pace);
+	while (after && after->id < j->id)
+		after = TAILQ_NEXT(after, list);
+	j->state = TF_JOB_QUEUED;
+	if (after)
+		TAILQ_INSERT_BEFORE(after, j, list);
+	else
+		TAILQ_INSERT_TAIL(&s->queued, j, list);
+}
+
+void tf_jobs_look(struct tf_server *s)
+{
+	struct tf_job *j;
+	if (s->window.size != s->window.narrow)
+		tf_service_arm(s, TF_WINDOW_LOOK_MS);
+	if (!tf_window_look(&s->window, tf_pace_ms(&s->pace)))
+		return;
+	tf_transport_limit(s->transport, s->topic, s->window.size);
+	while (s->live_tags > s->window.size && (j = TAILQ_LAST(&s->queued, tf_jobs)) != NULL)
+		tf_job_delete(s, j, TF_REQUEUE);
+}
+
 void tf_jobs_give_back(struct tf_server *s)
 {
 	struct tf_job *j;
@@ -168,7 +198,6 @@ void tf_jobs_pump(struct tf_server *s)
 		j->state = TF_JOB_SUBMITTED;
 		s->stalled_since = tf_pace_ms(&s->pace);
 		s->patience = PATIENCE_MS;
-		tf_request_free(&j->request);
 		if (rc < 0)
 			tf_job_finish(s, j, true,
 				tf_failure_format(tf_types_value_error, "task '%s' could not be started: %s",

@@ -163,6 +163,8 @@ void tf_reply_published(void *arg, uint64_t id, enum tf_publish_status status, c
 			s->stats.succeeded++;
 		remember(s, j);
 		tf_job_delete(s, j, TF_ACK);
+		s->window.ended++;
+		tf_jobs_look(s);
 	} else if (tf_pace_ms(&s->pace) - j->finished_at < GIVE_UP_MS) {
 		try_later(s, j, RETRY_MS);
 	} else {
@@ -210,7 +212,7 @@ void tf_reply_beats(struct tf_server *s)
 	uint64_t now = tf_pace_ms(&s->pace);
 	if (!tf_transport_is_up(s->transport) || s->answer.len == 0)
 		return;
-	bool beat = now >= s->beat_at, answer = now >= s->answer_at && s->live_tags >= s->prefetch;
+	bool beat = now >= s->beat_at, answer = now >= s->answer_at && s->live_tags >= s->window.size;
 	if (beat)
 		s->beat_at = now + s->beat_ms;
 	if (answer)
@@ -238,7 +240,7 @@ uint64_t tf_reply_next(const struct tf_server *s, uint64_t ms)
 	ms = sooner(ms, j->retry_at, now);
 	if (!TAILQ_EMPTY(&s->engines))
 		ms = sooner(ms, s->beat_at, now);
-	if (s->live_tags >= s->prefetch)
+	if (s->live_tags >= s->window.size)
 		ms = sooner(ms, s->answer_at, now);
 	return ms;
 }

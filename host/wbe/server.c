@@ -16,6 +16,9 @@
 #define PRIVATE_PREFETCH 64
 /* Longest sleep with nothing to do. */
 #define IDLE_MS 60000
+/* Requests taken from the queue while they are over at once: at least, at most, 32 a slot between. */
+#define WINDOW_WIDE 64
+#define WINDOW_WIDE_MAX 512
 /* While draining, what arrives is given back so often; other workers take it meanwhile. */
 #define RELEASE_MS 1000
 /* A drain without a connection delivers nothing more: give up after so long. */
@@ -71,7 +74,7 @@ static void on_ready(void *arg, char *const *names, size_t count, const struct t
 		return;
 	s->consuming = true;
 	struct tf_err why = {0};
-	if (tf_transport_consume(s->transport, s->topic, s->prefetch, &why) < 0 ||
+	if (tf_transport_consume(s->transport, s->topic, s->window.size, &why) < 0 ||
 		tf_transport_consume(s->transport, s->self.worker, PRIVATE_PREFETCH, &why) < 0)
 		s->ready_err = why;
 }
@@ -83,6 +86,7 @@ static void on_started(void *arg, uint64_t job)
 	if (!j || j->state != TF_JOB_SUBMITTED)
 		return;
 	j->state = TF_JOB_RUNNING;
+	tf_request_free(&j->request);
 	tf_reply_begun(s, j);
 }
 
@@ -92,6 +96,14 @@ static void on_event(void *arg, uint64_t job, const char *type, struct tf_value 
 	struct tf_job *j = tf_job_find(s, job);
 	if (j && j->state == TF_JOB_RUNNING)
 		tf_reply_event(s, j, type, details);
+}
+
+static void on_back(void *arg, uint64_t job)
+{
+	struct tf_server *s = arg;
+	struct tf_job *j = tf_job_find(s, job);
+	if (j && j->state == TF_JOB_SUBMITTED)
+		tf_job_put_back(s, j);
 }
 
 static void on_done(void *arg, uint64_t job, bool failed, struct tf_value *result)
@@ -197,6 +209,7 @@ void tf_server_tick(struct tf_server *s)
 	tf_pace_tick(&s->pace);
 	tf_reply_all_begun(s);
 	tf_reply_retry(s);
+	tf_jobs_look(s);
 	tf_jobs_pump(s);
 	tf_jobs_give_back(s);
 	tf_reply_beats(s);
@@ -238,19 +251,32 @@ static void identify(struct tf_peer *self)
 	}
 }
 
+/* Who asks for a prefetch gets that one. */
+static void create_window(struct tf_server *s, unsigned prefetch)
+{
+	unsigned narrow = 2 * s->slots, wide = 32 * s->slots;
+	if (wide < WINDOW_WIDE)
+		wide = WINDOW_WIDE;
+	if (wide > WINDOW_WIDE_MAX)
+		wide = narrow > WINDOW_WIDE_MAX ? narrow : WINDOW_WIDE_MAX;
+	tf_window_create(
+		&s->window, prefetch ? prefetch : narrow, prefetch ? prefetch : wide, tf_pace_ms(&s->pace));
+}
+
 static int open_all(struct tf_server *s, struct tf_loop *loop, const struct tf_server_config *config,
 	const struct tf_wbe_seam *seam, const struct tf_endpoint_ops *endpoint, struct tf_err *err)
 {
 	static const struct tf_pool_events pool_events = {.ready = on_ready,
 		.started = on_started,
 		.event = on_event,
+		.back = on_back,
 		.done = on_done,
 		.slot_free = on_slot_free,
 		.lost = on_lost};
 	static const struct tf_transport_events transport_events = {
 		.message = tf_service_message, .published = tf_reply_published, .state = on_state};
 	struct tf_transport_config transport = config->transport;
-	transport.prefetch = s->prefetch;
+	transport.prefetch = s->window.size;
 	int rc = seam->open(loop, &transport, &transport_events, s, &s->transport, err);
 	if (rc == 0)
 		rc = endpoint->open(loop, &config->pool, &pool_events, s, &s->endpoint.pool, err);
@@ -275,8 +301,8 @@ int tf_server_new_with(struct tf_loop *loop, const struct tf_server_config *conf
 	identify(&s->self);
 	s->beat_ms = config->beat_ms ? config->beat_ms : BEAT_MS;
 	s->slots = config->pool.slots;
-	s->prefetch = config->transport.prefetch ? config->transport.prefetch : 2 * s->slots;
 	tf_pace_create(&s->pace, seam->clock);
+	create_window(s, config->transport.prefetch);
 	tf_jobs_create(s);
 	s->timer = tf_timer_new(loop, on_timer, s);
 	s->armed = UINT64_MAX;

@@ -1,7 +1,7 @@
 /* The worker: answers probes, runs requests in the pool, replies, and acknowledges a request after
  * its outcome is published and confirmed (PROTOCOL.md 7, ARCHITECTURE 4).
  *
- * Consumes its topic (prefetch: twice the number of slots, so that a slot that becomes free finds its
+ * Consumes its topic (prefetch: twice the number of slots, more while requests are over at once, so that a slot that becomes free finds its
  * next request here, not behind a round trip; one that waits here for a second is given back to the
  * queue, for other workers) and a private queue named by its uuid. While
  * its window is full it sends NOTIFY answers unasked every 5 s to each reply_to it has work of, and
@@ -25,8 +25,9 @@
 struct tf_server;
 
 struct tf_server_config {
-	struct tf_transport_config transport; /* prefetch 0: twice as many as there are slots */
-	const char *topic;                    /* required */
+	struct tf_transport_config
+		transport; /* prefetch 0: as window.h says, with twice as many as there are slots for narrow */
+	const char *topic; /* required */
 	struct tf_pool_config pool;
 	uint64_t beat_ms; /* 0: 500 */
 };

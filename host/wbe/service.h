@@ -18,6 +18,7 @@
 #include "wbe/pace.h"
 #include "wbe/server.h"
 #include "wbe/throttle.h"
+#include "wbe/window.h"
 
 /* Longest sleep while there are jobs: see TF_PACE_STEP_MS. */
 #define TF_SERVICE_ATTENTION_MS (TF_PACE_STEP_MS / 2)
@@ -50,7 +51,7 @@ struct tf_job {
 	uint64_t tag;
 	bool tag_live; /* to be settled; not so once its connection is lost */
 	enum tf_job_state state;
-	struct tf_request request; /* owned; empty once in a slot */
+	struct tf_request request; /* owned; empty once it runs */
 	bool from_ledger;
 	bool running_owed; /* RUNNING could not be sent yet: it goes before the final message */
 	bool unsaid;       /* in `begun` */
@@ -75,7 +76,8 @@ struct tf_server {
 	char *topic;         /* owned */
 	struct tf_peer self; /* uuid, host, pid */
 	uint64_t beat_ms;
-	unsigned prefetch, slots;
+	unsigned slots;
+	struct tf_window window;
 
 	struct tf_transport *transport; /* owned */
 	struct tf_endpoint endpoint;
@@ -129,6 +131,10 @@ struct tf_job *tf_job_find(const struct tf_server *s, uint64_t id);
 void tf_job_enqueue(struct tf_server *s, struct tf_job *j);
 /* Hand waiting jobs to free slots. */
 void tf_jobs_pump(struct tf_server *s);
+/* The pool gives `j` back: it waits for a slot again. */
+void tf_job_put_back(struct tf_server *s, struct tf_job *j);
+/* Take more or fewer requests from the queue, as fast as they end. */
+void tf_jobs_look(struct tf_server *s);
 /* What has waited too long for a slot goes back to the queue: another worker may be idle. */
 void tf_jobs_give_back(struct tf_server *s);
 /* Adopt the delivery `tag` of the same request. */
