@@ -44,6 +44,11 @@ function M.step(name, options)
   return steps.Step(task_options)
 end
 
+---A task that tells of all its methods; the hook of its name raises, execute if `fails`.
+function M.hooked(name, fails)
+  return steps.Hooked { name = name, inject = { fails = fails or false } }
+end
+
 for pattern, module in pairs(PATTERNS) do
   ---A flow: name, options or nil, children.
   M[pattern] = function(name, options, ...)
@@ -75,6 +80,8 @@ local function listen(engine, run)
       elseif event == "R" then
         run.reverted[name] = details
         note("R " .. name)
+      elseif event ~= "update_progress" then
+        note(event .. " " .. name)
       end
     end)
   end
@@ -161,6 +168,11 @@ end
 
 -- As raised in this process, or wrapped: then the failure is the same.
 local function check_raised(sequence, run)
+  if sequence.raises_like then
+    assert.is_false(run.ok)
+    assert.is_truthy(tostring(run.err):gsub("^[^\n]-:%d+: ", ""):find("^" .. sequence.raises_like), tostring(run.err))
+    return
+  end
   if not sequence.raises then
     assert.is_true(run.ok, tostring(run.err))
     return
@@ -214,7 +226,7 @@ end
 ---An `it` for each sequence on each engine. A sequence:
 ---  [1] title; flow() -> flow, on_event(event, engine); options; store
 ---  events (see matches); concurrent: of each atom alone, since others run at the same time
----  raises: the text of the error, nil for none; states; results by name; check(run)
+---  raises: the text of the error, nil for none; raises_like: what it begins with, a pattern; states; results by name; check(run)
 ---  reverted: what reverts were given, by name; before: two events of which the first comes first
 ---  later: more runs, { reset = true, events, raises, ... }
 ---  engines: the kinds on which it makes sense

@@ -66,4 +66,33 @@ M.Step = task.Task {
   end,
 }
 
+-- Tells that it was called, and raises if the task's name is its own.
+local function hook(name)
+  return function(self)
+    self:notify(name, {})
+    if self.name == name then
+      error(exceptions.RuntimeError("boom in " .. name))
+    end
+  end
+end
+
+local hooked = { kwargs = true }
+for _, name in ipairs { "pre_execute", "post_execute", "pre_revert", "post_revert" } do
+  hooked[name] = hook(name)
+end
+
+function hooked.execute(self, fails)
+  self:notify("execute", {})
+  if fails then
+    error(exceptions.RuntimeError "boom in execute")
+  end
+end
+
+function hooked.revert(self)
+  self:notify("revert", {})
+end
+
+---A task that tells which of its methods are called. A hook of the task's own name raises.
+M.Hooked = task.Task(hooked)
+
 return M
