@@ -149,6 +149,18 @@ static struct handler_call retry_call(
 		.nargs = 6};
 }
 
+/* The error that the last call_ask gave, kept as the live one of that atom's failure. */
+static void note_raised(struct tf_engine_handle *h, lua_State *L, const char *name)
+{
+	if (!tf_failure_lua_raised(L))
+		return;
+	tf_engine_handle_raised(h, name, L);
+	lua_pop(L, 1);
+}
+
+/* The name under which errors of deciders and of on_failure are kept: no atom has it. */
+#define RAISED_BY_ENGINE ""
+
 static struct tf_value *retry_value(
 	struct tf_engine_handle *h, const char *method, const struct tf_retry_call *r, bool *failed)
 {
@@ -157,10 +169,7 @@ static struct tf_value *retry_value(
 	struct tf_err err;
 	*failed = true;
 	if (call_ask(&call, h->tasks, &v) < 0) {
-		if (tf_failure_lua_raised(h->tasks)) {
-			tf_engine_handle_raised(h, tf_graph_atom(h->graph, r->atom)->name, h->tasks);
-			lua_pop(h->tasks, 1);
-		}
+		note_raised(h, h->tasks, tf_graph_atom(h->graph, r->atom)->name);
 		return v;
 	}
 	v = tf_value_lua_get(h->tasks, -1, "result", &err);
@@ -191,18 +200,17 @@ static int on_retry_on_failure(void *arg, const struct tf_retry_call *r, struct 
 	};
 	struct tf_engine_handle *h = arg;
 	struct handler_call call = retry_call(h, "on_failure", r);
-	if (call_ask(&call, h->tasks, failure) < 0)
+	if (call_ask(&call, h->tasks, failure) < 0) {
+		note_raised(h, h->tasks, RAISED_BY_ENGINE);
 		return -1;
+	}
 	int decision = -1;
 	const char *name = lua_type(h->tasks, -1) == LUA_TSTRING ? lua_tostring(h->tasks, -1) : NULL;
 	for (size_t i = 0; name && i < sizeof(decisions) / sizeof(decisions[0]); i++) {
 		if (!strcmp(decisions[i].name, name))
 			decision = decisions[i].decision;
 	}
-	if (decision < 0)
-		*failure = tf_failure_format(tf_types_value_error,
-			"Unknown atom failure resolution action/strategy '%s'",
-			name ? name : luaL_typename(h->tasks, -1));
+	TF_ASSERT(decision >= 0); /* the handler lets nothing else pass */
 	lua_pop(h->tasks, 1);
 	return decision;
 }
@@ -212,8 +220,10 @@ static int on_decide(void *arg, int decider, struct tf_value *history, struct tf
 	struct tf_engine_handle *h = arg;
 	struct handler_call call = {
 		.h = h, .name = "decide", .args = {call_integer(decider), call_value(history)}, .nargs = 2};
-	if (call_ask(&call, h->calls, failure) < 0)
+	if (call_ask(&call, h->calls, failure) < 0) {
+		note_raised(h, h->calls, RAISED_BY_ENGINE);
 		return -1;
+	}
 	int go = lua_toboolean(h->calls, -1);
 	lua_pop(h->calls, 1);
 	return go;

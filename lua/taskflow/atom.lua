@@ -86,31 +86,33 @@ end
 
 ---`provides` as given by the user: nil, a name, a list, a set.
 ---@param value any
+---@param owner string the atom's name, for messages
 ---@return taskflow.Provide[]
-function M.parse_provides(value)
+function M.parse_provides(value, owner)
+  local what = ("atom %s: provides"):format(owner)
   local out = {}
   if value == nil then
     return out
   end
   if type(value) == "string" then
-    check_names({ value }, "provides")
+    check_names({ value }, what)
     return { { symbol = value, how = "whole" } }
   end
   if type(value) ~= "table" then
     exceptions.raise(
       exceptions.TypeError,
-      "Atom provides parameter should be a name, a list or a set, not a " .. type(value)
+      ("%s should be a name, a list or a set, not a %s"):format(what, type(value))
     )
   end
   if getmetatable(value) == set_meta then
-    check_names(value.names, "provides", true)
+    check_names(value.names, what, true)
     for _, name in ipairs(value.names) do
       out[#out + 1] = { symbol = name, how = "key" }
     end
     return out
   end
   if is_list(value) then
-    check_names(value, "provides", true)
+    check_names(value, what, true)
     for i, name in ipairs(value) do
       out[i] = { symbol = name, how = "index", index = i - 1 }
     end
@@ -121,7 +123,7 @@ function M.parse_provides(value)
     if type(name) ~= "string" or value[name] ~= true then
       exceptions.raise(
         exceptions.TypeError,
-        "Atom provides parameter should be a name, a list or a set ({ x = true }), not a map"
+        what .. " should be a name, a list or a set ({ x = true }), not a map"
       )
     end
     out[#out + 1] = { symbol = name, how = "key" }
@@ -192,7 +194,7 @@ local function apply_rebind(required, params, rebind, what)
     return
   end
   if type(rebind) ~= "table" then
-    exceptions.raise(exceptions.TypeError, ("Invalid %s value '%s' (%s)"):format(what, tostring(rebind), type(rebind)))
+    exceptions.raise(exceptions.TypeError, ("%s must be a list or a map of names, not a %s"):format(what, type(rebind)))
   end
   if is_list(rebind) then
     for i, symbol in ipairs(M.names(rebind, what)) do
@@ -230,7 +232,7 @@ function M.build_mapping(spec)
       wanted[#wanted + 1] = param
     end
   end
-  local prefix = spec.what == "revert" and "revert_" or ""
+  local prefix = ("atom %s: %s"):format(spec.name, spec.what == "revert" and "revert_" or "")
   local required = ordered_map()
   if spec.auto_extract then
     for _, param in ipairs(wanted) do
@@ -318,7 +320,7 @@ function M.set_interface(atom, execute, revert, provides)
   atom.requires = symbols({ execute, revert }, false, atom.inject)
   atom.optional = symbols({ execute }, true, atom.inject)
   atom.revert_optional = symbols({ revert }, true, atom.inject)
-  atom.save_as = M.parse_provides(provides)
+  atom.save_as = M.parse_provides(provides, atom.name or atom.where)
   atom.provides = {}
   for i, provide in ipairs(atom.save_as) do
     atom.provides[i] = provide.symbol

@@ -21,6 +21,15 @@ local M = {
   RETRY = "RETRY",
 }
 
+local DECISIONS = { [M.REVERT] = true, [M.REVERT_ALL] = true, [M.RETRY] = true }
+
+---Whether on_failure may return a value.
+---@param value any
+---@return boolean
+function M.is_decision(value)
+  return DECISIONS[value] == true
+end
+
 ---What happened so far: one entry for each execution of the controller, newest last.
 ---@class taskflow.History
 ---@field entries { [1]: any, [2]: table<string, taskflow.Failure> }[] provided value, failures by atom name
@@ -160,7 +169,7 @@ local function instantiate(class, options, state)
   for key, value in pairs(state or {}) do
     self[key] = value
   end
-  for _, name in ipairs(atom.names(options.optional, "optional")) do
+  for _, name in ipairs(atom.names(options.optional, ("retry %s: optional"):format(self.name or self.where))) do
     self.optional_parameters[name] = true
   end
   local function mapping(what, sig, requires, rebind)

@@ -140,7 +140,7 @@ function M.is_task(value)
   return type(meta) == "table" and meta.mark == task_mark
 end
 
-local function parse_version(version)
+local function parse_version(version, name)
   version = version or { 1, 0 }
   if type(version) == "string" then
     local parts = {}
@@ -150,27 +150,30 @@ local function parse_version(version)
     version = parts
   end
   if type(version) ~= "table" or #version == 0 then
-    exceptions.raise(exceptions.TypeError, "version must be a list of integers, as { 1, 0 }")
+    check.fail("task %s: version must be a list of integers, as { 1, 0 }", name)
   end
   for _, part in ipairs(version) do
     if type(part) ~= "number" or part % 1 ~= 0 or part < 0 then
-      exceptions.raise(exceptions.TypeError, "version must be a list of integers, as { 1, 0 }")
+      check.fail("task %s: version must be a list of integers, as { 1, 0 }", name)
     end
   end
   return values.list { unpack(version) }
 end
 
-local function check_priority(priority)
+local function check_priority(priority, name)
   priority = priority or 0
   if type(priority) ~= "number" or priority % 1 ~= 0 or math.abs(priority) > 2 ^ 31 - 1 then
-    exceptions.raise(exceptions.TypeError, "priority must be an integer")
+    check.fail("task %s: priority must be an integer", name)
   end
   return priority
 end
 
-local function check_inject(inject)
+local function check_inject(inject, name)
   if inject ~= nil and type(inject) ~= "table" then
-    exceptions.raise(exceptions.TypeError, "inject must be a table from name to value")
+    check.fail("task %s: inject must be a table from name to value, not a %s", name, type(inject))
+  end
+  for symbol in pairs(inject or {}) do
+    check.is(symbol, "string", ("task %s: a name in inject"):format(name))
   end
   return inject
 end
@@ -192,16 +195,17 @@ local function signature(class, method, title)
   return { params = params, accepts_any = accepts_any }
 end
 
-local function check_optional(names, execute, revert)
+local function check_optional(names, execute, revert, task_name)
+  local what = ("task %s: optional"):format(task_name)
   local known, out = {}, {}
   for _, sig in ipairs { execute, revert } do
     for _, name in ipairs(sig.params) do
       known[name] = true
     end
   end
-  for _, name in ipairs(atom.names(names, "optional")) do
+  for _, name in ipairs(atom.names(names, what)) do
     if not known[name] then
-      exceptions.raise(exceptions.ValueError, "optional: " .. text.unknown("parameter", name, known))
+      exceptions.raise(exceptions.ValueError, what .. ": " .. text.unknown("parameter", name, known))
     end
     out[name] = true
   end
@@ -234,10 +238,10 @@ local function instantiate(class, options)
     class = class,
     kwargs = class.kwargs,
     where = place.caller() or class.where,
-    version = parse_version(pick(options, class, "version")),
-    priority = check_priority(pick(options, class, "priority")),
-    inject = check_inject(pick(options, class, "inject")),
-    optional_parameters = check_optional(pick(options, class, "optional"), class.execute, class.revert),
+    version = parse_version(pick(options, class, "version"), name),
+    priority = check_priority(pick(options, class, "priority"), name),
+    inject = check_inject(pick(options, class, "inject"), name),
+    optional_parameters = check_optional(pick(options, class, "optional"), class.execute, class.revert, name),
     notifier = notifier.new { M.EVENT_UPDATE_PROGRESS },
   }
   local auto_extract = pick(options, class, "auto_extract") ~= false
@@ -366,13 +370,13 @@ function M.Reference(reference, options)
     reference = reference,
     task_cls = cls,
     where = place.caller(),
-    version = parse_version(options.version),
-    priority = check_priority(options.priority),
-    inject = check_inject(options.inject),
+    version = parse_version(options.version, name),
+    priority = check_priority(options.priority, name),
+    inject = check_inject(options.inject, name),
     optional_parameters = {},
     notifier = notifier.new { M.EVENT_UPDATE_PROGRESS },
   }
-  local optional = atom.names(options.optional, "optional")
+  local optional = atom.names(options.optional, ("task %s: optional"):format(name))
   local function mapping(what, requires, rebind, optional_names)
     local built = atom.build_mapping {
       name = name,

@@ -267,7 +267,7 @@ describe("engine", function()
       local message = failing(engines.run, flow)
       assert.is_false(ran)
       assert.truthy(message:find("requires ['value'] but no other entity produces said requirements", 1, true))
-      assert.truthy(message:find "'e' is made at [^\n]*engine_spec.lua:%d+")
+      assert.truthy(message:find "'e' of flow 'f' is made at [^\n]*engine_spec.lua:%d+")
     end)
 
     it("duplicate names, objects used twice, empty names", function()
@@ -404,19 +404,6 @@ describe("engine", function()
         text:match "^[^\n]*"
       )
       assert.truthy(text:find "\n  'e' is made at [^\n]*engine_spec.lua:%d+$")
-    end)
-
-    it("takes any true value of a decider for yes", function()
-      for answer, state in pairs { [1] = "SUCCESS", yes = "SUCCESS", [false] = "IGNORE" } do
-        local first, second = step "a", step "b"
-        local flow = gf.Flow("f"):add(first, second)
-        flow:link(first, second, function()
-          return answer
-        end)
-        local eng = engines.load(flow)
-        eng:run()
-        assert.equal(state, eng.storage:get_atom_state "b")
-      end
     end)
 
     it("suspends from a listener and goes on", function()

@@ -226,7 +226,8 @@ end
 ---An `it` for each sequence on each engine. A sequence:
 ---  [1] title; flow() -> flow, on_event(event, engine); options; store
 ---  events (see matches); concurrent: of each atom alone, since others run at the same time
----  raises: the text of the error, nil for none; raises_like: what it begins with, a pattern; states; results by name; check(run)
+---  raises: the text of the error, nil for none; raises_like: what it begins with, a pattern
+---  states; results by name; check(run)
 ---  reverted: what reverts were given, by name; before: two events of which the first comes first
 ---  later: more runs, { reset = true, events, raises, ... }
 ---  engines: the kinds on which it makes sense

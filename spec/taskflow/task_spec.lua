@@ -117,10 +117,10 @@ describe("taskflow.task", function()
     end)
 
     it("refuses maps, repetitions and other types", function()
-      assert.truthy(failing(T, { provides = { x = "key" } }):find "^TypeError: Atom provides parameter should be")
-      assert.truthy(failing(T, { provides = 3 }):find "^TypeError: Atom provides parameter should be")
-      assert.equal("ValueError: provides: 'a' is named twice", failing(T, { provides = { "a", "a" } }))
-      assert.equal("TypeError: provides: entry 2 must be a non-empty string", failing(T, { provides = { "a", "" } }))
+      assert.truthy(failing(T, { provides = { x = "key" } }):find "^TypeError: atom .*: provides should be a name")
+      assert.truthy(failing(T, { provides = 3 }):find "^TypeError: atom .*: provides should be a name")
+      assert.truthy(failing(T, { provides = { "a", "a" } }):find "^ValueError: atom .*: provides: 'a' is named twice$")
+      assert.truthy(failing(T, { provides = { "a", "" } }):find ": provides: entry 2 must be a non%-empty string$")
     end)
   end)
 
@@ -176,7 +176,7 @@ describe("taskflow.task", function()
       local T = class { execute = execute }
       assert.equal("TypeError: task: unknown option 'nmae', did you mean 'name'?", failing(T, { nmae = 1 }))
       assert.equal("TypeError: the name of a task must be a string", failing(T, { name = 1 }))
-      assert.equal("TypeError: priority must be an integer", failing(T, { priority = 0.5 }))
+      assert.truthy(failing(T, { priority = 0.5, name = "t" }):find "^TypeError: task t: priority must be an integer")
       assert.truthy(failing(T, { version = { "x" } }):find "version must be a list of integers")
     end)
 

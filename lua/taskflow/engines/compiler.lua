@@ -13,7 +13,8 @@ local M = {}
 ---@field steps table[] { op = "open"|"task"|"retry"|"close"|"link", ... }
 ---@field atoms table<string, taskflow.Atom> by name
 ---@field order taskflow.Atom[] in order of walking
----@field deciders function[] by the number in the links
+---@field deciders { call: function, title: string, where: string }[] by the number in the links
+---@field flows table<taskflow.Atom|taskflow.Flow, taskflow.Flow> the flow that each atom or flow is in
 
 ---The name of an atom's class on the wire, or nil and why it has none.
 ---@param atom table
@@ -34,7 +35,8 @@ function M.wire_name(atom)
   return name
 end
 
-local function add_atom(plan, op, atom)
+local function add_atom(plan, op, atom, flow)
+  plan.flows[atom] = flow
   local step = { op = op, atom = atom, index = #plan.steps + 1, task_cls = M.wire_name(atom) or atom.name }
   plan.steps[step.index] = step
   plan.order[#plan.order + 1] = atom
@@ -47,7 +49,7 @@ local function add_links(plan, flow)
   for _, link in ipairs(flow:links()) do
     local decider
     if link.decider then
-      plan.deciders[#plan.deciders + 1] = link.decider
+      plan.deciders[#plan.deciders + 1] = { call = link.decider, title = link.title, where = link.where }
       decider = #plan.deciders
     end
     plan.steps[#plan.steps + 1] = {
@@ -60,23 +62,35 @@ local function add_links(plan, flow)
   end
 end
 
-local function open(plan, flow)
-  if plan.indices[flow] then
-    exceptions.raise(
-      exceptions.ValueError,
-      ("Already compiled item '%s' (a flow can be added only once to a hierarchy)"):format(flow.name)
+-- An object that is in two flows, or in one of its own.
+local function refuse_again(plan, item, parent, what)
+  local before = plan.flows[item]
+  exceptions.raise(
+    exceptions.ValueError,
+    ("Already compiled item '%s' (made at %s): a %s %s; this one is %s and in flow '%s' (made at %s)"):format(
+      item.name,
+      tostring(item.where),
+      what,
+      what == "retry" and "belongs to one flow" or "can be added only once to a hierarchy",
+      before and ("in flow '%s'"):format(before.name) or "what is run",
+      parent.name,
+      parent.where
     )
+  )
+end
+
+local function open(plan, flow, parent)
+  if plan.indices[flow] then
+    refuse_again(plan, flow, parent, "flow")
   end
+  plan.flows[flow] = parent
   plan.indices[flow] = #plan.steps + 1
   plan.steps[#plan.steps + 1] = { op = "open", name = flow.name, pattern = flow.pattern }
   if flow.retry then
     if plan.indices[flow.retry] then
-      exceptions.raise(
-        exceptions.ValueError,
-        ("Already compiled item '%s' (a retry controller belongs to one flow)"):format(flow.retry.name)
-      )
+      refuse_again(plan, flow.retry, flow, "retry")
     end
-    add_atom(plan, "retry", flow.retry)
+    add_atom(plan, "retry", flow.retry, flow)
   end
   return { flow = flow, nodes = flow:nodes(), at = 0 }
 end
@@ -92,15 +106,12 @@ local function walk(plan, root)
       plan.steps[#plan.steps + 1] = { op = "close" }
       stack[#stack] = nil
     elseif flow_module.is_flow(node) then
-      stack[#stack + 1] = open(plan, node)
+      stack[#stack + 1] = open(plan, node, frame.flow)
     else
       if plan.indices[node] then
-        exceptions.raise(
-          exceptions.ValueError,
-          ("Already compiled item '%s' (a task can be added only once to a hierarchy)"):format(node.name)
-        )
+        refuse_again(plan, node, frame.flow, "task")
       end
-      add_atom(plan, "task", node)
+      add_atom(plan, "task", node, frame.flow)
     end
   end
 end
@@ -108,7 +119,7 @@ end
 ---@param root taskflow.Flow|taskflow.Task
 ---@return taskflow.Plan
 function M.compile(root)
-  local plan = { steps = {}, atoms = {}, order = {}, deciders = {}, indices = {} }
+  local plan = { steps = {}, atoms = {}, order = {}, deciders = {}, indices = {}, flows = {} }
   if task.is_task(root) then
     plan.name = root.name
     plan.single = true

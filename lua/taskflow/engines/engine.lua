@@ -6,6 +6,7 @@ local failure = require "taskflow.failure"
 local host = require "tfhost.engine"
 local notifier = require "taskflow.notifier"
 local options = require "taskflow.engines.options"
+local place = require "taskflow.utils.place"
 local retry_module = require "taskflow.retry"
 local states = require "taskflow.states"
 local storage = require "taskflow.engines.storage"
@@ -47,7 +48,11 @@ local function places(self, message)
   for quoted in message:gmatch "'([^']*)'" do
     local name = quoted:match '^"(.*)==[%d.]*"$' or quoted
     for _, atom in ipairs(self._plan.order) do
-      local line = atom.name == name and atom.where and ("'%s' is made at %s"):format(name, atom.where)
+      local line
+      if atom.name == name and atom.where then
+        local flow = self._plan.flows[atom]
+        line = ("'%s'%s is made at %s"):format(name, flow and (" of flow '%s'"):format(flow.name) or "", atom.where)
+      end
       if line and not out[line] then
         out[line] = true
         out[#out + 1] = line
@@ -75,11 +80,23 @@ function Engine:_check(value, message, code)
   exceptions.raise(class, message)
 end
 
+-- Failures that the engine itself made have no traceback: they are live, too.
+local function live_here(f)
+  local short = f.exc_type_names[1]:match "^taskflow%.exceptions%.(%w+)$"
+  if f.exception == nil and f.traceback_str == "" and short and exceptions[short] then
+    f.exception = exceptions[short](f.exception_str)
+  end
+  return f
+end
+
 -- The failure with its live error value, if that was raised in this process.
 function Engine:_live(name, f)
-  local raised = self._raised[name]
-  if raised and raised.exception_str == f.exception_str and raised.exc_type_names[1] == f.exc_type_names[1] then
-    f.exception = raised.exception
+  -- Errors of deciders and of on_failure are kept without a name.
+  for _, raised in ipairs { self._raised[name or ""] or {}, self._raised[""] } do
+    if raised.exception_str == f.exception_str and raised.exc_type_names[1] == f.exc_type_names[1] then
+      f.exception = raised.exception
+      break
+    end
   end
   return f
 end
@@ -153,6 +170,18 @@ local function history_from(list, own)
   return retry_module.History(entries, own and failure.from_dict(own))
 end
 
+-- A value that a function of the user's returned, for a message.
+local function quote(value)
+  return type(value) == "string" and ("'%s'"):format(value) or check.kind(value)
+end
+
+-- An error about a function of the user's, with the place of that.
+local function raise_at(where, class, message)
+  local exc = class(message)
+  exc.where = where
+  error(exc, 0)
+end
+
 local function handlers(self)
   local h = {}
 
@@ -190,11 +219,24 @@ local function handlers(self)
     if flow_failures then
       arguments.flow_failures = failures_from(flow_failures)
     end
-    return call_by_name(atom, f, arguments)
+    local answer = call_by_name(atom, f, arguments)
+    if method == "on_failure" and not retry_module.is_decision(answer) then
+      local message = "Unknown atom failure resolution action/strategy %s (from on_failure of retry '%s', flow '%s')"
+      local flow = self._plan.flows[atom]
+      raise_at(place.of_function(f), exceptions.ValueError, message:format(quote(answer), atom.name, flow.name))
+    end
+    return answer
   end
 
   function h.decide(index, history)
-    return not not self._plan.deciders[index](history)
+    local decider = self._plan.deciders[index]
+    local answer = decider.call(history)
+    if type(answer) ~= "boolean" then
+      local where = type(decider.call) == "function" and place.of_function(decider.call) or decider.where
+      local message = "%s: the decider must return true or false, not %s"
+      raise_at(where, exceptions.TypeError, message:format(decider.title, quote(answer)))
+    end
+    return answer
   end
 
   function h.raised(name, err)
@@ -277,12 +319,11 @@ local function check_names(plan)
     exceptions.raise(exceptions.ValueError, "flow: " .. fault)
   end
   for _, atom in ipairs(plan.order) do
-    fault = text.name_fault(atom.name)
+    fault = atom.name == "" and "it has an empty name" or text.name_fault(atom.name)
     if fault then
-      exceptions.raise(exceptions.ValueError, ("an atom (made at %s): %s"):format(tostring(atom.where), fault))
-    end
-    if atom.name == "" then
-      exceptions.raise(exceptions.ValueError, ("an atom (made at %s) has an empty name"):format(tostring(atom.where)))
+      local flow = plan.flows[atom] or plan
+      local message = "an atom (made at %s, in flow '%s'): %s"
+      exceptions.raise(exceptions.ValueError, message:format(tostring(atom.where), flow.name, fault))
     end
   end
 end
@@ -375,7 +416,7 @@ local function collect_failures(self)
   local out = {}
   for i, entry in ipairs(self._handle:failures()) do
     local f = failure.from_dict(entry.failure)
-    out[i] = entry.atom and self:_live(entry.atom, f) or f
+    out[i] = live_here(self:_live(entry.atom, f))
   end
   return out
 end

@@ -2,6 +2,7 @@
 local check = require "taskflow.utils.check"
 local exceptions = require "taskflow.exceptions"
 local flow = require "taskflow.flow"
+local place = require "taskflow.utils.place"
 local text = require "taskflow.utils.text"
 
 local CYCLE = "No path through the node(s) in the graph produces an ordering that will allow for logical edge traversal"
@@ -122,6 +123,8 @@ local function connect(self, journal, from, to, data)
   if data.decider then
     assign(journal, link, "decider", data.decider)
     assign(journal, link, "depth", data.depth)
+    assign(journal, link, "title", data.title)
+    assign(journal, link, "where", data.where)
   end
 end
 
@@ -158,13 +161,11 @@ local function resolve_requires(self, journal, node)
         names[i] = provider.name
       end
       table.sort(names)
+      local message = "Resolution error detected when adding '%s', multiple providers %s found for required "
+        .. "symbol '%s' (flow '%s')"
       exceptions.raise(
         exceptions.AmbiguousDependency,
-        ("Resolution error detected when adding '%s', multiple providers %s found for required symbol '%s'"):format(
-          node.name,
-          text.pylist(names),
-          symbol
-        )
+        message:format(node.name, text.pylist(names), symbol, self.name)
       )
     end
   end
@@ -302,22 +303,23 @@ local function name_of(node)
   return type(node) == "table" and node.name or tostring(node)
 end
 
-local function parse_link_options(decider, depth)
+local function refuse(message, ...)
+  exceptions.raise(exceptions.ValueError, message:format(...))
+end
+
+local function parse_link_options(decider, depth, title)
   if type(decider) == "table" and getmetatable(decider) == nil then
     decider, depth = decider.decider, decider.decider_depth
   end
   if decider ~= nil and not check.is_callable(decider) then
-    exceptions.raise(exceptions.ValueError, "Decider boolean callback must be callable")
+    refuse("%s: Decider boolean callback must be callable, not %s", title, check.kind(decider))
   end
   if depth ~= nil and decider == nil then
-    exceptions.raise(exceptions.ValueError, "Decider depth requires a decider to be provided along with it")
+    refuse("%s: Decider depth requires a decider to be provided along with it", title)
   end
   local number = DEPTHS[tostring(depth or "ALL"):upper()]
   if not number then
-    exceptions.raise(
-      exceptions.ValueError,
-      ("unknown decider depth '%s', expected one of ALL, FLOW, NEIGHBORS, ATOM"):format(tostring(depth))
-    )
+    refuse("%s: unknown decider depth '%s', expected one of ALL, FLOW, NEIGHBORS, ATOM", title, tostring(depth))
   end
   return decider, number
 end
@@ -330,20 +332,16 @@ end
 ---@param decider_depth string? "ALL" (default), "FLOW", "NEIGHBORS" or "ATOM"
 ---@return taskflow.GraphFlow
 function methods:link(from, to, decider, decider_depth)
-  local call, depth = parse_link_options(decider, decider_depth)
-  if not self._known[from] then
-    exceptions.raise(
-      exceptions.ValueError,
-      ("Node '%s' not found to link from (flow '%s')"):format(name_of(from), self.name)
-    )
+  if from == nil or not self._known[from] then
+    refuse("Node '%s' not found to link from (flow '%s')", name_of(from), self.name)
   end
-  if not self._known[to] then
-    exceptions.raise(
-      exceptions.ValueError,
-      ("Node '%s' not found to link to (flow '%s')"):format(name_of(to), self.name)
-    )
+  if to == nil or not self._known[to] then
+    refuse("Node '%s' not found to link to (flow '%s')", name_of(to), self.name)
   end
-  return transaction(self, connect, from, to, { manual = true, decider = call, depth = depth })
+  local title = ("link from '%s' to '%s' (flow '%s')"):format(from.name, to.name, self.name)
+  local call, depth = parse_link_options(decider, decider_depth, title)
+  local data = { manual = true, decider = call, depth = depth, title = title, where = place.caller() }
+  return transaction(self, connect, from, to, data)
 end
 
 -- Children of which all predecessors come first; otherwise in order of adding.

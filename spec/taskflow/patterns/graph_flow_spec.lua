@@ -57,7 +57,7 @@ describe("taskflow.patterns.graph_flow", function()
     local f = gf.Flow("f"):add(ref("b", nil, "x"), ref("a", nil, "x"))
     assert.equal(
       "AmbiguousDependency: Resolution error detected when adding 'c', multiple providers ['a', 'b'] found for "
-        .. "required symbol 'x'",
+        .. "required symbol 'x' (flow 'f')",
       failing(f.add, f, ref("z", nil, "w"), ref("c", { "w", "x" }))
     )
     assert.equal("b a", names(f:nodes()))
@@ -108,9 +108,12 @@ describe("taskflow.patterns.graph_flow", function()
     f:link(a, b, { decider = yes })
     assert.equal(3, f:links()[1].depth)
     assert.equal(1, #f:links())
-    assert.equal("ValueError: Decider boolean callback must be callable", failing(f.link, f, a, b, 3))
     assert.equal(
-      "ValueError: Decider depth requires a decider to be provided along with it",
+      "ValueError: link from 'a' to 'b' (flow 'f'): Decider boolean callback must be callable, not a number",
+      failing(f.link, f, a, b, 3)
+    )
+    assert.equal(
+      "ValueError: link from 'a' to 'b' (flow 'f'): Decider depth requires a decider to be provided along with it",
       failing(f.link, f, a, b, nil, "ALL")
     )
     assert.truthy(failing(f.link, f, a, b, yes, "deep"):find "unknown decider depth 'deep'")
