@@ -13,4 +13,7 @@ struct tf_atom_detail { /* all owned; values NULL where there is none */
 	struct tf_value *results, *failure, *revert_results, *revert_failure, *meta;
 };
 
+/* Frees what it holds. */
+void tf_atom_detail_free(struct tf_atom_detail *d);
+
 #endif

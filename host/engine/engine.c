@@ -15,6 +15,11 @@ static void on_done(void *arg, const struct tf_completion *c);
 static void on_event(void *arg, unsigned atom, int64_t round, const char *type, struct tf_value *details);
 static void on_withdrawn(void *arg, unsigned atom, int64_t round);
 
+static void intention_changed(void *arg, unsigned atom)
+{
+	tf_journal_note(arg, atom);
+}
+
 static struct tf_value *literal(const char *json)
 {
 	return tf_value_from((struct tf_json){json, strlen(json)});
@@ -33,8 +38,12 @@ struct tf_engine *tf_engine_new(struct tf_graph *graph, struct tf_executor *exec
 	e->sched = tf_scheduler_new(graph, options->reference_quirks);
 	e->storage = tf_storage_new(graph, e->sched, options->reference_quirks);
 	e->options.store = NULL; /* storage has the values */
-	if (options->store)
-		tf_storage_inject(e->storage, options->store);
+	if (options->store) {
+		tf_storage_inject(e->storage, options->store, true);
+		tf_journal_note_store(e);
+	}
+	if (e->on.keep)
+		tf_scheduler_on_intention(e->sched, intention_changed, e);
 	char uuid[TF_UUID_LEN + 1];
 	if (!options->flow_uuid)
 		tf_uuid(uuid);
@@ -224,7 +233,7 @@ static bool current(const struct tf_engine *e, unsigned atom, int64_t round)
 static void note_progress(struct tf_engine *e, unsigned atom, double progress, struct tf_value *details)
 {
 	tf_storage_set_progress(e->storage, atom, progress);
-	if (!e->backend)
+	if (!e->on.keep)
 		return;
 	tf_storage_set_progress_details(e->storage, atom, details);
 	tf_journal_note(e, atom);
@@ -367,8 +376,8 @@ bool tf_engine_submit(struct tf_engine *e, uint32_t atom, bool revert, struct tf
 		e->works = tf_realloc(e->works, e->work_cap * sizeof *e->works);
 	}
 	e->works[e->work_count++] = w;
-	/* With a logbook, what begins in one go is written in one go. */
-	return e->backend && !e->x->ops->at_once ? true : dispatch(e, false);
+	/* Where it is kept, what begins in one go is written in one go. */
+	return e->on.keep && !e->x->ops->at_once ? true : dispatch(e, false);
 }
 
 static void run_task(struct tf_engine *e, uint32_t atom, bool revert)
@@ -391,7 +400,9 @@ static void begin(struct tf_engine *e, uint32_t atom)
 		tf_engine_change(e, atom, TF_RETRYING);
 		tf_engine_retry(e, atom);
 	}
-	bool revert = action == TF_DO_REVERT;
+	/* One that an earlier engine left RUNNING may have done something: it is reverted once that has ended. */
+	bool ran = tf_scheduler_state(e->sched, atom) == TF_RUNNING && !tf_engine_is_map(e, atom);
+	bool revert = action == TF_DO_REVERT && !ran;
 	tf_engine_change(e, atom, revert ? TF_REVERTING : TF_RUNNING);
 	if (retry)
 		run_retry(e, atom, revert);
@@ -415,6 +426,7 @@ static bool schedule(struct tf_engine *e)
 	bool any = false;
 	while (e->flow_state == TF_RUNNING && e->failures.count == 0) {
 		const unsigned *atoms;
+		tf_engine_decide(e); /* a map may end as it begins */
 		size_t count = tf_scheduler_take(e->sched, &atoms);
 		if (count == 0)
 			break;
@@ -487,6 +499,7 @@ static void abandon(struct tf_engine *e)
 	e->inbox_count = 0;
 	memset(e->in_flight, 0, e->in_flight_cap);
 	e->in_flight_count = 0;
+	tf_journal_abandon(e);
 }
 
 static bool idle(const struct tf_engine *e)
@@ -545,6 +558,19 @@ bool tf_engine_step(struct tf_engine *e)
 	return any;
 }
 
+/* A revert failed, and the engine died before it could end the run for that; the reference forgets it. */
+static void fail_again(struct tf_engine *e, uint32_t atom)
+{
+	bool failed;
+	if (tf_scheduler_state(e->sched, atom) != TF_REVERT_FAILURE)
+		return;
+	struct tf_value *failure = tf_storage_revert_result(e->storage, atom, &failed, NULL);
+	if (failed)
+		tf_engine_fail(e, atom, failure);
+	else
+		tf_value_unref(failure);
+}
+
 /* What an earlier run left: failures to resolve, retries and actions to begin again (ENGINE.md 9.6). */
 static void resume(struct tf_engine *e)
 {
@@ -561,6 +587,8 @@ static void resume(struct tf_engine *e)
 			tf_engine_resolve(e, a, failure);
 		tf_value_unref(failure);
 	}
+	for (uint32_t a = 0; a < atoms && e->cut_off && !e->options.reference_quirks; a++)
+		fail_again(e, a);
 	for (uint32_t a = 0; a < atoms; a++) {
 		enum tf_state state = tf_scheduler_state(e->sched, a);
 		if (state == TF_RETRYING && !e->options.never_resolve)
@@ -571,7 +599,7 @@ static void resume(struct tf_engine *e)
 		else if (state == TF_RUNNING || state == TF_REVERTING)
 			tf_scheduler_ready(e->sched, a);
 	}
-	e->loaded = false;
+	e->loaded = e->cut_off = false;
 	tf_engine_decide(e);
 }
 
@@ -585,10 +613,10 @@ int tf_engine_prepare(struct tf_engine *e, struct tf_err *err)
 	if (e->prepared)
 		return 0;
 	change_flow(e, TF_RESUMING, NULL);
+	change_flow(e, TF_SUSPENDED, NULL);
 	int rc = tf_journal_begin(e, err);
 	if (rc != 0)
 		return rc;
-	change_flow(e, TF_SUSPENDED, NULL);
 	e->prepared = true;
 	return 0;
 }

@@ -13,6 +13,7 @@
 
 #include "base/err.h"
 #include "base/value.h"
+#include "engine/detail.h"
 #include "engine/executor.h"
 #include "engine/graph.h"
 #include "engine/states.h"
@@ -28,6 +29,13 @@ struct tf_retry_call {
 	struct tf_value *flow_failures; /* revert only: {"atom": failure dict}; else NULL */
 };
 enum tf_decision { TF_DECISION_RETRY, TF_DECISION_REVERT, TF_DECISION_REVERT_ALL };
+
+/* What has changed of a flow since the last time; borrowed. */
+struct tf_flow_change {
+	const char *state; /* of the flow; NULL: as it was */
+	const struct tf_atom_detail *atoms;
+	size_t count, fresh; /* the first `fresh` have no row yet */
+};
 
 /* Members may be NULL (retries and deciders only if the graph has none); arguments are borrowed
  * during the call. A callback may ask the engine, inject and suspend; nothing else. */
@@ -46,6 +54,9 @@ struct tf_engine_events {
 	int (*retry_on_failure)(void *arg, const struct tf_retry_call *call, struct tf_value **failure);
 	/* 1 go, 0 do not, -1 with *failure set. history: {source atom: its result or failure dict}. */
 	int (*decide)(void *arg, int decider, struct tf_value *history, struct tf_value **failure);
+	/* Keep all of it, or nothing, before returning: outcomes count only then, and what begins is told to an executor
+	 * only then. An error ends the run with a StorageFailure. NULL: nothing is kept, at no cost. */
+	int (*keep)(void *arg, const struct tf_flow_change *change, struct tf_err *err);
 	/* May be NULL. Asked before each atom begins, for a serial executor runs all that are ready in one go: true
 	 * suspends the flow here. */
 	bool (*interrupted)(void *arg);
@@ -69,6 +80,12 @@ struct tf_engine *tf_engine_new(struct tf_graph *graph, struct tf_executor *exec
 	const struct tf_engine_options *options, const struct tf_engine_events *events, void *arg);
 void tf_engine_delete(struct tf_engine *e);
 
+/* Take over what a logbook has of this flow: its state (NULL: none) and the details of its atoms, found by name.
+ * Before anything else is asked of the engine. Details of atoms that the flow does not have are left alone; injected
+ * values of options.store win. TF_EEXIST: a detail is of a task where the flow has a retry, or the other way round;
+ * TF_EFORMAT. */
+int tf_engine_load(struct tf_engine *e, const char *state, const struct tf_atom_detail *atoms, size_t count,
+	struct tf_err *err);
 int tf_engine_validate(struct tf_engine *e, struct tf_err *err);
 /* Tell of RESUMING and SUSPENDED if an earlier engine left the flow in the middle (ENGINE.md 9.6), and put the flow and
  * its atoms into the logbook. Once; start does it by itself. */

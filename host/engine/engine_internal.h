@@ -25,7 +25,7 @@ struct tf_raised_list {
 	size_t count, cap;
 };
 
-/* What has changed since the last commit; nothing without a backend. */
+/* What has changed since the last commit; nothing where nothing is kept. */
 struct tf_journal {
 	uint8_t *noted; /* by atom and item: 0 no; 1; 2 + state: that is where it goes */
 	size_t cap;
@@ -50,6 +50,7 @@ struct tf_engine {
 	bool started;       /* the executor */
 	bool prepared;      /* the flow is in its logbook, if it has one */
 	bool loaded;        /* an earlier engine's atoms have not been looked at yet */
+	bool cut_off;       /* that engine died in the middle of a run */
 	bool unsafe;        /* this run could not write to the logbook: it ends */
 	uint8_t *in_flight; /* by atom and item: submitted, not completed */
 	size_t in_flight_count, in_flight_cap;
@@ -58,7 +59,6 @@ struct tf_engine {
 	size_t inbox_count, inbox_cap, batch_cap;
 	struct tf_work *works; /* begun, not handed to the executor yet */
 	size_t work_count, work_cap;
-	struct tf_backend *backend; /* borrowed; NULL: nothing is kept */
 	struct tf_journal journal;
 	struct tf_raised_list failures;                 /* of the machine: these end the run */
 	struct tf_raised_list raised;                   /* of the last run */
@@ -89,13 +89,18 @@ void tf_engine_tell(struct tf_engine *e, uint32_t atom, enum tf_state state, enu
 /* Asks the owner; true: the flow is being suspended. */
 bool tf_engine_interrupted(struct tf_engine *e);
 
-/* --- journal.c: what is to be written, and writing it; all do nothing without a backend --- */
+/* --- journal.c: what is to be written, and writing it; all do nothing where nothing is kept --- */
 int tf_journal_begin(struct tf_engine *e, struct tf_err *err); /* the flow gets its rows */
 void tf_journal_note(struct tf_engine *e, uint32_t atom);
 /* The atom comes to `end`, which is not its state yet. */
 void tf_journal_note_end(struct tf_engine *e, uint32_t atom, enum tf_state end);
 void tf_journal_note_flow(struct tf_engine *e);
 void tf_journal_note_store(struct tf_engine *e);
+/* Outcomes that were noted did not come to count. */
+void tf_journal_abandon(struct tf_engine *e);
+/* It has a row. */
+void tf_journal_loaded(struct tf_engine *e, uint32_t atom);
+void tf_journal_loaded_store(struct tf_engine *e, const char *uuid);
 void tf_journal_free(struct tf_engine *e);
 /* Write what was noted, in one transaction. False: it failed, now or before in this run, which has to end. */
 bool tf_engine_commit(struct tf_engine *e);
@@ -123,6 +128,8 @@ void tf_engine_map_withdrawn(struct tf_engine *e, uint32_t item);
 void tf_engine_map_resolve(struct tf_engine *e, uint32_t map, struct tf_value *failure);
 /* The map is PENDING again: so are its items; a new list comes with the next execution. */
 void tf_engine_map_renew(struct tf_engine *e, uint32_t map);
+/* The number of an item that a logbook has, to be loaded. */
+uint32_t tf_engine_map_load(struct tf_engine *e, uint32_t map, uint32_t index);
 void tf_engine_map_free(struct tf_engine *e);
 
 #endif

@@ -10,6 +10,7 @@ struct tf_fanout {
 	uint32_t id_count, id_cap;
 	uint32_t count; /* items of this round */
 	bool listed;    /* `count` is known */
+	bool loaded;    /* it is only what a logbook had: of items that had not begun it has none */
 	bool reverting;
 	struct tf_value *arguments; /* of the map, while items may begin */
 	struct tf_json *elements;   /* of the list in `arguments`; NULL if it is not an argument */
@@ -99,7 +100,7 @@ static struct tf_value *read_list(struct tf_fanout *f, const struct tf_atom_spec
 	return NULL;
 }
 
-static void add_items(struct tf_engine *e, uint32_t map, struct tf_fanout *f, uint32_t count)
+static void make_items(struct tf_engine *e, uint32_t map, struct tf_fanout *f, uint32_t count)
 {
 	if (count > f->id_cap) {
 		f->id_cap = count;
@@ -107,8 +108,6 @@ static void add_items(struct tf_engine *e, uint32_t map, struct tf_fanout *f, ui
 	}
 	for (; f->id_count < count; f->id_count++)
 		f->ids[f->id_count] = tf_storage_add_item(e->storage, map, f->id_count);
-	f->count = count;
-	f->listed = true;
 	size_t numbers = e->g->atom_count + tf_storage_item_count(e->storage);
 	if (numbers > e->in_flight_cap) {
 		size_t cap = e->in_flight_cap * 2 > numbers ? e->in_flight_cap * 2 : numbers;
@@ -116,6 +115,24 @@ static void add_items(struct tf_engine *e, uint32_t map, struct tf_fanout *f, ui
 		memset(e->in_flight + e->in_flight_cap, 0, cap - e->in_flight_cap);
 		e->in_flight_cap = cap;
 	}
+}
+
+static void add_items(struct tf_engine *e, uint32_t map, struct tf_fanout *f, uint32_t count)
+{
+	make_items(e, map, f, count);
+	f->count = count;
+	f->listed = true;
+	f->loaded = false;
+}
+
+uint32_t tf_engine_map_load(struct tf_engine *e, uint32_t map, uint32_t index)
+{
+	struct tf_fanout *f = fanout_of(e, map);
+	make_items(e, map, f, index + 1);
+	if (f->count < f->id_count)
+		f->count = f->id_count;
+	f->listed = f->loaded = true;
+	return f->ids[index];
 }
 
 /* The map's arguments with one element in place of the list. */
@@ -172,7 +189,8 @@ static void end_map(struct tf_engine *e, uint32_t map, bool failed, struct tf_va
 		.result = result};
 	let_go(f);
 	tf_engine_keep(e, map, tf_engine_end_of(&end), result);
-	tf_engine_complete(e, &end);
+	if (tf_engine_commit(e))
+		tf_engine_complete(e, &end);
 	tf_value_unref(result);
 }
 
@@ -182,6 +200,8 @@ static void fail_map(struct tf_engine *e, uint32_t map, enum tf_state state, str
 	struct tf_fanout *f = fanout_of(e, map);
 	let_go(f);
 	tf_engine_keep(e, map, state, failure);
+	if (!tf_engine_commit(e))
+		return;
 	tf_engine_settle(e, map, state, failure);
 	tf_storage_forget_failures(e->storage, map);
 }
@@ -338,7 +358,7 @@ void tf_engine_map_begin(struct tf_engine *e, uint32_t map, bool revert)
 		return;
 	}
 	struct tf_value *failure = read_list(f, spec, &count);
-	if (!failure && f->listed && f->elements && count != f->count)
+	if (!failure && f->listed && !f->loaded && f->elements && count != f->count)
 		failure = tf_failure_format(tf_types_value_error,
 			"map '%s': '%s' has %u elements now, but had %u when its items began", spec->name,
 			list_symbol(spec), count, f->count);
@@ -346,7 +366,7 @@ void tf_engine_map_begin(struct tf_engine *e, uint32_t map, bool revert)
 		end_map(e, map, true, failure);
 		return;
 	}
-	if (!revert && !f->listed)
+	if (revert ? f->loaded && f->elements : f->loaded || !f->listed)
 		add_items(e, map, f, count);
 	f->cursor = revert ? f->count : 0;
 	f->percent = 0;

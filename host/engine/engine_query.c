@@ -131,6 +131,6 @@ struct tf_value *tf_engine_revert_result(struct tf_engine *e, unsigned atom, boo
 
 void tf_engine_inject(struct tf_engine *e, struct tf_value *object)
 {
-	tf_storage_inject(e->storage, object);
+	tf_storage_inject(e->storage, object, true);
 	tf_journal_note_store(e);
 }

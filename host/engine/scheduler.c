@@ -214,7 +214,7 @@ static void update_clear(struct tf_scheduler *s, uint32_t node)
 void tf_scheduler_set(struct tf_scheduler *s, unsigned atom, enum tf_state state)
 {
 	uint32_t node = s->g->atom_node[atom];
-	if (state == TF_RUNNING)
+	if (state == TF_RUNNING && s->state[atom] != TF_RUNNING)
 		s->intent[atom] = TF_INTENT_EXECUTE;
 	s->atom_flags[atom] &= (uint8_t)~LEFT_OVER;
 	s->state[atom] = (uint8_t)state;
@@ -309,18 +309,6 @@ void tf_scheduler_load(
 	s->intent[atom] = (uint8_t)intention;
 }
 
-/* PENDING atoms behind others need not have been told that all are to revert: those before them were. */
-void tf_scheduler_loaded(struct tf_scheduler *s)
-{
-	const struct tf_graph *g = s->g;
-	bool revert = true;
-	count_unsettled(s); /* tells which atoms have none before them */
-	for (uint32_t a = 0; a < g->atom_count && revert; a++)
-		if (s->state[a] != TF_PENDING || (s->flags[g->atom_node[a]] & STATIC))
-			revert = s->intent[a] == TF_INTENT_REVERT;
-	s->all = (struct op){++s->clock, revert ? TF_INTENT_REVERT : TF_INTENT_EXECUTE};
-}
-
 void tf_scheduler_revert_all(struct tf_scheduler *s)
 {
 	/* Once decided, atoms that finish later are found ready by their own change of state. */
@@ -362,6 +350,22 @@ static void note_op(struct tf_scheduler *s, unsigned retry, enum tf_intention in
 	if (!s->ops)
 		s->ops = tf_calloc(s->g->atom_count, sizeof *s->ops);
 	s->ops[retry] = (struct op){++s->clock, (uint8_t)intention};
+}
+
+/* PENDING atoms behind others need not have been told that all are to revert: those before them were. */
+void tf_scheduler_loaded(struct tf_scheduler *s)
+{
+	const struct tf_graph *g = s->g;
+	bool revert = true;
+	count_unsettled(s); /* tells which atoms have none before them */
+	for (uint32_t a = 0; a < g->atom_count && revert; a++)
+		if (s->state[a] != TF_PENDING || (s->flags[g->atom_node[a]] & STATIC))
+			revert = s->intent[a] == TF_INTENT_REVERT;
+	s->all = (struct op){++s->clock, revert ? TF_INTENT_REVERT : TF_INTENT_EXECUTE};
+	for (uint32_t a = 0; a < g->atom_count; a++)
+		if (g->kind[g->atom_node[a]] == TF_NODE_RETRY && s->state[a] != TF_PENDING &&
+			(s->intent[a] == TF_INTENT_REVERT || s->intent[a] == TF_INTENT_RETRY))
+			note_op(s, a, TF_INTENT_REVERT);
 }
 
 void tf_scheduler_mark(struct tf_scheduler *s, unsigned retry, enum tf_intention intention)

@@ -1,5 +1,7 @@
 #include "engine/states.h"
 
+#include <string.h>
+
 #include "base/err.h"
 
 static const char *const state_names[] = {
@@ -53,6 +55,28 @@ const char *tf_intention_name(enum tf_intention i)
 {
 	TF_ASSERT((unsigned)i < sizeof intention_names / sizeof *intention_names);
 	return intention_names[i];
+}
+
+bool tf_state_find(const char *name, enum tf_state *out)
+{
+	for (unsigned i = 0; i < TF_STATE_COUNT; i++) {
+		if (strcmp(state_names[i], name) != 0)
+			continue;
+		*out = (enum tf_state)i;
+		return true;
+	}
+	return false;
+}
+
+bool tf_intention_find(const char *name, enum tf_intention *out)
+{
+	for (unsigned i = 0; i < sizeof intention_names / sizeof *intention_names; i++) {
+		if (strcmp(intention_names[i], name) != 0)
+			continue;
+		*out = (enum tf_intention)i;
+		return true;
+	}
+	return false;
 }
 
 bool tf_task_may(enum tf_state from, enum tf_state to)

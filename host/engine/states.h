@@ -31,6 +31,9 @@ enum tf_intention {
 };
 const char *tf_state_name(enum tf_state s);
 const char *tf_intention_name(enum tf_intention i);
+/* By name; false: there is none of that name. */
+bool tf_state_find(const char *name, enum tf_state *out);
+bool tf_intention_find(const char *name, enum tf_intention *out);
 /* What may be scheduled; bulk resets write states without asking. */
 bool tf_task_may(enum tf_state from, enum tf_state to);
 bool tf_retry_may(enum tf_state from, enum tf_state to);

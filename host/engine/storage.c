@@ -155,16 +155,16 @@ void tf_storage_set_progress(struct tf_storage *s, unsigned atom, double progres
 	tf_storage_detail(s, atom)->progress = progress;
 }
 
-void tf_storage_inject(struct tf_storage *s, struct tf_value *object)
+void tf_storage_inject(struct tf_storage *s, struct tf_value *object, bool replace)
 {
 	struct tf_json_iter it = tf_json_iter(tf_value_json(object));
 	struct tf_json key, value;
 	while (tf_json_next(&it, &key, &value)) {
 		struct tf_err err;
 		char *name = tf_json_strdup(key, &err);
-		if (name)
+		if (name && (replace || !tf_map_get(s->store, name)))
 			tf_value_unref(tf_map_set(s->store, name, tf_value_from(value)));
-		else /* no atom can ask for such a name */
+		else if (!name) /* no atom can ask for such a name */
 			tf_warn("engine", "injected value skipped: name %.*s: %s", (int)key.len, key.text,
 				err.message);
 		free(name);
@@ -174,6 +174,21 @@ void tf_storage_inject(struct tf_storage *s, struct tf_value *object)
 const struct tf_map *tf_storage_store(const struct tf_storage *s)
 {
 	return s->store;
+}
+
+static bool write_stored(const char *name, void *value, void *arg)
+{
+	tf_storage_write_member(arg, name, value);
+	return true;
+}
+
+struct tf_value *tf_storage_stored(const struct tf_storage *s)
+{
+	struct tf_buf b = TF_BUF_INIT;
+	tf_buf_putc(&b, '{');
+	tf_map_each(s->store, write_stored, &b);
+	tf_buf_putc(&b, '}');
+	return tf_value_take(&b);
 }
 
 /* --- failures to report ------------------------------------------------------------------ */

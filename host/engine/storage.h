@@ -47,8 +47,11 @@ void tf_storage_set_progress_details(struct tf_storage *s, unsigned atom, struct
 /* A member of the atom's metadata. */
 void tf_storage_set_meta(struct tf_storage *s, unsigned atom, const char *key, struct tf_value *value);
 
-/* Flow-wide injected values: the members of an object. */
-void tf_storage_inject(struct tf_storage *s, struct tf_value *object);
+/* Flow-wide injected values: the members of an object. replace: also those that are there already. */
+void tf_storage_inject(struct tf_storage *s, struct tf_value *object, bool replace);
+/* Name of the detail that keeps them in a logbook (ENGINE.md 7). */
+#define TF_INJECTOR "_TaskFlow_INJECTOR"
+struct tf_value *tf_storage_stored(const struct tf_storage *s);    /* all of them, a new object */
 const struct tf_map *tf_storage_store(const struct tf_storage *s); /* name -> struct tf_value * */
 
 /* Keep what came with a final state: SUCCESS, FAILURE, REVERTED or REVERT_FAILURE; the state is not

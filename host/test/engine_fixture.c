@@ -417,6 +417,70 @@ static int decide(void *arg, int decider, struct tf_value *history, struct tf_va
 
 /* --- executor ---------------------------------------------------------------------------- */
 
+/* --- logbook ----------------------------------------------------------------------------- */
+
+static void copy_detail(struct tf_atom_detail *to, const struct tf_atom_detail *from)
+{
+	*to = *from;
+	char **strings[] = {&to->uuid, &to->name, &to->version, &to->state, &to->intention};
+	for (size_t i = 0; i < 5; i++)
+		*strings[i] = *strings[i] ? tf_strdup(*strings[i]) : NULL;
+	struct tf_value *values[] = {
+		to->results, to->failure, to->revert_results, to->revert_failure, to->meta};
+	for (size_t i = 0; i < 5; i++)
+		tf_value_ref(values[i]);
+}
+
+static struct tf_atom_detail *find_row(const struct fixture_book *b, const char *uuid)
+{
+	for (size_t i = 0; i < b->count; i++)
+		if (strcmp(b->rows[i].uuid, uuid) == 0)
+			return &b->rows[i];
+	return NULL;
+}
+
+const struct tf_atom_detail *fixture_book_row(const struct fixture_book *b, const char *name)
+{
+	for (size_t i = 0; i < b->count; i++)
+		if (strcmp(b->rows[i].name, name) == 0)
+			return &b->rows[i];
+	return NULL;
+}
+
+void fixture_book_free(struct fixture_book *b)
+{
+	for (size_t i = 0; i < b->count; i++)
+		tf_atom_detail_free(&b->rows[i]);
+	free(b->rows);
+	free(b->state);
+	*b = (struct fixture_book){0};
+}
+
+static int keep(void *arg, const struct tf_flow_change *c, struct tf_err *err)
+{
+	struct fixture_book *b = ((struct fixture *)arg)->book;
+	b->commits++;
+	if (b->fail_from && b->commits >= b->fail_from)
+		return tf_err_set(err, TF_EIO, "commit %zu: disk full", b->commits);
+	if (c->state) {
+		free(b->state);
+		b->state = tf_strdup(c->state);
+	}
+	assert_true(c->state || c->count);
+	for (size_t i = 0; i < c->count; i++) {
+		struct tf_atom_detail *row = find_row(b, c->atoms[i].uuid);
+		assert_int_equal(row == NULL, i < c->fresh);
+		if (row) {
+			tf_atom_detail_free(row);
+		} else {
+			b->rows = tf_realloc(b->rows, (b->count + 1) * sizeof *b->rows);
+			row = &b->rows[b->count++];
+		}
+		copy_detail(row, &c->atoms[i]);
+	}
+	return 0;
+}
+
 static struct fixture *of(struct tf_executor *x)
 {
 	return (struct fixture *)((char *)x - offsetof(struct fixture, executor));
@@ -472,8 +536,11 @@ static struct tf_value *outcome(struct fixture *f, const struct tf_work *w, bool
 		snprintf(text, sizeof text, "reverted-%s", w->name);
 		return tf_value_string(text);
 	}
-	*failed = f->failures_left[w->atom] != 0;
-	if (*failed) {
+	*failed = f->fail_by_round && f->failures_left[w->atom] > 0 ? w->round < f->failures_left[w->atom]
+								    : f->failures_left[w->atom] != 0;
+	if (*failed && f->fail_by_round) {
+		return tf_failure_format(types_runtime, "boom-%s", w->name);
+	} else if (*failed) {
 		f->failures_left[w->atom] -= f->failures_left[w->atom] > 0;
 		return tf_failure_format(types_runtime, "boom-%s", w->name);
 	}
@@ -521,6 +588,12 @@ static void x_destroy(struct tf_executor *x)
 
 static const struct tf_executor_ops ops = {
 	.name = "fixture", .start = x_start, .submit = x_submit, .stop = x_stop, .destroy = x_destroy};
+static const struct tf_executor_ops ops_at_once = {.name = "fixture",
+	.at_once = true,
+	.start = x_start,
+	.submit = x_submit,
+	.stop = x_stop,
+	.destroy = x_destroy};
 
 static void deliver(struct fixture *f, struct fixture_work k)
 {
@@ -559,6 +632,12 @@ static bool flag(struct json_object *o, const char *key)
 
 struct fixture *fixture_new(const char *flow, const char *options, struct tf_err *err)
 {
+	return fixture_new_in(flow, options, NULL, err);
+}
+
+struct fixture *fixture_new_in(
+	const char *flow, const char *options, struct fixture_book *book, struct tf_err *err)
+{
 	struct fixture *f = TF_NEW(struct fixture);
 	f->flow = json_tokener_parse(flow);
 	assert_non_null(f->flow);
@@ -590,10 +669,20 @@ struct fixture *fixture_new(const char *flow, const char *options, struct tf_err
 		.retry_execute = retry_execute,
 		.retry_revert = retry_revert,
 		.retry_on_failure = retry_on_failure,
-		.decide = decide};
+		.decide = decide,
+		.keep = book ? keep : NULL};
+	f->book = book;
+	if (flag(o, "at_once"))
+		f->executor.ops = &ops_at_once;
+	f->fail_by_round = flag(o, "fail_by_round");
 	f->engine = tf_engine_new(f->graph, &f->executor, &eo, &events, f);
 	tf_value_unref(eo.store);
 	json_object_put(o);
+	if (book && book->count &&
+		tf_engine_load(f->engine, book->state, book->rows, book->count, err) != 0) {
+		fixture_delete(f);
+		return NULL;
+	}
 	return f;
 }
 

@@ -19,6 +19,17 @@ struct fixture_work { /* submitted, its completion not delivered yet */
 	struct tf_value *result;
 };
 
+/* A logbook's flow, as the commits of engines left it. */
+struct fixture_book {
+	char *state;
+	struct tf_atom_detail *rows;
+	size_t count;
+	size_t commits;   /* so far */
+	size_t fail_from; /* this commit (1-based) and all after it fail; 0: none */
+};
+void fixture_book_free(struct fixture_book *b);
+const struct tf_atom_detail *fixture_book_row(const struct fixture_book *b, const char *name); /* or NULL */
+
 struct fixture {
 	struct json_object *flow;
 	struct tf_graph *graph; /* the engine's */
@@ -37,11 +48,17 @@ struct fixture {
 	bool hold;               /* run: do not deliver by itself */
 	bool log_tasks;          /* also "progress a 0.0", off by default */
 	int starts, stops;       /* of the executor */
-	int refuse_submit;       /* submit refuses the n-th (1-based) from now on; 0: never */
+	bool fail_by_round;      /* "fail": n is of rounds, not of calls */
+	struct fixture_book *book;
+	int refuse_submit; /* submit refuses the n-th (1-based) from now on; 0: never */
 };
 
-/* flow, options (members of tf_engine_options; store an object): JSON text. NULL with err: compile failed. */
+/* flow, options (members of tf_engine_options; store an object; at_once, fail_by_round): JSON text. NULL with err:
+ * compile failed. */
 struct fixture *fixture_new(const char *flow, const char *options, struct tf_err *err);
+/* The same, kept in `book`, and resumed if that has rows. */
+struct fixture *fixture_new_in(
+	const char *flow, const char *options, struct fixture_book *book, struct tf_err *err);
 void fixture_delete(struct fixture *f);
 
 /* Start and go on until the end; with `hold`, until nothing moves without a delivery. */
