@@ -29,4 +29,17 @@ M.Letters = task.Task {
   end,
 }
 
+---Sends one event a letter, with the letters from it on, as TaskFlow's example does.
+M.Alphabet = task.Task {
+  execute = function(self)
+    for code = ("A"):byte(), ("Z"):byte() do
+      local leftover = {}
+      for later = code, ("Z"):byte() do
+        leftover[#leftover + 1] = string.char(later)
+      end
+      self:notify(string.char(code), { leftover = leftover })
+    end
+  end,
+}
+
 return M
