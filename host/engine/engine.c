@@ -39,7 +39,7 @@ struct tf_engine *tf_engine_new(struct tf_graph *graph, struct tf_executor *exec
 	e->storage = tf_storage_new(graph, e->sched, options->reference_quirks);
 	e->options.store = NULL; /* storage has the values */
 	if (options->store) {
-		tf_storage_inject(e->storage, options->store, true);
+		tf_storage_inject(e->storage, options->store, TF_INJECT_KEPT);
 		tf_journal_note_store(e);
 	}
 	if (e->on.keep)
@@ -233,8 +233,6 @@ static bool current(const struct tf_engine *e, unsigned atom, int64_t round)
 static void note_progress(struct tf_engine *e, unsigned atom, double progress, struct tf_value *details)
 {
 	tf_storage_set_progress(e->storage, atom, progress);
-	if (!e->on.keep)
-		return;
 	tf_storage_set_progress_details(e->storage, atom, details);
 	tf_journal_note(e, atom);
 }
@@ -605,7 +603,15 @@ static void resume(struct tf_engine *e)
 
 int tf_engine_validate(struct tf_engine *e, struct tf_err *err)
 {
-	return tf_validate(e->g, tf_storage_store(e->storage), err);
+	return tf_validate(e->g, tf_storage_has, e->storage, err);
+}
+
+/* The constants of atoms go where they are kept. */
+static void keep_injected(struct tf_engine *e)
+{
+	for (uint32_t a = 0; a < e->g->atom_count && e->options.keep_injected; a++)
+		if (e->g->specs[a]->inject)
+			tf_engine_inject_atom(e, a, e->g->specs[a]->inject, false);
 }
 
 int tf_engine_prepare(struct tf_engine *e, struct tf_err *err)
@@ -613,6 +619,7 @@ int tf_engine_prepare(struct tf_engine *e, struct tf_err *err)
 	if (e->prepared)
 		return 0;
 	change_flow(e, TF_RESUMING, NULL);
+	keep_injected(e);
 	change_flow(e, TF_SUSPENDED, NULL);
 	int rc = tf_journal_begin(e, err);
 	if (rc != 0)

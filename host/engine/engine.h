@@ -65,6 +65,7 @@ struct tf_engine_events {
 struct tf_engine_options {
 	bool defer_reverts;
 	bool never_resolve;
+	bool keep_injected; /* what atoms are made with (spec.inject) is part of their details, not transient */
 	/* Do what TaskFlow 5.0.0 does where ENGINE.md 20 leaves the choice: failures of rounds that were
 	 * retried successfully stay in flow_failures and in what run() raises; a failure that arrives when
 	 * reverting has been decided counts as one of revert; reset keeps retry histories and failures; a
@@ -131,6 +132,23 @@ struct tf_value *tf_engine_fetch_all(struct tf_engine *e); /* object */
 struct tf_value *tf_engine_result(struct tf_engine *e, unsigned atom, bool *failed, struct tf_err *err);
 struct tf_value *tf_engine_revert_result(
 	struct tf_engine *e, unsigned atom, bool *failed, struct tf_err *err);
-void tf_engine_inject(struct tf_engine *e, struct tf_value *object); /* adds to the store */
+/* Add to the store, or to what one atom alone is given; transient: not to the logbook. An item: its map's. */
+void tf_engine_inject(struct tf_engine *e, struct tf_value *object, bool transient);
+void tf_engine_inject_atom(struct tf_engine *e, unsigned atom, struct tf_value *object, bool transient);
+/* What a mapping would give: an object by parameter. atom UINT_MAX: of all providers, whatever the scope. */
+struct tf_value *tf_engine_mapped(struct tf_engine *e, unsigned atom, const struct tf_binding *bindings,
+	size_t count, struct tf_err *err);
+/* Whether anything is injected or will be provided for a parameter of the atom. */
+bool tf_engine_satisfied(const struct tf_engine *e, unsigned atom, const struct tf_binding *b);
+/* Failures by name of atom: {"atom": failure dict}. */
+struct tf_value *tf_engine_failures(struct tf_engine *e, bool revert);
+/* [[value, {"atom": failure dict}], ...]; *failure: the retry's own, borrowed, or NULL. */
+struct tf_value *tf_engine_history(struct tf_engine *e, unsigned retry, struct tf_value **failure);
+/* details: an object, empty for none, NULL to leave them as they are. */
+void tf_engine_set_progress(struct tf_engine *e, unsigned atom, double progress, struct tf_value *details);
+/* {"at_progress": 0.5, "details": {...}}, or NULL. */
+struct tf_value *tf_engine_progress_details(struct tf_engine *e, unsigned atom);
+/* An atom PENDING, without results: it runs again in the next run. TF_ESTATE while running, or for an item. */
+int tf_engine_reset_atom(struct tf_engine *e, unsigned atom, struct tf_err *err);
 
 #endif

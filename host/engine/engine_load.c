@@ -57,7 +57,7 @@ static int load_detail(
 	if (strcmp(d->name, TF_INJECTOR) == 0) {
 		tf_journal_loaded_store(e, d->uuid);
 		if (d->results && tf_json_type(tf_value_json(d->results)) == TF_JSON_OBJECT)
-			tf_storage_inject(e->storage, d->results, false);
+			tf_storage_inject(e->storage, d->results, TF_INJECT_UNDER);
 		return 0;
 	}
 	int atom = tf_graph_find(e->g, d->name);

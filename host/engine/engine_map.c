@@ -13,7 +13,8 @@ struct tf_fanout {
 	bool loaded;    /* it is only what a logbook had: of items that had not begun it has none */
 	bool reverting;
 	struct tf_value *arguments; /* of the map, while items may begin */
-	struct tf_json *elements;   /* of the list in `arguments`; NULL if it is not an argument */
+	struct tf_json list;        /* in `arguments` */
+	struct tf_json *elements;   /* of the list; NULL if it is not an argument */
 	uint32_t cursor;            /* first that may have to begin, or one past the last to revert */
 	uint32_t todo;              /* not at their end yet */
 	uint32_t running;
@@ -83,18 +84,18 @@ static const char *list_symbol(const struct tf_atom_spec *spec)
 /* Find the elements in the arguments. A failure if there is no list. An empty Lua table is an empty list. */
 static struct tf_value *read_list(struct tf_fanout *f, const struct tf_atom_spec *spec, uint32_t *count)
 {
-	struct tf_json list, element;
+	struct tf_json element;
 	*count = 0;
-	if (!tf_json_get(tf_value_json(f->arguments), spec->each, &list))
+	if (!tf_json_get(tf_value_json(f->arguments), spec->each, &f->list))
 		return NULL;
-	enum tf_json_type type = tf_json_type(list);
-	*count = (uint32_t)tf_json_count(list);
+	enum tf_json_type type = tf_json_type(f->list);
+	*count = (uint32_t)tf_json_count(f->list);
 	if (type != TF_JSON_ARRAY && !(type == TF_JSON_OBJECT && *count == 0))
 		return tf_failure_format(tf_types_type_error,
 			"map '%s': '%s' is a value of type %s, not a list", spec->name, list_symbol(spec),
 			tf_json_type_name(type));
 	f->elements = tf_malloc((*count + (size_t)1) * sizeof(*f->elements));
-	struct tf_json_iter it = tf_json_iter(list);
+	struct tf_json_iter it = tf_json_iter(f->list);
 	for (uint32_t i = 0; i < *count && tf_json_next(&it, NULL, &element); i++)
 		f->elements[i] = element;
 	return NULL;
@@ -136,24 +137,15 @@ uint32_t tf_engine_map_load(struct tf_engine *e, uint32_t map, uint32_t index)
 }
 
 /* The map's arguments with one element in place of the list. */
-static struct tf_value *item_arguments(
-	const struct tf_fanout *f, const struct tf_atom_spec *spec, uint32_t index)
+static struct tf_value *item_arguments(const struct tf_fanout *f, uint32_t index)
 {
 	if (!f->elements)
 		return tf_value_ref(f->arguments);
+	const char *text = tf_value_text(f->arguments), *after = f->list.text + f->list.len;
 	struct tf_buf b = TF_BUF_INIT;
-	struct tf_json_iter it = tf_json_iter(tf_value_json(f->arguments));
-	struct tf_json key, value;
-	tf_buf_putc(&b, '{');
-	while (tf_json_next(&it, &key, &value)) {
-		if (tf_json_string_is(key, spec->each))
-			value = f->elements[index];
-		tf_buf_puts(&b, b.len > 1 ? ", " : "");
-		tf_buf_append(&b, key.text, key.len);
-		tf_buf_puts(&b, ": ");
-		tf_buf_append(&b, value.text, value.len);
-	}
-	tf_buf_putc(&b, '}');
+	tf_buf_append(&b, text, (size_t)(f->list.text - text));
+	tf_buf_append(&b, f->elements[index].text, f->elements[index].len);
+	tf_buf_append(&b, after, tf_value_len(f->arguments) - (size_t)(after - text));
 	return tf_value_take(&b);
 }
 
@@ -281,12 +273,12 @@ static bool may_begin(struct tf_engine *e, uint32_t map, const struct tf_fanout 
 	       (limit == 0 || f->running < limit) && !tf_engine_interrupted(e);
 }
 
-static void begin_item(struct tf_engine *e, uint32_t map, struct tf_fanout *f, uint32_t index)
+static void begin_item(struct tf_engine *e, struct tf_fanout *f, uint32_t index)
 {
 	uint32_t item = f->ids[index];
 	change_item(e, item, f->reverting ? TF_REVERTING : TF_RUNNING);
 	f->running++;
-	if (!tf_engine_submit(e, item, f->reverting, item_arguments(f, e->g->specs[map], index)))
+	if (!tf_engine_submit(e, item, f->reverting, item_arguments(f, index)))
 		f->running--;
 }
 
@@ -295,7 +287,7 @@ static void feed(struct tf_engine *e, uint32_t map, struct tf_fanout *f)
 	uint32_t index;
 	while (may_begin(e, map, f) &&
 		(f->reverting ? next_to_revert(e, f, &index) : next_to_execute(e, f, &index)))
-		begin_item(e, map, f, index);
+		begin_item(e, f, index);
 	if (f->running > 0)
 		return;
 	bool cut_short = !f->reverting && tf_scheduler_intention(e->sched, map) != TF_INTENT_EXECUTE;

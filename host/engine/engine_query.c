@@ -129,8 +129,89 @@ struct tf_value *tf_engine_revert_result(struct tf_engine *e, unsigned atom, boo
 	return tf_storage_revert_result(e->storage, atom, failed, err);
 }
 
-void tf_engine_inject(struct tf_engine *e, struct tf_value *object)
+void tf_engine_inject(struct tf_engine *e, struct tf_value *object, bool transient)
 {
-	tf_storage_inject(e->storage, object, true);
-	tf_journal_note_store(e);
+	tf_storage_inject(e->storage, object, transient ? TF_INJECT_TRANSIENT : TF_INJECT_KEPT);
+	if (!transient)
+		tf_journal_note_store(e);
+}
+
+/* The atom that decides about an atom or an item. */
+static unsigned owner_of(const struct tf_engine *e, unsigned atom)
+{
+	unsigned owner = atom;
+	uint32_t index;
+	TF_ASSERT(is_known(e, atom));
+	tf_storage_item(e->storage, atom, &owner, &index);
+	return owner;
+}
+
+void tf_engine_inject_atom(struct tf_engine *e, unsigned atom, struct tf_value *object, bool transient)
+{
+	unsigned owner = owner_of(e, atom);
+	tf_storage_inject_atom(e->storage, owner, object, transient);
+	if (!transient)
+		tf_journal_note(e, owner);
+}
+
+struct tf_value *tf_engine_mapped(struct tf_engine *e, unsigned atom, const struct tf_binding *bindings,
+	size_t count, struct tf_err *err)
+{
+	return tf_storage_mapped(
+		e->storage, atom == UINT_MAX ? TF_NONE : owner_of(e, atom), bindings, count, err);
+}
+
+bool tf_engine_satisfied(const struct tf_engine *e, unsigned atom, const struct tf_binding *b)
+{
+	return tf_storage_satisfied(e->storage, owner_of(e, atom), b);
+}
+
+struct tf_value *tf_engine_failures(struct tf_engine *e, bool revert)
+{
+	return revert ? tf_storage_revert_failures(e->storage) : tf_storage_failures(e->storage);
+}
+
+struct tf_value *tf_engine_history(struct tf_engine *e, unsigned retry, struct tf_value **failure)
+{
+	TF_ASSERT(tf_graph_atom_is_retry(e->g, retry));
+	*failure = tf_storage_own_failure(e->storage, retry);
+	return tf_storage_history(e->storage, retry);
+}
+
+void tf_engine_set_progress(struct tf_engine *e, unsigned atom, double progress, struct tf_value *details)
+{
+	TF_ASSERT(is_known(e, atom));
+	tf_storage_set_progress(e->storage, atom, progress);
+	if (details)
+		tf_storage_set_progress_details(e->storage, atom, details);
+	tf_journal_note(e, atom);
+}
+
+struct tf_value *tf_engine_progress_details(struct tf_engine *e, unsigned atom)
+{
+	TF_ASSERT(is_known(e, atom));
+	struct tf_value *v = tf_storage_meta(e->storage, atom, "progress_details");
+	if (v && tf_json_type(tf_value_json(v)) == TF_JSON_NULL) {
+		tf_value_unref(v);
+		v = NULL;
+	}
+	return v;
+}
+
+int tf_engine_reset_atom(struct tf_engine *e, unsigned atom, struct tf_err *err)
+{
+	TF_ASSERT(is_known(e, atom));
+	const char *name = tf_storage_name(e->storage, atom);
+	if (e->active)
+		return tf_err_set(err, TF_ESTATE, "flow '%s' is running: '%s' cannot be reset",
+			tf_graph_name(e->g), name);
+	if (atom >= e->g->atom_count)
+		return tf_err_set(err, TF_ESTATE, "'%s' is an item: it is reset with its map", name);
+	if (tf_scheduler_state(e->sched, atom) == TF_PENDING)
+		return 0;
+	tf_scheduler_load(e->sched, atom, TF_PENDING, TF_INTENT_EXECUTE);
+	tf_storage_clear(e->storage, atom);
+	tf_engine_map_renew(e, atom);
+	tf_journal_note(e, atom);
+	return 0;
 }

@@ -14,17 +14,13 @@ struct tf_storage *tf_storage_new(const struct tf_graph *g, struct tf_scheduler 
 	s->states = states;
 	s->keep_failures = keep_failures;
 	s->store = tf_map_new();
+	s->transients = tf_map_new();
 	s->details = tf_calloc(g->atom_count + 1, sizeof *s->details);
 	for (uint32_t a = 0; a < g->atom_count; a++) {
 		tf_uuid(s->details[a].uuid);
 		s->details[a].progress = TF_PROGRESS_UNSET;
 	}
 	return s;
-}
-
-static void unref(void *value)
-{
-	tf_value_unref(value);
 }
 
 static void set_value(struct tf_value **at, struct tf_value *value)
@@ -65,10 +61,11 @@ void tf_storage_delete(struct tf_storage *s)
 		tf_value_unref(d->reported[0]);
 		tf_value_unref(d->reported[1]);
 		tf_value_unref(d->meta);
+		tf_value_unref(d->injected);
 		clear_history(d);
 	}
 	tf_value_unref(s->failures);
-	tf_map_delete(s->store, unref);
+	tf_storage_free_given(s);
 	for (uint32_t i = 0; i < s->item_count; i += TF_ITEM_CHUNK)
 		free(s->items[i / TF_ITEM_CHUNK]);
 	free(s->items);
@@ -155,42 +152,6 @@ void tf_storage_set_progress(struct tf_storage *s, unsigned atom, double progres
 	tf_storage_detail(s, atom)->progress = progress;
 }
 
-void tf_storage_inject(struct tf_storage *s, struct tf_value *object, bool replace)
-{
-	struct tf_json_iter it = tf_json_iter(tf_value_json(object));
-	struct tf_json key, value;
-	while (tf_json_next(&it, &key, &value)) {
-		struct tf_err err;
-		char *name = tf_json_strdup(key, &err);
-		if (name && (replace || !tf_map_get(s->store, name)))
-			tf_value_unref(tf_map_set(s->store, name, tf_value_from(value)));
-		else if (!name) /* no atom can ask for such a name */
-			tf_warn("engine", "injected value skipped: name %.*s: %s", (int)key.len, key.text,
-				err.message);
-		free(name);
-	}
-}
-
-const struct tf_map *tf_storage_store(const struct tf_storage *s)
-{
-	return s->store;
-}
-
-static bool write_stored(const char *name, void *value, void *arg)
-{
-	tf_storage_write_member(arg, name, value);
-	return true;
-}
-
-struct tf_value *tf_storage_stored(const struct tf_storage *s)
-{
-	struct tf_buf b = TF_BUF_INIT;
-	tf_buf_putc(&b, '{');
-	tf_map_each(s->store, write_stored, &b);
-	tf_buf_putc(&b, '}');
-	return tf_value_take(&b);
-}
-
 /* --- failures to report ------------------------------------------------------------------ */
 
 void tf_storage_report(struct tf_storage *s, unsigned atom, bool revert, struct tf_value *failure)
@@ -273,6 +234,18 @@ struct tf_value *tf_storage_failures(struct tf_storage *s)
 		s->failures = tf_value_take(&b);
 	}
 	return tf_value_ref(s->failures);
+}
+
+struct tf_value *tf_storage_revert_failures(struct tf_storage *s)
+{
+	struct tf_buf b = TF_BUF_INIT;
+	tf_buf_putc(&b, '{');
+	for (uint32_t a = 0; a < s->g->atom_count + s->item_count; a++)
+		if (tf_storage_detail(s, a)->reported[1])
+			tf_storage_write_member(
+				&b, tf_storage_name(s, a), tf_storage_detail(s, a)->reported[1]);
+	tf_buf_putc(&b, '}');
+	return tf_value_take(&b);
 }
 
 void tf_storage_each_failure(
@@ -372,6 +345,17 @@ void tf_storage_new_round(struct tf_storage *s, unsigned atom)
 	tf_storage_detail(s, atom)->round++;
 	if (!s->keep_failures)
 		tf_storage_forget_failures(s, atom);
+}
+
+void tf_storage_clear(struct tf_storage *s, unsigned atom)
+{
+	struct tf_detail *d = tf_storage_detail(s, atom);
+	struct tf_value **values[] = {&d->result, &d->failure, &d->revert_result, &d->revert_failure};
+	for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+		set_value(values[i], NULL);
+	clear_history(d);
+	d->round++;
+	tf_storage_forget_failures(s, atom);
 }
 
 void tf_storage_reset(struct tf_storage *s)

@@ -46,12 +46,24 @@ void tf_storage_set_progress(struct tf_storage *s, unsigned atom, double progres
 void tf_storage_set_progress_details(struct tf_storage *s, unsigned atom, struct tf_value *event);
 /* A member of the atom's metadata. */
 void tf_storage_set_meta(struct tf_storage *s, unsigned atom, const char *key, struct tf_value *value);
+struct tf_value *tf_storage_meta(
+	const struct tf_storage *s, unsigned atom, const char *key); /* new, or NULL */
 
-/* Flow-wide injected values: the members of an object. replace: also those that are there already. */
-void tf_storage_inject(struct tf_storage *s, struct tf_value *object, bool replace);
+/* Flow-wide injected values: the members of an object. Of a name that is injected both ways, to keep and transiently,
+ * the way that came first is in view, as in the reference. */
+enum tf_inject {
+	TF_INJECT_KEPT,      /* replaces what is kept under these names */
+	TF_INJECT_UNDER,     /* kept, where nothing is yet */
+	TF_INJECT_TRANSIENT, /* never kept beyond this process */
+};
+void tf_storage_inject(struct tf_storage *s, struct tf_value *object, enum tf_inject how);
+/* For one atom alone; what is there under these names is replaced. */
+void tf_storage_inject_atom(struct tf_storage *s, unsigned atom, struct tf_value *object, bool transient);
+/* Whether anything was injected under this name: for tf_validate. */
+bool tf_storage_has(const void *storage, uint32_t atom, const char *symbol);
 /* Name of the detail that keeps them in a logbook (ENGINE.md 7). */
 #define TF_INJECTOR "_TaskFlow_INJECTOR"
-struct tf_value *tf_storage_stored(const struct tf_storage *s);    /* all of them, a new object */
+struct tf_value *tf_storage_stored(const struct tf_storage *s);    /* all that are kept, a new object */
 const struct tf_map *tf_storage_store(const struct tf_storage *s); /* name -> struct tf_value * */
 
 /* Keep what came with a final state: SUCCESS, FAILURE, REVERTED or REVERT_FAILURE; the state is not
@@ -70,12 +82,19 @@ int tf_storage_load(struct tf_storage *s, unsigned atom, enum tf_state state,
 	const struct tf_atom_detail *from, struct tf_err *err);
 /* The atom or item as a logbook keeps it, but for state and intention; tf_atom_detail_free. */
 void tf_storage_write(struct tf_storage *s, unsigned atom, struct tf_atom_detail *out);
+/* As if it had never run; its round is a new one. */
+void tf_storage_clear(struct tf_storage *s, unsigned atom);
 /* Every atom begins anew; with keep_failures, failures and histories stay. */
 void tf_storage_reset(struct tf_storage *s);
 
 /* Arguments of execute or revert as an object, optional ones that nobody supplies left out.
  * NULL with TF_ENOTFOUND. New reference, as all below. */
 struct tf_value *tf_storage_arguments(struct tf_storage *s, unsigned atom, bool revert, struct tf_err *err);
+/* The same for any mapping; atom TF_NONE: all providers, whatever the scope. */
+struct tf_value *tf_storage_mapped(struct tf_storage *s, unsigned atom, const struct tf_binding *bindings,
+	size_t count, struct tf_err *err);
+/* Whether a parameter is optional, or something is injected or will be provided for it. */
+bool tf_storage_satisfied(const struct tf_storage *s, unsigned atom, const struct tf_binding *b);
 struct tf_value *tf_storage_fetch(struct tf_storage *s, const char *symbol, struct tf_err *err);
 struct tf_value *tf_storage_fetch_all(struct tf_storage *s);
 struct tf_value *tf_storage_result(struct tf_storage *s, unsigned atom, bool *failed, struct tf_err *err);
@@ -84,6 +103,8 @@ struct tf_value *tf_storage_revert_result(
 
 /* Execute failures as flow_failures: {"atom": failure dict}. */
 struct tf_value *tf_storage_failures(struct tf_storage *s);
+struct tf_value *tf_storage_revert_failures(
+	struct tf_storage *s); /* the same of revert; linear in the flow */
 /* All execute failures, then all revert failures, in node order: `visit` borrows. */
 void tf_storage_each_failure(
 	struct tf_storage *s, void (*visit)(void *arg, unsigned atom, struct tf_value *failure), void *arg);

@@ -135,12 +135,23 @@ void tf_storage_set_meta(struct tf_storage *s, unsigned atom, const char *key, s
 	d->meta = tf_value_take(&b);
 }
 
+struct tf_value *tf_storage_meta(const struct tf_storage *s, unsigned atom, const char *key)
+{
+	const struct tf_detail *d = tf_storage_detail(s, atom);
+	struct tf_json v;
+	return d->meta && tf_json_get(tf_value_json(d->meta), key, &v) ? tf_value_from(v) : NULL;
+}
+
 void tf_storage_set_progress_details(struct tf_storage *s, unsigned atom, struct tf_value *event)
 {
 	struct tf_buf details = TF_BUF_INIT, b = TF_BUF_INIT;
 	tf_buf_putc(&details, '{');
 	write_others(event, "progress", &details);
 	tf_buf_putc(&details, '}');
+	if (details.len == 2 && !tf_storage_detail(s, atom)->meta) { /* there were none before */
+		tf_buf_free(&details);
+		return;
+	}
 	if (details.len > 2) {
 		tf_buf_puts(&b, "{\"at_progress\": ");
 		tf_json_write_real(&b, tf_storage_progress(s, atom));

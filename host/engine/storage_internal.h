@@ -24,8 +24,9 @@ struct tf_history {
 struct tf_detail {
 	char uuid[TF_UUID_LEN + 1];
 	int64_t round;
-	double progress;       /* below 0: never told */
-	struct tf_value *meta; /* metadata: what is not a member of this struct; object or NULL */
+	double progress;           /* below 0: never told */
+	struct tf_value *meta;     /* metadata: what is not a member of this struct; object or NULL */
+	struct tf_value *injected; /* for this atom alone, not kept; object or NULL */
 	struct tf_value *result, *failure, *revert_result, *revert_failure;
 	/* Failures to report, which may outlive those above: of execute, of revert. */
 	struct tf_value *reported[2];
@@ -36,6 +37,10 @@ struct tf_item_detail { /* of an item of a map */
 	uint32_t map, index;
 	enum tf_state state;
 };
+struct tf_transient {
+	struct tf_value *value;
+	bool first; /* before any kept value of the name */
+};
 #define TF_ITEM_CHUNK 1024u
 struct tf_storage {
 	const struct tf_graph *g;
@@ -44,9 +49,10 @@ struct tf_storage {
 	struct tf_detail *details;     /* by atom */
 	struct tf_item_detail **items; /* in chunks: an item never moves */
 	uint32_t item_count;
-	struct tf_buf name; /* of the item that was last asked for */
-	struct tf_map *store;
-	uint32_t *failed; /* atoms with reported[0] once; sorted when asked for */
+	struct tf_buf name;        /* of the item that was last asked for */
+	struct tf_map *store;      /* flow-wide values that are kept: name -> struct tf_value */
+	struct tf_map *transients; /* those that are not: name -> struct tf_transient */
+	uint32_t *failed;          /* atoms with reported[0] once; sorted when asked for */
 	size_t failed_count, failed_cap;
 	struct tf_value *failures; /* the object, or NULL if it has to be made */
 };
@@ -66,6 +72,18 @@ static inline struct tf_detail *tf_storage_detail(const struct tf_storage *s, un
 struct tf_attempt *tf_storage_add_attempt(struct tf_storage *s, unsigned retry, struct tf_value *value);
 /* List a failure of execute or revert among those to report; NULL takes it off. */
 void tf_storage_report(struct tf_storage *s, unsigned atom, bool revert, struct tf_value *failure);
+/* --- storage_args.c --- */
+void tf_storage_free_given(struct tf_storage *s);
+/* Flow-wide values of a name, the one that was there first first: how many, borrowed. */
+size_t tf_storage_given(const struct tf_storage *s, const char *name, struct tf_value *out[2]);
+/* What was injected for the atom alone. *value may be NULL. */
+bool tf_storage_own(const struct tf_storage *s, unsigned atom, const char *symbol, struct tf_json *value);
+
+/* --- storage_lookup.c --- */
+/* The value for one parameter of an atom. New reference; NULL with TF_ENOTFOUND. */
+struct tf_value *tf_storage_argument(
+	struct tf_storage *s, unsigned atom, const struct tf_binding *b, struct tf_err *err);
+
 /* `"name": value` into an object being written, with the comma before it. */
 void tf_storage_write_member(struct tf_buf *b, const char *name, struct tf_value *value);
 

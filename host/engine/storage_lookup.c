@@ -83,16 +83,15 @@ static struct tf_value *find_in_scope(
 	return NULL;
 }
 
-static struct tf_value *find_argument(
+struct tf_value *tf_storage_argument(
 	struct tf_storage *s, unsigned atom, const struct tf_binding *b, struct tf_err *err)
 {
-	struct tf_value *inject = s->g->specs[atom]->inject;
 	struct tf_json own;
-	if (inject && tf_json_get(tf_value_json(inject), b->symbol, &own))
+	struct tf_value *given[2];
+	if (tf_storage_own(s, atom, b->symbol, &own))
 		return tf_value_from(own);
-	struct tf_value *stored = tf_map_get(s->store, b->symbol);
-	if (stored)
-		return tf_value_ref(stored);
+	if (tf_storage_given(s, b->symbol, given) > 0)
+		return tf_value_ref(given[0]);
 	uint32_t symbol = tf_intern_find(s->g->names, b->symbol), count;
 	tf_scope_all(s->g, symbol, &count);
 	if (count == 0) {
@@ -113,7 +112,7 @@ struct tf_value *tf_storage_arguments(struct tf_storage *s, unsigned atom, bool 
 	struct tf_buf b = TF_BUF_INIT;
 	tf_buf_putc(&b, '{');
 	for (size_t i = 0; i < count; i++) {
-		struct tf_value *value = find_argument(s, atom, &bindings[i], err);
+		struct tf_value *value = tf_storage_argument(s, atom, &bindings[i], err);
 		if (!value && bindings[i].optional)
 			continue;
 		if (!value) {
@@ -156,18 +155,19 @@ static int values_of(struct tf_storage *s, const char *symbol, struct values *ou
 {
 	uint32_t count;
 	const struct tf_provider *all = tf_scope_all(s->g, tf_intern_find(s->g->names, symbol), &count);
-	struct tf_value *stored = tf_map_get(s->store, symbol);
+	struct tf_value *given[2];
+	size_t given_count = tf_storage_given(s, symbol, given);
 	*out = (struct values){0};
-	if (!stored && count == 0)
+	if (given_count == 0 && count == 0)
 		return tf_err_set(err, TF_ENOTFOUND,
 			"Name '%s' is not mapped as a produced output by any providers", symbol);
 	struct tf_provider *p = tf_malloc((count + (size_t)1) * sizeof *p);
 	if (count)
 		memcpy(p, all, count * sizeof *p);
 	qsort(p, count, sizeof *p, by_atom); /* a retry comes after what it controls */
-	out->items = tf_malloc((count + (size_t)1) * sizeof *out->items);
-	if (stored)
-		out->items[out->count++] = tf_value_ref(stored);
+	out->items = tf_malloc((count + given_count + 1) * sizeof *out->items);
+	for (size_t i = 0; i < given_count; i++)
+		out->items[out->count++] = tf_value_ref(given[i]);
 	int rc = 0;
 	for (uint32_t i = 0; i < count && rc == 0; i++) {
 		struct tf_value *value, *item = NULL;
@@ -242,15 +242,26 @@ static bool fetch_stored(const char *name, void *value, void *arg)
 	return true;
 }
 
+static bool fetch_transient(const char *name, void *value, void *arg)
+{
+	struct fetch_all *f = arg;
+	(void)value;
+	if (!tf_map_get(f->s->store, name))
+		write_fetched(f, name);
+	return true;
+}
+
 struct tf_value *tf_storage_fetch_all(struct tf_storage *s)
 {
 	struct fetch_all f = {.s = s};
 	tf_buf_putc(&f.b, '{');
 	tf_map_each(s->store, fetch_stored, &f);
+	tf_map_each(s->transients, fetch_transient, &f);
 	uint32_t names = tf_intern_count(s->g->names), count;
+	struct tf_value *given[2];
 	for (uint32_t id = 0; id < names; id++) {
 		tf_scope_all(s->g, id, &count);
-		if (count && !tf_map_get(s->store, tf_intern_text(s->g->names, id)))
+		if (count && tf_storage_given(s, tf_intern_text(s->g->names, id), given) == 0)
 			write_fetched(&f, tf_intern_text(s->g->names, id));
 	}
 	tf_buf_putc(&f.b, '}');

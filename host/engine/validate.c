@@ -5,15 +5,10 @@
 #include "base/mem.h"
 #include "engine/scope.h"
 
-static bool satisfied(
-	const struct tf_graph *g, const struct tf_map *store, uint32_t atom, const struct tf_binding *b)
+bool tf_validate_satisfied(const struct tf_graph *g, tf_validate_given *given, const void *arg, uint32_t atom,
+	const struct tf_binding *b)
 {
-	if (b->optional)
-		return true;
-	struct tf_value *inject = g->specs[atom]->inject;
-	if (inject && tf_json_get(tf_value_json(inject), b->symbol, NULL))
-		return true;
-	if (tf_map_get(store, b->symbol))
+	if (b->optional || given(arg, atom, b->symbol))
 		return true;
 	struct tf_scope s = tf_scope_of(g, atom, tf_intern_find(g->names, b->symbol));
 	return tf_scope_next(&s) != NULL;
@@ -69,8 +64,13 @@ struct causes {
 	struct tf_buf text;
 };
 
+struct inputs {
+	tf_validate_given *given;
+	const void *arg;
+};
+
 /* One method of one atom: what is missing becomes a line of the story and part of the flow's list. */
-static void check_method(const struct tf_graph *g, const struct tf_map *store, uint32_t atom, bool revert,
+static void check_method(const struct tf_graph *g, const struct inputs *in, uint32_t atom, bool revert,
 	struct missing *all, struct causes *causes)
 {
 	const struct tf_atom_spec *spec = g->specs[atom];
@@ -78,7 +78,7 @@ static void check_method(const struct tf_graph *g, const struct tf_map *store, u
 	size_t count = revert ? spec->revert_count : spec->execute_count;
 	struct missing m = {0};
 	for (size_t i = 0; i < count; i++) {
-		if (satisfied(g, store, atom, &b[i]))
+		if (tf_validate_satisfied(g, in->given, in->arg, atom, &b[i]))
 			continue;
 		missing_add(&m, b[i].param);
 		if (all)
@@ -99,13 +99,14 @@ static const char *pattern_class(enum tf_pattern p)
 	return p == TF_LINEAR ? "linear_flow" : p == TF_UNORDERED ? "unordered_flow" : "graph_flow";
 }
 
-int tf_validate(const struct tf_graph *g, const struct tf_map *store, struct tf_err *err)
+int tf_validate(const struct tf_graph *g, tf_validate_given *given, const void *arg, struct tf_err *err)
 {
+	const struct inputs in = {given, arg};
 	TF_ASSERT(g->compiled);
 	struct missing all = {0};
 	for (uint32_t a = 0; a < g->atom_count; a++) {
-		check_method(g, store, a, false, &all, NULL);
-		check_method(g, store, a, true, &all, NULL);
+		check_method(g, &in, a, false, &all, NULL);
+		check_method(g, &in, a, true, &all, NULL);
 	}
 	if (all.count == 0)
 		return 0;
@@ -115,8 +116,8 @@ int tf_validate(const struct tf_graph *g, const struct tf_map *store, struct tf_
 		pattern_class((enum tf_pattern)g->pattern[0]), tf_graph_name(g), (unsigned)g->plans[0].count);
 	write_requires(&causes.text, &all);
 	for (uint32_t a = g->atom_count; a-- > 0 && causes.text.len < causes.room;) {
-		check_method(g, store, a, true, NULL, &causes);
-		check_method(g, store, a, false, NULL, &causes);
+		check_method(g, &in, a, true, NULL, &causes);
+		check_method(g, &in, a, false, NULL, &causes);
 	}
 	int rc = tf_err_set(err, TF_EMISSING, "%s", causes.text.data);
 	tf_buf_free(&causes.text);
@@ -124,25 +125,21 @@ int tf_validate(const struct tf_graph *g, const struct tf_map *store, struct tf_
 	return rc;
 }
 
-static void unref(void *value)
+struct stored {
+	const struct tf_graph *g;
+	struct tf_json store;
+};
+
+static bool is_stored(const void *arg, uint32_t atom, const char *symbol)
 {
-	tf_value_unref(value);
+	const struct stored *s = arg;
+	struct tf_value *inject = s->g->specs[atom]->inject;
+	return (inject && tf_json_get(tf_value_json(inject), symbol, NULL)) ||
+	       (s->store.text && tf_json_get(s->store, symbol, NULL));
 }
 
 int tf_graph_validate(const struct tf_graph *g, struct tf_json store, struct tf_err *err)
 {
-	struct tf_map *map = tf_map_new();
-	if (store.text) {
-		struct tf_json_iter it = tf_json_iter(store);
-		struct tf_json key, value;
-		while (tf_json_next(&it, &key, &value)) {
-			char *name = tf_json_strdup(key, NULL);
-			if (name)
-				tf_value_unref(tf_map_set(map, name, tf_value_null()));
-			free(name);
-		}
-	}
-	int rc = tf_validate(g, map, err);
-	tf_map_delete(map, unref);
-	return rc;
+	const struct stored s = {g, store};
+	return tf_validate(g, is_stored, &s, err);
 }

@@ -1,4 +1,5 @@
 /* Module tfhost.engine: engines for lua/taskflow/engines. Failures of the world return nil, message, code. */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -47,7 +48,7 @@ static void handle_close(struct tf_engine_handle *h)
 	memset(h, 0, sizeof(*h));
 }
 
-TF_RAISES static struct tf_engine_handle *handle_check(lua_State *L)
+struct tf_engine_handle *tf_engine_handle_check(lua_State *L)
 {
 	struct tf_engine_handle *h = luaL_checkudata(L, 1, ENGINE_TYPE);
 	if (!h->engine)
@@ -59,17 +60,18 @@ TF_RAISES static struct tf_engine_handle *handle_check(lua_State *L)
 }
 
 /* Atom number of the name at `index`; a Lua error if there is none. */
-TF_RAISES static unsigned handle_atom(lua_State *L, const struct tf_engine_handle *h, int index)
+unsigned tf_engine_handle_atom(lua_State *L, const struct tf_engine_handle *h, int index)
 {
 	const char *name = luaL_checkstring(L, index);
-	int atom = tf_graph_find(h->graph, name);
+	int atom = tf_engine_find(h->engine, name);
 	if (atom < 0)
-		tf_bind_raise(L, "NotFound", "no atom '%s' in flow '%s'", name, tf_graph_name(h->graph));
+		tf_bind_raise(
+			L, "NotFound", "Unknown atom name '%s' in flow '%s'", name, tf_graph_name(h->graph));
 	return (unsigned)atom;
 }
 
 /* Push a value and release it. */
-TF_RAISES static int handle_push(lua_State *L, struct tf_value *v, const char *what)
+int tf_engine_handle_push(lua_State *L, struct tf_value *v, const char *what)
 {
 	struct tf_err err;
 	int rc = tf_value_lua_push(L, tf_value_json(v), what, &err);
@@ -128,6 +130,7 @@ TF_RAISES static int engine_load(lua_State *L)
 	struct tf_engine_options options = {
 		.defer_reverts = tf_bind_boolean(L, 1, "defer_reverts"),
 		.never_resolve = tf_bind_boolean(L, 1, "never_resolve"),
+		.keep_injected = tf_bind_boolean(L, 1, "keep_injected"),
 		.reference_quirks = tf_bind_boolean(L, 1, "reference_quirks"),
 		.flow_uuid = h->flow_uuid,
 		.store = tf_bind_value(L, 1, "store", "store"),
@@ -155,7 +158,7 @@ static int engine_gc(lua_State *L)
 
 TF_RAISES static int engine_validate(lua_State *L)
 {
-	struct tf_engine_handle *h = handle_check(L);
+	struct tf_engine_handle *h = tf_engine_handle_check(L);
 	struct tf_err err;
 	if (tf_engine_validate(h->engine, &err) < 0)
 		return tf_bind_fail(L, &err);
@@ -188,7 +191,7 @@ TF_RAISES static void handle_enter(lua_State *L, struct tf_engine_handle *h)
 /* start() -> true: the first atoms are scheduled */
 TF_RAISES static int engine_start(lua_State *L)
 {
-	struct tf_engine_handle *h = handle_check(L);
+	struct tf_engine_handle *h = tf_engine_handle_check(L);
 	struct tf_err err;
 	handle_enter(L, h);
 	int rc = tf_engine_start(h->engine, &err);
@@ -202,7 +205,7 @@ TF_RAISES static int engine_start(lua_State *L)
 /* step(wait) -> whether the run has ended */
 TF_RAISES static int engine_step(lua_State *L)
 {
-	struct tf_engine_handle *h = handle_check(L);
+	struct tf_engine_handle *h = tf_engine_handle_check(L);
 	bool wait = lua_toboolean(L, 2);
 	handle_enter(L, h);
 	if (!tf_engine_finished(h->engine))
@@ -216,7 +219,7 @@ TF_RAISES static int engine_step(lua_State *L)
  * handler of that name, 0 for none. */
 TF_RAISES static int engine_run(lua_State *L)
 {
-	struct tf_engine_handle *h = handle_check(L);
+	struct tf_engine_handle *h = tf_engine_handle_check(L);
 	bool watch = lua_toboolean(L, 2);
 	uint64_t tick = (uint64_t)luaL_optnumber(L, 3, 0);
 	struct tf_timer *timer = NULL;
@@ -254,13 +257,13 @@ TF_RAISES static int engine_run(lua_State *L)
 
 TF_RAISES static int engine_suspend(lua_State *L)
 {
-	tf_engine_suspend(handle_check(L)->engine);
+	tf_engine_suspend(tf_engine_handle_check(L)->engine);
 	return 0;
 }
 
 TF_RAISES static int engine_reset(lua_State *L)
 {
-	struct tf_engine_handle *h = handle_check(L);
+	struct tf_engine_handle *h = tf_engine_handle_check(L);
 	struct tf_err err;
 	if (tf_engine_reset(h->engine, &err) < 0)
 		return tf_bind_fail(L, &err);
@@ -270,20 +273,20 @@ TF_RAISES static int engine_reset(lua_State *L)
 
 TF_RAISES static int engine_state(lua_State *L)
 {
-	lua_pushstring(L, tf_state_name(tf_engine_flow_state(handle_check(L)->engine)));
+	lua_pushstring(L, tf_state_name(tf_engine_flow_state(tf_engine_handle_check(L)->engine)));
 	return 1;
 }
 
 TF_RAISES static int engine_flow_uuid(lua_State *L)
 {
-	lua_pushstring(L, tf_engine_flow_uuid(handle_check(L)->engine));
+	lua_pushstring(L, tf_engine_flow_uuid(tf_engine_handle_check(L)->engine));
 	return 1;
 }
 
 /* atoms() -> names in node order */
 TF_RAISES static int engine_atoms(lua_State *L)
 {
-	struct tf_engine_handle *h = handle_check(L);
+	struct tf_engine_handle *h = tf_engine_handle_check(L);
 	size_t n = tf_graph_atom_count(h->graph);
 	lua_createtable(L, (int)n, 0);
 	for (size_t i = 0; i < n; i++) {
@@ -296,8 +299,8 @@ TF_RAISES static int engine_atoms(lua_State *L)
 /* atom(name) -> state, intention, uuid, progress */
 TF_RAISES static int engine_atom(lua_State *L)
 {
-	struct tf_engine_handle *h = handle_check(L);
-	unsigned atom = handle_atom(L, h, 2);
+	struct tf_engine_handle *h = tf_engine_handle_check(L);
+	unsigned atom = tf_engine_handle_atom(L, h, 2);
 	lua_pushstring(L, tf_state_name(tf_engine_atom_state(h->engine, atom)));
 	lua_pushstring(L, tf_intention_name(tf_engine_atom_intention(h->engine, atom)));
 	lua_pushstring(L, tf_engine_atom_uuid(h->engine, atom));
@@ -305,10 +308,34 @@ TF_RAISES static int engine_atom(lua_State *L)
 	return 4;
 }
 
+/* item(number) -> number of its map, place in it: all from 1 */
+TF_RAISES static int engine_item(lua_State *L)
+{
+	struct tf_engine_handle *h = tf_engine_handle_check(L);
+	unsigned map;
+	size_t index;
+	if (!tf_engine_item(h->engine, (unsigned)luaL_checkinteger(L, 2) - 1, &map, &index))
+		return luaL_error(L, "this is no item");
+	lua_pushinteger(L, (lua_Integer)map + 1);
+	lua_pushinteger(L, (lua_Integer)index + 1);
+	return 2;
+}
+
+/* items(name) -> how many the map of that name has; nil if it is no map */
+TF_RAISES static int engine_items(lua_State *L)
+{
+	struct tf_engine_handle *h = tf_engine_handle_check(L);
+	unsigned atom = tf_engine_handle_atom(L, h, 2);
+	if (atom >= tf_graph_atom_count(h->graph) || !tf_graph_atom(h->graph, atom)->each)
+		return 0;
+	lua_pushinteger(L, (lua_Integer)tf_engine_item_count(h->engine, atom));
+	return 1;
+}
+
 /* failures() -> list of { atom = name or nil, failure = dict } */
 TF_RAISES static int engine_failures(lua_State *L)
 {
-	struct tf_engine_handle *h = handle_check(L);
+	struct tf_engine_handle *h = tf_engine_handle_check(L);
 	size_t n = tf_engine_failure_count(h->engine);
 	lua_createtable(L, (int)n, 0);
 	for (size_t i = 0; i < n; i++) {
@@ -316,8 +343,8 @@ TF_RAISES static int engine_failures(lua_State *L)
 		unsigned atom;
 		struct tf_value *dict = tf_engine_failure(h->engine, i, &atom);
 		lua_newtable(L);
-		if (atom < tf_graph_atom_count(h->graph)) {
-			lua_pushstring(L, tf_graph_atom(h->graph, atom)->name);
+		if (atom != UINT_MAX) {
+			lua_pushstring(L, tf_engine_atom_name(h->engine, atom));
 			lua_setfield(L, -2, "atom");
 		}
 		if (tf_value_lua_push(L, tf_value_json(dict), "failure", &err) < 0)
@@ -330,22 +357,22 @@ TF_RAISES static int engine_failures(lua_State *L)
 
 TF_RAISES static int engine_fetch(lua_State *L)
 {
-	struct tf_engine_handle *h = handle_check(L);
+	struct tf_engine_handle *h = tf_engine_handle_check(L);
 	const char *symbol = luaL_checkstring(L, 2);
 	struct tf_err err;
 	struct tf_value *v = tf_engine_fetch(h->engine, symbol, &err);
-	return v ? handle_push(L, v, symbol) : tf_bind_fail(L, &err);
+	return v ? tf_engine_handle_push(L, v, symbol) : tf_bind_fail(L, &err);
 }
 
 TF_RAISES static int engine_fetch_all(lua_State *L)
 {
-	return handle_push(L, tf_engine_fetch_all(handle_check(L)->engine), "results");
+	return tf_engine_handle_push(L, tf_engine_fetch_all(tf_engine_handle_check(L)->engine), "results");
 }
 
 /* fetch_all_text() -> JSON text, numbers as they came */
 TF_RAISES static int engine_fetch_all_text(lua_State *L)
 {
-	struct tf_value *v = tf_engine_fetch_all(handle_check(L)->engine);
+	struct tf_value *v = tf_engine_fetch_all(tf_engine_handle_check(L)->engine);
 	lua_pushlstring(L, tf_value_text(v), tf_value_len(v));
 	tf_value_unref(v);
 	return 1;
@@ -354,7 +381,7 @@ TF_RAISES static int engine_fetch_all_text(lua_State *L)
 /* fetch_texts() -> { name = JSON text } */
 TF_RAISES static int engine_fetch_texts(lua_State *L)
 {
-	struct tf_value *all = tf_engine_fetch_all(handle_check(L)->engine);
+	struct tf_value *all = tf_engine_fetch_all(tf_engine_handle_check(L)->engine);
 	struct tf_json_iter it = tf_json_iter(tf_value_json(all));
 	struct tf_json key, value;
 	lua_newtable(L);
@@ -373,7 +400,7 @@ TF_RAISES static int engine_fetch_texts(lua_State *L)
 /* stats() -> counters of the transport, empty for a local engine */
 TF_RAISES static int engine_stats(lua_State *L)
 {
-	struct tf_engine_handle *h = handle_check(L);
+	struct tf_engine_handle *h = tf_engine_handle_check(L);
 	struct tf_wbe_stats s;
 	lua_newtable(L);
 	if (!h->worker_based)
@@ -402,15 +429,15 @@ TF_RAISES static int engine_stats(lua_State *L)
 /* result(name, revert) -> value, whether it is a failure dict */
 TF_RAISES static int engine_result(lua_State *L)
 {
-	struct tf_engine_handle *h = handle_check(L);
-	unsigned atom = handle_atom(L, h, 2);
+	struct tf_engine_handle *h = tf_engine_handle_check(L);
+	unsigned atom = tf_engine_handle_atom(L, h, 2);
 	bool failed = false;
 	struct tf_err err;
 	struct tf_value *v = lua_toboolean(L, 3) ? tf_engine_revert_result(h->engine, atom, &failed, &err)
 						 : tf_engine_result(h->engine, atom, &failed, &err);
 	if (!v)
 		return tf_bind_fail(L, &err);
-	int n = handle_push(L, v, "result");
+	int n = tf_engine_handle_push(L, v, "result");
 	if (n != 1)
 		return n;
 	lua_pushboolean(L, failed);
@@ -421,19 +448,20 @@ TF_RAISES static int engine_result(lua_State *L)
  * there is none */
 TF_RAISES static int engine_notified(lua_State *L)
 {
-	struct tf_engine_handle *h = handle_check(L);
+	struct tf_engine_handle *h = tf_engine_handle_check(L);
 	if (!h->result)
 		return 0;
-	int n = handle_push(L, tf_value_ref(h->result), "result");
+	int n = tf_engine_handle_push(L, tf_value_ref(h->result), "result");
 	if (n != 1)
 		return n;
 	lua_pushboolean(L, h->result_failed);
 	return 2;
 }
 
+/* inject(table, transient) */
 TF_RAISES static int engine_inject(lua_State *L)
 {
-	struct tf_engine_handle *h = handle_check(L);
+	struct tf_engine_handle *h = tf_engine_handle_check(L);
 	struct tf_err err;
 	luaL_checktype(L, 2, LUA_TTABLE);
 	struct tf_value *v = tf_value_lua_get(L, 2, "store", &err);
@@ -441,7 +469,7 @@ TF_RAISES static int engine_inject(lua_State *L)
 		return tf_bind_fail(L, &err);
 	bool object = tf_json_type(tf_value_json(v)) == TF_JSON_OBJECT;
 	if (object)
-		tf_engine_inject(h->engine, v);
+		tf_engine_inject(h->engine, v, lua_toboolean(L, 3));
 	tf_value_unref(v);
 	if (!object)
 		return luaL_error(L, "the store must be a table from name to value");
@@ -452,7 +480,7 @@ TF_RAISES static int engine_inject(lua_State *L)
 /* inject_text(name, JSON text): as inject, for a value that need not have a Lua form */
 TF_RAISES static int engine_inject_text(lua_State *L)
 {
-	struct tf_engine_handle *h = handle_check(L);
+	struct tf_engine_handle *h = tf_engine_handle_check(L);
 	size_t name_len, len;
 	const char *name = luaL_checklstring(L, 2, &name_len), *text = luaL_checklstring(L, 3, &len);
 	struct tf_err err;
@@ -465,7 +493,7 @@ TF_RAISES static int engine_inject_text(lua_State *L)
 	tf_buf_append(&object, text, len);
 	tf_buf_putc(&object, '}');
 	struct tf_value *v = tf_value_take(&object);
-	tf_engine_inject(h->engine, v);
+	tf_engine_inject(h->engine, v, false);
 	tf_value_unref(v);
 	lua_pushboolean(L, 1);
 	return 1;
@@ -483,6 +511,8 @@ static const struct luaL_Reg engine_methods[] = {
 	{"flow_uuid", engine_flow_uuid},
 	{"atoms", engine_atoms},
 	{"atom", engine_atom},
+	{"item", engine_item},
+	{"items", engine_items},
 	{"failures", engine_failures},
 	{"fetch", engine_fetch},
 	{"fetch_all", engine_fetch_all},
@@ -517,6 +547,7 @@ int tf_bind_engine_open(lua_State *L)
 	lua_setfield(L, -2, "__gc");
 	lua_newtable(L);
 	luaL_register(L, NULL, engine_methods);
+	luaL_register(L, NULL, tf_engine_storage_methods);
 	lua_setfield(L, -2, "__index");
 	lua_pop(L, 1);
 	lua_newtable(L);

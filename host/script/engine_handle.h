@@ -17,6 +17,7 @@
 #include "script/task_runner.h"
 
 struct lua_State;
+struct luaL_Reg;
 
 struct tf_engine_handle {
 	struct tf_loop *loop;            /* owned */
@@ -36,6 +37,16 @@ struct tf_engine_handle {
 
 /* Environment of the userdata, pushed on L: { handlers, tasks, ... }. Nil once collected. */
 TF_RAISES void tf_engine_handle_env(struct lua_State *L, const struct tf_engine_handle *h);
+
+/* The handle at index 1. Raises if it is none, closed, or another process's. */
+TF_RAISES struct tf_engine_handle *tf_engine_handle_check(struct lua_State *L);
+/* Number of the atom or item that is named at `index`. Raises NotFound. */
+TF_RAISES unsigned tf_engine_handle_atom(struct lua_State *L, const struct tf_engine_handle *h, int index);
+/* Push a value and release it: 1; or nil, message, code: 3. */
+TF_RAISES int tf_engine_handle_push(struct lua_State *L, struct tf_value *v, const char *what);
+
+/* engine_storage.c: methods of the userdata that lua/taskflow/engines/storage.lua calls. */
+extern const struct luaL_Reg tf_engine_storage_methods[];
 
 /* engine_calls.c: events of `engine/engine.h` that call the handlers in Lua. */
 extern const struct tf_engine_events tf_engine_handle_events;

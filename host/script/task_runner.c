@@ -378,11 +378,11 @@ static int runner_slot_start(void *arg, struct tf_err *err)
 	return tf_call_protected(r->L, runner_reseed, NULL, err);
 }
 
-/* (table, key) -> table[key] */
+/* (table, key) -> table[key]; items of maps come to be as they are asked for */
 TF_RAISES static int runner_find(lua_State *L)
 {
 	lua_settop(L, 2);
-	lua_rawget(L, 1);
+	lua_gettable(L, 1);
 	return 1;
 }
 

@@ -272,7 +272,7 @@ static void test_reset(void **state)
 		struct tf_value *store = tf_value_parse(lists[i], strlen(lists[i]), 0, NULL);
 		assert_int_equal(tf_engine_reset(f->engine, &err), 0);
 		assert_int_equal(tf_engine_item_count(f->engine, fixture_atom(f, "m")), 0);
-		tf_engine_inject(f->engine, store);
+		tf_engine_inject(f->engine, store, false);
 		tf_value_unref(store);
 		assert_int_equal(fixture_run(f, &err), 0);
 		fetched(f, "ys", results[i]);

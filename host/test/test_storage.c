@@ -263,7 +263,7 @@ static void test_inject(void **state)
 	assert_int_equal(f->starts, 0);
 	struct tf_value *more = tf_value_parse("{\"x\": 1, \"x\": 2, \"\\ud800\": 3}", 29, 0, NULL);
 	assert_non_null(more);
-	tf_engine_inject(f->engine, more);
+	tf_engine_inject(f->engine, more, false);
 	tf_value_unref(more);
 	assert_int_equal(fixture_run(f, &err), 0);
 	assert_string_equal(fixture_calls(f), "execute a {\"x\": 2}");

@@ -190,6 +190,17 @@ function M.from_dict(dict)
   return self
 end
 
+---Failures by name from their dict forms.
+---@param dicts table<string, table>
+---@return table<string, taskflow.Failure>
+function M.from_dicts(dicts)
+  local out = {}
+  for name, dict in pairs(check.is(dicts, "table", "from_dicts: its argument")) do
+    out[name] = M.from_dict(dict)
+  end
+  return out
+end
+
 ---The six keys of the dict form.
 ---@return table
 function Failure:to_dict()

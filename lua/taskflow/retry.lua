@@ -9,6 +9,7 @@ local check = require "taskflow.utils.check"
 local class_name = require "taskflow.utils.class_name"
 local equal = require("taskflow.utils.equal").equal
 local exceptions = require "taskflow.exceptions"
+local failure = require "taskflow.failure"
 local notifier = require "taskflow.notifier"
 local place = require "taskflow.utils.place"
 local text = require "taskflow.utils.text"
@@ -38,10 +39,23 @@ local History = {}
 local history_meta = {}
 
 ---@param entries table[]
----@param failure taskflow.Failure?
+---@param own taskflow.Failure? of the controller
 ---@return taskflow.History
-function M.History(entries, failure)
-  return setmetatable({ entries = check.list(entries or {}, "History: the entries"), failure = failure }, history_meta)
+function M.History(entries, own)
+  return setmetatable({ entries = check.list(entries or {}, "History: the entries"), failure = own }, history_meta)
+end
+
+---A history as the host keeps it.
+---@param list { [1]: any, [2]: table<string, table> }[] value, failure dicts by atom name
+---@param own table? failure dict of the controller itself
+---@return taskflow.History
+function M.history_from(list, own)
+  local entries = {}
+  for i, entry in ipairs(check.list(list, "history_from: the entries")) do
+    check.is(entry, "table", "history_from: an entry")
+    entries[i] = { entry[1], failure.from_dicts(entry[2]) }
+  end
+  return M.History(entries, own and failure.from_dict(own))
 end
 
 ---Number of executions so far.
@@ -86,8 +100,8 @@ end
 function History:caused_by(wanted, index)
   for i, entry in ipairs(self.entries) do
     if not index or i == index then
-      for _, failure in pairs(entry[2]) do
-        if failure:check(wanted) then
+      for _, f in pairs(entry[2]) do
+        if f:check(wanted) then
           return true
         end
       end

@@ -13,6 +13,7 @@ local atom = require "taskflow.atom"
 local check = require "taskflow.utils.check"
 local class_name = require "taskflow.utils.class_name"
 local exceptions = require "taskflow.exceptions"
+local map = require "taskflow.map"
 local notifier = require "taskflow.notifier"
 local place = require "taskflow.utils.place"
 local text = require "taskflow.utils.text"
@@ -539,6 +540,62 @@ function M.ReduceFunctorTask(f, options)
     end
     return result
   end)
+end
+
+local MAP_OPTIONS = { task = true, over = true, as = true, limit = true }
+for name in pairs(FUNCTOR_OPTIONS) do
+  MAP_OPTIONS[name] = true
+end
+
+---@class taskflow.MapOptions: taskflow.TaskOptions
+---@field task taskflow.TaskClass|string|function what runs for each element: a class, "module:Class", or a function
+---@field over string name of the list
+---@field as string? parameter that takes an element; default: the only one there is
+---@field limit integer? items at once; default: as many as the engine can run
+---@field revert function? of a task that is a function
+
+---A task that runs once for each element of a list, which another task may have made. Its result is the list of
+---their results, in order. The items ("name[1]", ...) are run, reverted and retried like tasks; the first that fails
+---makes the map fail.
+---@param options taskflow.MapOptions
+---@return taskflow.Task
+function M.Map(options)
+  check.options(check.is(options, "table", "Map: its argument"), MAP_OPTIONS, "Map")
+  local what, plan, self = options.task, nil, nil
+  if M.is_class(what) then
+    plan = map.plan(options, what.execute, what.revert)
+    self = what(plan.options)
+  elseif type(what) == "string" then
+    plan = map.plan(options)
+    self = M.Reference(what, plan.options)
+  elseif type(what) == "function" then
+    local execute = { params = atom.parameters(what, "Map"), accepts_any = false }
+    local revert = options.revert and { params = atom.parameters(options.revert, "Map: revert"), accepts_any = false }
+    plan = map.plan(options, execute, revert)
+    self = M.FunctorTask(what, plan.options)
+  else
+    local hint = M.is_task(what) and "a task that is made already" or check.kind(what)
+    check.fail("Map: task must be a task class, \"module:Class\" or a function, not %s", hint)
+  end
+  self.each, self.limit = plan.each, plan.limit
+  return self
+end
+
+---The task that one item of a map is.
+---@param of taskflow.Task the map
+---@param name string of the item
+---@return taskflow.Task
+function M.item(of, name)
+  if not M.is_task(of) then
+    check.fail("item: the map must be a task, not %s", check.kind(of))
+  end
+  check.is(name, "string", "item: the name")
+  local item = {}
+  for key, value in pairs(of) do
+    item[key] = value
+  end
+  item.name = name
+  return setmetatable(item, getmetatable(of))
 end
 
 return M

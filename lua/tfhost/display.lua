@@ -346,8 +346,20 @@ end
 
 function Tree:flow(_state) end
 
+-- An item of a map has no row of its own: its map's shows how many are done, and the last failure.
+function Tree:item(name, note)
+  local row = self.atoms[name:gsub("%[%d+%]$", "")]
+  if row and note then
+    row.note = name .. " " .. note
+    draw_change(self)
+  end
+end
+
 function Tree:atom(name, state, _, result)
   local row = self.atoms[name]
+  if not row then
+    return self:item(name, failure.is_failure(result) and text_of(result) or nil)
+  end
   row.state, row.fraction = state, 0
   row.began = (state == "RUNNING" or state == "REVERTING") and self.now() or nil
   if failure.is_failure(result) then
@@ -359,14 +371,22 @@ function Tree:atom(name, state, _, result)
 end
 
 function Tree:progress(name, fraction)
-  self.atoms[name].fraction = fraction
+  local row = self.atoms[name]
+  if not row then
+    return
+  end
+  row.fraction = fraction
   if self.now() - self.last >= REDRAW_SECONDS then
     self:draw()
   end
 end
 
 function Tree:event(name, event_type, details)
-  self.atoms[name].note = event_type .. " " .. json.readable(json.encode(details))
+  local note = event_type .. " " .. json.readable(json.encode(details))
+  if not self.atoms[name] then
+    return self:item(name, note)
+  end
+  self.atoms[name].note = note
   if self.now() - self.last >= REDRAW_SECONDS then
     self:draw()
   end

@@ -44,10 +44,12 @@ local function watch(engine, flow, display)
   end)
   for name, atom in pairs(engine:tasks()) do
     atom.notifier:register("*", function(event_type, details)
+      local of = details.map_index and ("%s[%d]"):format(name, details.map_index) or name
+      details.map_index = nil
       if event_type ~= "update_progress" then
-        display:event(name, event_type, details)
+        display:event(of, event_type, details)
       elseif type(details.progress) == "number" and details.progress > 0 and details.progress < 1 then
-        display:progress(name, details.progress)
+        display:progress(of, details.progress)
       end
     end)
   end

@@ -53,6 +53,13 @@ describe("shipped flows", function()
 
   for _, engine in ipairs { "serial", "parallel" } do
     describe("on the " .. engine .. " engine", function()
+      it("fan_out", function()
+        local found, done = results("fan_out", engine, "--store", "words_a_page=5")
+        assert.same({ 5, 5, 5, 5, 4 }, found.counts)
+        assert.equal(24, found.words)
+        assert.equal("RUNNING SUCCESS", states(done, "count[5]"))
+      end)
+
       it("simple_linear", function()
         assert.same({ x = 1, a = 2, b = 4 }, (results("simple_linear", engine)))
         assert.same({ x = 20, a = 21, b = 42 }, (results("simple_linear", engine, "--store", "x=20")))

@@ -105,6 +105,21 @@ describe("tfhost.display", function()
       )
     end)
 
+    it("shows the items of a map as its progress, and the one that failed", function()
+      tree:start(nil, lf.Flow("all"):add(task.Map { task = "m:T", name = "m", over = "xs", as = "x" }))
+      tree:atom("m", "RUNNING", "PENDING")
+      tree:atom("m[1]", "RUNNING", "PENDING")
+      tree:progress("m[1]", 0.9)
+      now = 101
+      tree:progress("m", 0.25)
+      assert.equal("all\n  ▶ m  RUNNING  1 s  ███░░░░░░░  25 %", screen:text())
+      tree:atom("m[2]", "FAILURE", "RUNNING", summary.failures[1])
+      tree:atom("m", "REVERTING", "RUNNING")
+      assert.equal("all\n  ◀ m  REVERTING  0 s  m[2] tfhost.LuaError: boom", screen:text())
+      tree:event("m[1]", "said", { x = 1 })
+      assert.equal('all\n  ◀ m  REVERTING  0 s  m[1] said {"x": 1}', screen:text())
+    end)
+
     it("does not draw every change of a flow when that takes too long", function()
       local draws = 0
       tree = display.tree(clock, screen, function()

@@ -126,6 +126,17 @@ local function atom_details(self, name, atom, state, old)
   return details
 end
 
+-- Name and atom of a number of the host's; of an item of a map also the map's name and the item's place in it.
+local function identify(self, index)
+  local name = self._names[index]
+  if name then
+    return name, self._plan.atoms[name]
+  end
+  local map, position = self._handle:item(index)
+  local map_name = self._names[map]
+  return ("%s[%d]"):format(map_name, position), self._plan.atoms[map_name], map_name, position
+end
+
 local function call_by_name(atom, f, arguments)
   local args, count = {}, 0
   local used = {}
@@ -154,22 +165,6 @@ local function call_by_name(atom, f, arguments)
   return f(atom, unpack(args, 1, count))
 end
 
-local function failures_from(dicts)
-  local out = {}
-  for name, dict in pairs(dicts) do
-    out[name] = failure.from_dict(dict)
-  end
-  return out
-end
-
-local function history_from(list, own)
-  local entries = {}
-  for i, entry in ipairs(list) do
-    entries[i] = { entry[1], failures_from(entry[2]) }
-  end
-  return retry_module.History(entries, own and failure.from_dict(own))
-end
-
 -- A value that a function of the user's returned, for a message.
 local function quote(value)
   return type(value) == "string" and ("'%s'"):format(value) or check.kind(value)
@@ -193,13 +188,16 @@ local function handlers(self)
 
   function h.atom(index, state, old)
     if self.atom_notifier:count() > 0 then
-      local name = self._names[index]
-      self.atom_notifier:notify(state, atom_details(self, name, self._plan.atoms[name], state, old))
+      local name, atom, map, position = identify(self, index)
+      local details = atom_details(self, name, atom, state, old)
+      details.map, details.index = map, position
+      self.atom_notifier:notify(state, details)
     end
   end
 
   function h.event(index, event_type, details)
-    local atom = self._plan.atoms[self._names[index]]
+    local _, atom, _, position = identify(self, index)
+    details.map_index = position -- of an item of a map
     atom.notifier:notify(event_type, details)
   end
 
@@ -215,9 +213,9 @@ local function handlers(self)
     if not f then
       return nil
     end
-    arguments.history = history_from(history, own_failure)
+    arguments.history = retry_module.history_from(history, own_failure)
     if flow_failures then
-      arguments.flow_failures = failures_from(flow_failures)
+      arguments.flow_failures = failure.from_dicts(flow_failures)
     end
     local answer = call_by_name(atom, f, arguments)
     if method == "on_failure" and not retry_module.is_decision(answer) then
@@ -260,7 +258,13 @@ local function instances(self)
       end
     end
   end
-  return out
+  -- Items of maps come to be as they are asked for.
+  return setmetatable(out, {
+    __index = function(tasks, name)
+      local map = rawget(tasks, (name:gsub("%[%d+%]$", "")))
+      return map and task.item(map, name)
+    end,
+  })
 end
 
 ---The task that a reference names, for an engine that runs it in this process.
@@ -306,6 +310,7 @@ local function host_options(self)
   for key, value in pairs(self.options) do
     out[key] = value
   end
+  out.keep_injected = self.options.inject_transient == false
   if self.kind == "parallel" then
     out.max_workers = out.max_workers or host.cores()
   end

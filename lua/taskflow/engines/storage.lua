@@ -1,6 +1,7 @@
 -- What an engine keeps of a flow: values by name, results and failures by atom (ENGINE.md 6, 7).
 local check = require "taskflow.utils.check"
 local failure = require "taskflow.failure"
+local retry_module = require "taskflow.retry"
 local sorted_keys = require("taskflow.utils.text").sorted_keys
 
 ---@class taskflow.Storage
@@ -88,57 +89,129 @@ function Storage:get_revert_result(name)
   return result_of(self, name, true)
 end
 
-local function failures(self, state, revert)
-  local out = {}
-  for _, name in ipairs(self._engine._names) do
-    if self:get_atom_state(name) == state then
-      out[name] = result_of(self, name, revert)
-    end
+local function failures(self, revert)
+  local out = failure.from_dicts(self._engine:_check(self._engine._handle:failures_by_name(revert)))
+  for name, f in pairs(out) do
+    self._engine:_live(name, f)
   end
   return out
 end
 
--- A result that is a failure stays readable until the atom runs anew.
-local function kept_failures(self, revert)
-  local out = {}
-  for _, name in ipairs(self._engine._names) do
-    local value, failed = self._engine._handle:result(name, revert)
-    if value ~= nil and failed == true then
-      out[name] = self._engine:_live(name, failure.from_dict(value))
-    end
-  end
-  return out
-end
-
----Failures of execute by atom name, as far as they are kept.
+---Failures of execute by atom name, each until the atom runs anew.
 ---@return table<string, taskflow.Failure>
 function Storage:get_execute_failures()
-  return kept_failures(self, false)
+  return failures(self, false)
 end
+
+Storage.get_failures = Storage.get_execute_failures
 
 ---Failures of revert by atom name.
 ---@return table<string, taskflow.Failure>
 function Storage:get_revert_failures()
-  return failures(self, "REVERT_FAILURE", true)
+  return failures(self, true)
 end
 
----Failures of execute and revert by atom name; those of revert win.
----@return table<string, taskflow.Failure>
-function Storage:get_failures()
-  local out = self:get_execute_failures()
-  for name, f in pairs(self:get_revert_failures()) do
-    out[name] = f
+---@return boolean
+function Storage:has_failures()
+  return next(self:get_execute_failures()) ~= nil or next(self:get_revert_failures()) ~= nil
+end
+
+local INJECT_OPTIONS = { transient = true }
+
+local function check_values(pairs_, options, what)
+  for name in pairs(check.is(pairs_, "table", what .. ": the values")) do
+    check.is(name, "string", what .. ": a name")
   end
-  return out
+  return check.options(options, INJECT_OPTIONS, what)
 end
 
 ---Add flow-wide values, which come before what atoms provide.
 ---@param pairs_ table<string, any>
-function Storage:inject(pairs_)
-  for name in pairs(check.is(pairs_, "table", "inject: the values")) do
-    check.is(name, "string", "inject: a name")
+---@param options { transient: boolean? }? transient: true keeps them out of the logbook
+function Storage:inject(pairs_, options)
+  options = check_values(pairs_, options, "inject")
+  self._engine:_check(self._engine._handle:inject(pairs_, options.transient or false))
+end
+
+---Give values to one atom alone; they come before all others.
+---@param name string of the atom
+---@param pairs_ table<string, any>
+---@param options { transient: boolean? }? transient: false keeps them in the logbook; default: true
+function Storage:inject_atom_args(name, pairs_, options)
+  check.is(name, "string", "inject_atom_args: the name of the atom")
+  options = check_values(pairs_, options, "inject_atom_args")
+  self._engine:_check(self._engine._handle:inject_atom(name, pairs_, options.transient ~= false))
+end
+
+-- A mapping from parameter to symbol as the host reads it.
+local function bindings(mapping, optional, what)
+  local out, may_miss = {}, {}
+  for _, param in ipairs(check.names(optional, what .. ": optional")) do
+    may_miss[param] = true
   end
-  self._engine:_check(self._engine._handle:inject(pairs_))
+  check.is(mapping, "table", what .. ": the mapping")
+  for _, param in ipairs(sorted_keys(mapping)) do
+    check.is(param, "string", what .. ": a parameter")
+    local symbol = check.is(mapping[param], "string", ("%s: the name for '%s'"):format(what, param))
+    out[#out + 1] = { param = param, symbol = symbol, optional = may_miss[param] }
+  end
+  return out
+end
+
+local MAPPED_OPTIONS = { atom_name = true, optional = true }
+
+---What an atom with this mapping would get, by parameter. Raises NotFound for what is not there (yet).
+---@param mapping table<string, string> parameter to symbol
+---@param options { atom_name: string?, optional: string[]? }? atom_name: whose scope; default: all providers.
+---  optional: parameters that may be missing
+---@return table<string, any>
+function Storage:fetch_mapped_args(mapping, options)
+  options = check.options(options, MAPPED_OPTIONS, "fetch_mapped_args")
+  local list = bindings(mapping, options.optional, "fetch_mapped_args")
+  local mapped = self._engine:_check(self._engine._handle:mapped(options.atom_name, list))
+  for param, value in pairs(mapped) do
+    mapped[param] = as_failure(value)
+  end
+  return mapped
+end
+
+---The parameters of a mapping that nothing will provide to this atom, sorted.
+---@param name string of the atom
+---@param mapping table<string, string> parameter to symbol
+---@param optional string[]? parameters that may be missing
+---@return string[]
+function Storage:fetch_unsatisfied_args(name, mapping, optional)
+  check.is(name, "string", "fetch_unsatisfied_args: the name of the atom")
+  return self._engine._handle:unsatisfied(name, bindings(mapping, optional, "fetch_unsatisfied_args"))
+end
+
+---The history of a retry controller.
+---@param name string
+---@return taskflow.History
+function Storage:get_retry_history(name)
+  local list, own = self._engine._handle:history(check.is(name, "string", "the name of a retry"))
+  if not list then
+    check.fail("Atom '%s' is not of the expected type: retry", name)
+  end
+  return retry_module.history_from(list, own)
+end
+
+---The histories of all retry controllers, in order of the flow.
+---@return { [1]: string, [2]: taskflow.History }[] name, history
+function Storage:get_retry_histories()
+  local out = {}
+  for _, name in ipairs(self._engine._names) do
+    if retry_module.is_retry(self._engine._plan.atoms[name]) then
+      out[#out + 1] = { name, self:get_retry_history(name) }
+    end
+  end
+  return out
+end
+
+---Forget what an atom gave: it is PENDING, and the next run executes it again. Not while the flow runs.
+---@param name string
+function Storage:reset(name)
+  self._engine:_check(self._engine._handle:reset_atom(check.is(name, "string", "the name of an atom")))
 end
 
 ---The same for one value as JSON text, which Lua need not be able to hold.
@@ -173,10 +246,37 @@ function Storage:get_atom_uuid(name)
   return (select(3, atom(self, name)))
 end
 
+-- Retries make no progress.
+local function task_only(self, name)
+  if retry_module.is_retry(self._engine._plan.atoms[check.is(name, "string", "the name of a task")]) then
+    check.fail("Atom '%s' is not of the expected type: task", name)
+  end
+  return name
+end
+
 ---@param name string
 ---@return number from 0 to 1
 function Storage:get_task_progress(name)
-  return (select(4, atom(self, name)))
+  return (select(4, atom(self, task_only(self, name))))
+end
+
+---Tell how far a task is. Listeners are not told.
+---@param name string
+---@param progress number from 0 to 1
+---@param details table<string, any>? {} removes those that there are, nil leaves them
+function Storage:set_task_progress(name, progress, details)
+  task_only(self, name)
+  if not (check.is(progress, "number", "set_task_progress: the progress") >= 0 and progress <= 1) then
+    check.fail("set_task_progress: the progress must be from 0 to 1, not %s", progress)
+  end
+  self._engine:_check(self._engine._handle:set_progress(name, progress, details))
+end
+
+---What came with the last progress that had details.
+---@param name string
+---@return { at_progress: number, details: table<string, any> }?
+function Storage:get_task_progress_details(name)
+  return self._engine._handle:progress_details(task_only(self, name))
 end
 
 ---State and intention of atoms by name.
