@@ -248,7 +248,7 @@ void tf_amqp_conn_close(struct tf_amqp_conn *c, bool orderly, int ms)
 
 	if (!c->state)
 		return;
-	if (orderly) {
+	if (orderly && tf_amqp_conn_flush(c, NULL) == 0) {
 		mark(c);
 		amqp_set_rpc_timeout(c->state, &tv);
 		amqp_connection_close(c->state, AMQP_REPLY_SUCCESS);
@@ -260,6 +260,7 @@ void tf_amqp_conn_close(struct tf_amqp_conn *c, bool orderly, int ms)
 	pthread_mutex_unlock(&c->link->fd_lock);
 	amqp_destroy_connection(c->state);
 	c->state = NULL;
+	tf_buf_free(&c->out);
 	free(c->where);
 	c->where = NULL;
 	drop_content(c);
@@ -270,6 +271,10 @@ void tf_amqp_conn_close(struct tf_amqp_conn *c, bool orderly, int ms)
 
 int tf_amqp_conn_declare_exchange(struct tf_amqp_conn *c, struct tf_err *err)
 {
+	int rc = tf_amqp_conn_flush(c, err);
+
+	if (rc < 0)
+		return rc;
 	amqp_exchange_declare(c->state, c->declare_channel, amqp_cstring_bytes(c->shared->exchange),
 		amqp_cstring_bytes("direct"), 0, 0, 1, 0, amqp_empty_table);
 	return check(c, c->declare_channel, "exchange.declare", amqp_get_rpc_reply(c->state), err);
@@ -285,8 +290,10 @@ int tf_amqp_conn_declare_queue(struct tf_amqp_conn *c, const char *topic, struct
 {
 	char buf[512];
 	amqp_bytes_t queue = queue_name(c, topic, buf);
-	int rc;
+	int rc = tf_amqp_conn_flush(c, err);
 
+	if (rc < 0)
+		return rc;
 	amqp_queue_declare(c->state, c->declare_channel, queue, 0, 0, 0, 1, amqp_empty_table);
 	rc = check(c, c->declare_channel, "queue.declare", amqp_get_rpc_reply(c->state), err);
 	if (rc < 0)
@@ -300,8 +307,10 @@ int tf_amqp_conn_consume(
 	struct tf_amqp_conn *c, const char *topic, unsigned prefetch, const char *tag, struct tf_err *err)
 {
 	char buf[512];
-	int rc;
+	int rc = tf_amqp_conn_flush(c, err);
 
+	if (rc < 0)
+		return rc;
 	/* Not global: the limit of the consumers that start after it, each for itself. */
 	amqp_basic_qos(c->state, TF_AMQP_CHANNEL, 0, (uint16_t)(prefetch > 65535 ? 65535 : prefetch), 0);
 	rc = check(c, TF_AMQP_CHANNEL, "basic.qos", amqp_get_rpc_reply(c->state), err);
@@ -314,6 +323,10 @@ int tf_amqp_conn_consume(
 
 int tf_amqp_conn_cancel(struct tf_amqp_conn *c, const char *tag, struct tf_err *err)
 {
+	int rc = tf_amqp_conn_flush(c, err);
+
+	if (rc < 0)
+		return rc;
 	amqp_basic_cancel(c->state, TF_AMQP_CHANNEL, amqp_cstring_bytes(tag));
 	return check(c, TF_AMQP_CHANNEL, "basic.cancel", amqp_get_rpc_reply(c->state), err);
 }
@@ -326,29 +339,31 @@ int tf_amqp_conn_confirm_select(struct tf_amqp_conn *c, struct tf_err *err)
 
 int tf_amqp_conn_ack(struct tf_amqp_conn *c, uint64_t delivery_tag, bool multiple, struct tf_err *err)
 {
+	amqp_basic_ack_t ack = {.delivery_tag = delivery_tag, .multiple = multiple};
 	int rc;
 
-	mark(c);
-	rc = amqp_basic_ack(c->state, TF_AMQP_CHANNEL, delivery_tag, multiple);
+	rc = tf_amqp_out_method(c, AMQP_BASIC_ACK_METHOD, &ack);
 	return rc == AMQP_STATUS_OK ? 0 : tf_amqp_conn_failed(c, "acknowledging a message", rc, err);
 }
 
 int tf_amqp_conn_settle(struct tf_amqp_conn *c, uint64_t delivery_tag, enum tf_settle how, struct tf_err *err)
 {
+	amqp_basic_reject_t reject = {.delivery_tag = delivery_tag, .requeue = how == TF_REQUEUE};
 	int rc;
 
 	if (how == TF_ACK)
 		return tf_amqp_conn_ack(c, delivery_tag, false, err);
-	mark(c);
-	rc = amqp_basic_reject(c->state, TF_AMQP_CHANNEL, delivery_tag, how == TF_REQUEUE);
+	rc = tf_amqp_out_method(c, AMQP_BASIC_REJECT_METHOD, &reject);
 	return rc == AMQP_STATUS_OK ? 0 : tf_amqp_conn_failed(c, "rejecting a message", rc, err);
 }
 
 int tf_amqp_conn_send_heartbeat(struct tf_amqp_conn *c, struct tf_err *err)
 {
 	amqp_frame_t f = {.frame_type = AMQP_FRAME_HEARTBEAT, .channel = 0};
-	int rc;
+	int rc = tf_amqp_conn_flush(c, err);
 
+	if (rc < 0)
+		return rc;
 	mark(c);
 	rc = amqp_send_frame(c->state, &f);
 	return rc == AMQP_STATUS_OK ? 0 : tf_amqp_conn_failed(c, "sending a heartbeat", rc, err);
@@ -420,6 +435,13 @@ int tf_amqp_conn_publish(struct tf_amqp_conn *c, const struct tf_message *m, str
 				"header %s has %zu bytes, more than a frame of %d holds", TF_PEER_HEADER,
 				strlen(m->peer), c->frame_max);
 	}
+	if (tf_amqp_out_fits(c, m)) {
+		rc = tf_amqp_out_publish(c, &method, &p, m);
+		return rc == AMQP_STATUS_OK ? 0 : tf_amqp_conn_failed(c, "publishing", rc, err);
+	}
+	rc = tf_amqp_conn_flush(c, err);
+	if (rc < 0)
+		return rc;
 	mark(c);
 	if (m->body_len + FRAME_OVERHEAD > (size_t)c->frame_max)
 		rc = publish_large(c, &method, &p, m);

@@ -10,6 +10,7 @@
 #include <amqp.h>
 #include <amqp_framing.h>
 
+#include "base/buf.h"
 #include "transport/amqp.h"
 
 enum {
@@ -60,6 +61,7 @@ struct tf_amqp_conn {
 	uint64_t serviced; /* ms: when the library last had a chance to send a heartbeat */
 	struct tf_amqp_closed closed;
 	struct tf_amqp_content content;
+	struct tf_buf out; /* whole frames, see tf_amqp_conn_flush */
 };
 
 int tf_amqp_conn_open(struct tf_amqp_conn *c, const struct tf_url *url, struct tf_err *err);
@@ -76,6 +78,9 @@ int tf_amqp_conn_consume(
 int tf_amqp_conn_cancel(struct tf_amqp_conn *c, const char *tag, struct tf_err *err);
 int tf_amqp_conn_confirm_select(struct tf_amqp_conn *c, struct tf_err *err);
 
+/* What is published, acknowledged and rejected is collected; this sends it, and waits until the socket has taken it. Calls
+ * that the broker answers do it by themselves. */
+int tf_amqp_conn_flush(struct tf_amqp_conn *c, struct tf_err *err);
 /* Properties as PROTOCOL.md 2.3, mandatory. TF_ELIMIT: does not fit into a frame, nothing was sent. */
 int tf_amqp_conn_publish(struct tf_amqp_conn *c, const struct tf_message *m, struct tf_err *err);
 int tf_amqp_conn_ack(struct tf_amqp_conn *c, uint64_t delivery_tag, bool multiple, struct tf_err *err);
@@ -90,7 +95,14 @@ bool tf_amqp_conn_wait(struct tf_amqp_conn *c, int ms);
 /* A heartbeat sent by hand, for a link that does not want to read. */
 int tf_amqp_conn_send_heartbeat(struct tf_amqp_conn *c, struct tf_err *err);
 
-/* --- between amqp_conn.c, amqp_frames.c and amqp_socket.c --- */
+/* --- between amqp_conn.c, amqp_frames.c, amqp_out.c and amqp_socket.c --- */
+
+/* A method of the channel, collected. Returns an AMQP_STATUS. */
+int tf_amqp_out_method(struct tf_amqp_conn *c, amqp_method_number_t id, void *method);
+/* Whether tf_amqp_out_publish is for this message; else the library sends it. */
+bool tf_amqp_out_fits(const struct tf_amqp_conn *c, const struct tf_message *m);
+int tf_amqp_out_publish(struct tf_amqp_conn *c, amqp_basic_publish_t *method,
+	amqp_basic_properties_t *properties, const struct tf_message *m);
 
 int tf_amqp_conn_open_socket(struct tf_amqp_conn *c, const struct tf_url *url, struct tf_err *err);
 struct timeval tf_amqp_seconds(double s);

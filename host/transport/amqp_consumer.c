@@ -210,7 +210,7 @@ static int send_settles(struct consumer *c, struct tf_err *err)
 		rc = tf_amqp_conn_settle(&c->conn, tag, TF_ACK, err);
 	}
 	c->settles.count = 0;
-	return rc;
+	return rc == 0 ? tf_amqp_conn_flush(&c->conn, err) : rc;
 }
 
 /* The next topic that is not consumed, copied: the array may move. False: all are, and the

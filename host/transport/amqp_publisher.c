@@ -335,7 +335,7 @@ static int send_some(struct publisher *p, struct tf_err *err)
 		bytes += p->queue.head->m.body_len;
 		rc = send_one(p, err);
 	}
-	return rc;
+	return rc == 0 ? tf_amqp_conn_flush(&p->conn, err) : rc;
 }
 
 /* --- a connection's life --- */
