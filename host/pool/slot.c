@@ -165,7 +165,7 @@ int tf_slot_main(int fd, const struct tf_runner *runner, size_t max_frame)
 		}
 		slot_run(&s, &request);
 		tf_request_free(&request);
-		if (runner->idle)
+		if (runner->idle && s.in.len == 0)
 			runner->idle(runner->arg);
 	}
 }

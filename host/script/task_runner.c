@@ -20,13 +20,14 @@
 #include "script/task_arguments.h"
 #include "script/value_lua.h"
 
-enum { RUNNER_GC_STEP = 64 }; /* kilobytes of collection between two tasks */
+enum { RUNNER_GC_STEP = 64 }; /* kilobytes of garbage worth a step of collection between two tasks */
 
 struct tf_task_runner {
 	struct tf_runner runner;
 	lua_State *L;            /* borrowed */
 	char *const *references; /* borrowed; NULL: tasks of this state */
 	size_t count;
+	int collected; /* kilobytes in use after the last step of collection */
 	int table; /* registry reference: wire name -> class, or atom name -> instance */
 };
 
@@ -457,7 +458,12 @@ static struct tf_value *runner_run(
 
 TF_RAISES static int runner_collect(lua_State *L)
 {
+	struct tf_task_runner *r = lua_touserdata(L, 1);
+	int before = r->collected, now = lua_gc(L, LUA_GCCOUNT, 0);
+	if (now > before && now - before < RUNNER_GC_STEP)
+		return 0;
 	lua_gc(L, LUA_GCSTEP, RUNNER_GC_STEP); /* runs finalizers of scripts */
+	r->collected = lua_gc(L, LUA_GCCOUNT, 0);
 	return 0;
 }
 
@@ -465,7 +471,7 @@ static void runner_idle(void *arg)
 {
 	struct tf_task_runner *r = arg;
 	struct tf_err err;
-	if (tf_call_protected(r->L, runner_collect, NULL, &err) < 0)
+	if (tf_call_protected(r->L, runner_collect, r, &err) < 0)
 		tf_warn("script", "collecting garbage: %s", err.message);
 }
 

@@ -228,11 +228,24 @@ local function default_name(class)
   return name or (class.where:match "([^/\\]+)$" or class.where)
 end
 
+local function new_notifier()
+  return notifier.new { M.EVENT_UPDATE_PROGRESS }
+end
+
+-- Whether these options say no more than a name.
+local function only_name(options)
+  local key = next(options)
+  return key == nil or (key == "name" and next(options, key) == nil)
+end
+
 local function instantiate(class, options)
   options = check.options(options, INSTANCE_OPTIONS, "task")
   local name = options.name == nil and default_name(class) or options.name
   if type(name) ~= "string" then
     exceptions.raise(exceptions.TypeError, "the name of a task must be a string")
+  end
+  if class.plain_meta and only_name(options) then
+    return setmetatable({ name = name, where = place.caller() or class.where }, class.plain_meta)
   end
   local self = {
     name = name,
@@ -243,7 +256,7 @@ local function instantiate(class, options)
     priority = check_priority(pick(options, class, "priority"), name),
     inject = check_inject(pick(options, class, "inject"), name),
     optional_parameters = check_optional(pick(options, class, "optional"), class.execute, class.revert, name),
-    notifier = notifier.new { M.EVENT_UPDATE_PROGRESS },
+    notifier = new_notifier(),
   }
   local auto_extract = pick(options, class, "auto_extract") ~= false
   local function mapping(what, sig, ignore, requires, rebind)
@@ -313,6 +326,22 @@ local function make_class(class)
   return setmetatable(class, class_meta)
 end
 
+-- An instance that says no more than its name shares all else with `example`: flows have very many of them.
+local function share(class, example)
+  example.notifier = nil
+  class.plain_meta = {
+    mark = task_mark,
+    __index = function(self, key)
+      if key == "notifier" then
+        self.notifier = new_notifier()
+        return self.notifier
+      end
+      return example[key]
+    end,
+    __tostring = Task.__tostring,
+  }
+end
+
 ---Make a task class. Functions under other names become methods.
 ---@param definition taskflow.TaskClassOptions
 ---@return taskflow.TaskClass
@@ -334,7 +363,7 @@ function M.Task(definition)
   class.execute, class.revert = signature(class, "execute", title), signature(class, "revert", title)
   make_class(class)
   -- A class that can never be made is a mistake of this line, not of each use.
-  instantiate(class, { name = class.options.name or "?" })
+  share(class, instantiate(class, { name = class.options.name or "?" }))
   return class
 end
 
