@@ -257,6 +257,42 @@ static void probes_every_topic_at_once_and_every_5_s(void **state)
 	rig_close(&r);
 }
 
+/* A topic's queue is not flooded; what waits here goes out as the others begin, in order, and holds up no other topic. */
+static void a_queue_gets_what_it_can_use(void **state)
+{
+	(void)state;
+	struct rig r = {.config.transition_timeout_ms = -1};
+	char id[40];
+	rig_open(&r);
+	rig_up(&r);
+	answer(&r, "alpha", "m.T", NULL);
+	answer(&r, "beta", "m.U", NULL);
+	fake_wire_drop(r.wire);
+	for (unsigned i = 0; i < 3000; i++) {
+		snprintf(id, sizeof(id), "00000000-0000-0000-0000-%012u", i);
+		submit(&r, id, "m.T");
+	}
+	size_t most = fake_wire_drop(r.wire);
+	assert_in_range(most, 512, 2048);
+	submit(&r, A1, "m.U");
+	fake_sent_free(sent(&r, "REQUEST", "beta"));
+	for (unsigned i = 0; i < 3000; i++) {
+		snprintf(id, sizeof(id), "00000000-0000-0000-0000-%012u", i);
+		respond(&r, id, NULL, i % 2 ? "RUNNING" : "FAILURE",
+			i % 2 ? "{}" : "{\"result\": " GOOD_FAILURE "}");
+		tf_executor_wbe_tick(r.x);
+		if (i + most >= 3000) {
+			assert_int_equal(r.wire->sent_count, 0);
+			continue;
+		}
+		struct fake_sent *s = sent(&r, "REQUEST", "alpha");
+		snprintf(id, sizeof(id), "00000000-0000-0000-0000-%012zu", i + most);
+		assert_string_equal(s->m.correlation_id, id);
+		fake_sent_free(s);
+	}
+	rig_close(&r);
+}
+
 static void a_request_waits_for_its_worker_then_goes_out(void **state)
 {
 	(void)state;
@@ -1176,6 +1212,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(probes_every_topic_at_once_and_every_5_s),
+		cmocka_unit_test(a_queue_gets_what_it_can_use),
 		cmocka_unit_test(a_request_waits_for_its_worker_then_goes_out),
 		cmocka_unit_test(an_outcome_is_acknowledged_once_it_is_settled),
 		cmocka_unit_test(an_outcome_for_an_earlier_engine_counts),

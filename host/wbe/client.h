@@ -31,6 +31,7 @@ struct tf_client {
 	struct tf_inflight *inflight;       /* owned */
 	struct tf_supervision *supervision; /* owned */
 	struct tf_map *tfhost_topics;       /* topics whose worker answered with our header */
+	struct tf_map *lanes;               /* by topic */
 	struct tf_map *tfhost_seen;         /* topics where any worker ever did: Python may share them */
 	struct tf_outbox outbox;
 
@@ -40,6 +41,7 @@ struct tf_client {
 	uint64_t asked_at; /* paced; first question to the broker since then, 0: none */
 	uint64_t echo_at;  /* paced; last question to the broker */
 	bool clogged;      /* the transport's queue was full: place again soon */
+	bool full;         /* requests wait because as many as are allowed are PENDING on their topics */
 	struct tf_buf scratch;
 	struct tf_throttle throttle;
 	struct tf_wbe_stats stats;

@@ -14,6 +14,11 @@
 #define HURRY_MS 100
 /* Longest sleep while something is in flight: see TF_PACE_STEP_MS. */
 #define ATTENTION_MS (TF_PACE_STEP_MS / 2)
+/* Requests in a topic's queue, not begun, at most: enough for many workers to find the next one there, and no more than
+ * a broker keeps at hand. The rest waits here, where a suspended flow gets it back. */
+#define PENDING_MAX 1024
+/* Topics tried for one with room, when several have the class. */
+#define PICKS 4
 /* Next try after the transport's queue was full. */
 #define CLOGGED_MS 50
 /* A request that runs is asked for again so often, until the worker's queue is back. */
@@ -71,6 +76,29 @@ static int check_values(const struct tf_request *r, struct tf_err *err)
 	return 0;
 }
 
+static struct tf_lane *lane_of(struct tf_client *c, const char *topic)
+{
+	struct tf_lane *lane = tf_map_get(c->lanes, topic);
+	if (!lane) {
+		lane = TF_NEW(struct tf_lane);
+		tf_map_set(c->lanes, topic, lane);
+	}
+	return lane;
+}
+
+/* A topic for this class that takes one more; NULL: none is known (*full is not set) or none has room (it is). */
+static const char *pick(struct tf_client *c, const char *task_cls, bool *full)
+{
+	const char *topic = NULL;
+	for (int i = 0; i < PICKS; i++) {
+		topic = tf_finder_pick(c->finder, task_cls);
+		if (!topic || lane_of(c, topic)->pending < PENDING_MAX)
+			return topic;
+	}
+	*full = true;
+	return NULL;
+}
+
 /* Send a WAITING request to `topic`: it is PENDING then, or failed, or the transport is clogged. */
 static void send_first(struct tf_client *c, struct tf_flight *f, const char *topic)
 {
@@ -88,6 +116,8 @@ static void send_first(struct tf_client *c, struct tf_flight *f, const char *top
 	}
 	f->topic = tf_strdup(topic);
 	tf_inflight_move(c->inflight, f, TF_REQUEST_PENDING);
+	f->lane = lane_of(c, topic);
+	f->lane->pending++;
 }
 
 /* The first request that finds no worker starts a hunt: probes soon, then at growing distances. */
@@ -104,9 +134,14 @@ static void hunt(struct tf_client *c, const struct tf_flight *f)
 
 void tf_client_place_one(struct tf_client *c, struct tf_flight *f)
 {
-	const char *topic = tf_finder_pick(c->finder, f->request.task_cls);
+	bool full = false;
+	if (TAILQ_FIRST(&f->waiting->flights) != f)
+		return; /* others of its class wait already */
+	const char *topic = pick(c, f->request.task_cls, &full);
 	if (topic)
 		send_first(c, f, topic);
+	else if (full)
+		c->full = true;
 	else
 		hunt(c, f);
 }
@@ -115,7 +150,7 @@ void tf_client_place_one(struct tf_client *c, struct tf_flight *f)
 static bool place_class(struct tf_client *c, struct tf_waiting *w)
 {
 	const char *topic;
-	while ((topic = tf_finder_pick(c->finder, w->task_cls)) != NULL) {
+	while ((topic = pick(c, w->task_cls, &c->full)) != NULL) {
 		struct tf_flight *f = TAILQ_FIRST(&w->flights);
 		bool last = !TAILQ_NEXT(f, queued); /* `w` goes with its last request */
 		send_first(c, f, topic);
@@ -130,7 +165,7 @@ static bool place_class(struct tf_client *c, struct tf_waiting *w)
 void tf_client_place(struct tf_client *c)
 {
 	struct tf_waiting *w = tf_inflight_waiting(c->inflight), *next;
-	c->clogged = false;
+	c->clogged = c->full = false;
 	for (; w; w = next) {
 		next = TAILQ_NEXT(w, link);
 		if (!place_class(c, w))
@@ -266,6 +301,10 @@ static struct tf_value *expiry_failure(const struct tf_client *c, const struct t
 		tf_buf_printf(&why,
 			"it was sent to topic '%s', where no worker started it: all are busy, or gone",
 			f->topic);
+	} else if (tf_finder_pick(c->finder, f->request.task_cls)) {
+		tf_buf_printf(&why,
+			"it waits behind %d others that no worker has started: all are busy, or gone",
+			PENDING_MAX);
 	} else {
 		tf_buf_printf(&why, "no worker that offers '%s' answered on topics", f->request.task_cls);
 		for (size_t i = 0; c->config.topics[i]; i++)
@@ -409,7 +448,7 @@ void tf_client_due(struct tf_client *c)
 		tf_info("engine", "%zu workers were not heard of for %.0f s and are forgotten", forgotten,
 			(double)c->config.worker_expiry_ms / 1000.0);
 	probe(c);
-	if (c->clogged)
+	if (c->clogged || c->full)
 		tf_client_place(c);
 }
 

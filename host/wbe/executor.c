@@ -100,9 +100,10 @@ static int start(struct tf_executor *x, struct tf_err *err)
 	c->supervision = tf_supervision_new(&c->pace, c->config.silence_ms);
 	c->tfhost_topics = tf_map_new();
 	c->tfhost_seen = tf_map_new();
+	c->lanes = tf_map_new();
 	c->probe_gap = c->config.probe_ms;
 	c->probe_at = c->declare_at = tf_client_now(c);
-	c->clogged = false;
+	c->clogged = c->full = false;
 	c->armed = UINT64_MAX;
 	if (!c->config.topics[0])
 		tf_warn("engine", "no topics are configured: no worker can be found");
@@ -175,9 +176,10 @@ static void stop(struct tf_executor *x)
 	tf_supervision_delete(c->supervision);
 	tf_map_delete(c->tfhost_topics, NULL);
 	tf_map_delete(c->tfhost_seen, NULL);
+	tf_map_delete(c->lanes, free);
 	c->finder = NULL;
 	c->supervision = NULL;
-	c->tfhost_topics = c->tfhost_seen = NULL;
+	c->tfhost_topics = c->tfhost_seen = c->lanes = NULL;
 	c->stats.malformed += unreadable(t);
 	tf_transport_close(t);
 	tf_outbox_deliver(&c->outbox, SIZE_MAX, x);

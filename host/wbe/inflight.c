@@ -156,6 +156,9 @@ bool tf_inflight_move(struct tf_inflight *t, struct tf_flight *f, enum tf_reques
 	if (is_timed(f->state) && !is_timed(to))
 		TAILQ_REMOVE(&t->timed, f, timed);
 	tf_inflight_dequeue(t, f);
+	if (f->lane)
+		f->lane->pending--;
+	f->lane = NULL;
 	f->state = to;
 	if (tf_request_final(to)) {
 		settle_id(t, f);

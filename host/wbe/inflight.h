@@ -27,16 +27,23 @@ enum tf_flight_queue {
 	TF_QUEUE_COUNT
 };
 
+/* How many requests are PENDING on a topic; the caller's. */
+struct tf_lane {
+	unsigned pending;
+};
+
 struct tf_flight {
 	unsigned atom;
 	int64_t round;
 	char *uuid;                /* owned; correlation id */
 	struct tf_request request; /* owned: strings copied, values referenced */
 	enum tf_request_state state;
-	uint64_t since;        /* of submission; the caller's time */
-	int64_t dispatch;      /* number of sendings */
-	char *topic;           /* owned; where it was sent, NULL while WAITING */
-	uint64_t publish;      /* id of the last sending, 0 when its outcome is known */
+	uint64_t since;   /* of submission; the caller's time */
+	int64_t dispatch; /* number of sendings */
+	char *topic;      /* owned; where it was sent, NULL while WAITING */
+	struct tf_lane
+		*lane;    /* borrowed; of its topic, while PENDING; the caller sets it, and counts it up */
+	uint64_t publish; /* id of the last sending, 0 when its outcome is known */
 	struct tf_watch watch; /* the tfhost worker that runs it */
 	uint64_t again_at;     /* in an again queue: when to send it again, or to give up waiting */
 	char *unreadable;      /* owned or NULL; what is wrong with its outcome */
@@ -66,7 +73,7 @@ void tf_flight_delete(struct tf_flight *f);
 struct tf_flight *tf_inflight_find(const struct tf_inflight *t, const char *uuid);
 /* Change the state; false (and nothing happens) if it is not allowed from the present one. A
  * request that becomes PENDING leaves the waiting list, one that leaves PENDING has no timer any
- * more, a final one is forgotten. */
+ * more and is not counted in its lane, a final one is forgotten. */
 bool tf_inflight_move(struct tf_inflight *t, struct tf_flight *f, enum tf_request_state to);
 
 /* The request whose last sending has this id; settles the id. NULL: it has moved on. */
