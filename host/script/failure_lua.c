@@ -104,6 +104,19 @@ TF_RAISES static void failure_take_text(lua_State *L, int index, struct tf_buf *
 	}
 }
 
+/* What an exception of the library says of itself and of its causes; false if it is none. */
+TF_RAISES static bool failure_take_pformat(lua_State *L, int index, struct tf_buf *out)
+{
+	lua_getfield(L, index, "pformat");
+	if (!lua_isfunction(L, -1)) {
+		lua_pop(L, 1);
+		return false;
+	}
+	lua_pushvalue(L, index);
+	lua_call(L, 1, 1);
+	return failure_take_string(L, out);
+}
+
 /* exc_type_names of the table at `index`; false if it has none. */
 TF_RAISES static bool failure_take_types(lua_State *L, int index, struct failure_parts *p)
 {
@@ -198,9 +211,11 @@ TF_RAISES static int failure_collect(lua_State *L)
 		failure_take_text(L, 1, &p->text);
 		return 0;
 	}
-	failure_push_first(L, 1, texts);
-	if (!failure_take_string(L, &p->text))
-		failure_take_text(L, 1, &p->text);
+	if (!failure_take_pformat(L, 1, &p->text)) {
+		failure_push_first(L, 1, texts);
+		if (!failure_take_string(L, &p->text))
+			failure_take_text(L, 1, &p->text);
+	}
 	lua_getfield(L, 1, "traceback_str");
 	failure_take_string(L, &p->traceback);
 	failure_take_args(L, 1, p);

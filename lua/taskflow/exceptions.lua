@@ -51,7 +51,9 @@ end
 -- Text with causes indented by two more each (ENGINE.md 16). An exception may be a cause of its own.
 local function describe(exc, indent, out, seen)
   seen[exc] = true
-  out[#out + 1] = (" "):rep(indent) .. exc.class.short .. ": " .. exc.message
+  local title = indent >= 0 and (" "):rep(indent) .. exc.class.short .. ": " or ""
+  indent = math.max(indent, 0)
+  out[#out + 1] = title .. exc.message
   for _, cause in ipairs(exc.causes) do
     if not seen[cause] then
       describe(cause, indent + 2, out, seen)
@@ -67,6 +69,18 @@ function Exception:describe()
   if self.where then
     out[1] = self.where .. ": " .. out[1]
   end
+  return table.concat(out, "\n")
+end
+
+---What str(exception) gives in Python, and what a Failure keeps as exception_str: the message, and below it the
+---causes of an exception of TaskFlow's.
+---@return string
+function Exception:pformat()
+  if not self:is(M.TaskFlowException) then
+    return self.message
+  end
+  local out = {}
+  describe(self, -1, out, {})
   return table.concat(out, "\n")
 end
 

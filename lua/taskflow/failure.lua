@@ -110,7 +110,7 @@ function M.from_exception(err, traceback_str, seen)
   check.is(traceback_str or "", "string", "from_exception: the traceback")
   local self = setmetatable({ exception = err, traceback_str = traceback_str or "" }, meta)
   if exceptions.is_exception(err) then
-    self.exception_str = err.message
+    self.exception_str = err:pformat()
     self.exception_args = plain_args(err.args)
     self.exc_type_names = err.class.names
     self.causes = causes_of(err, seen or {})
@@ -257,7 +257,7 @@ function M.check(failures, ...)
   return nil
 end
 
----Whether two failures tell the same story; tracebacks may differ.
+---Whether two failures tell the same story, their causes included.
 ---@param other taskflow.Failure
 ---@return boolean
 function Failure:matches(other)
@@ -266,6 +266,7 @@ function Failure:matches(other)
   end
   if
     self.exception_str ~= other.exception_str
+    or self.traceback_str ~= other.traceback_str
     or not equal(self.exc_type_names, other.exc_type_names)
     or not equal(self.exception_args, other.exception_args)
   then
