@@ -13,7 +13,7 @@
 
 #include "base/err.h"
 #include "base/value.h"
-#include "engine/detail.h"
+#include "persistence/detail.h"
 #include "engine/executor.h"
 #include "engine/graph.h"
 #include "engine/states.h"

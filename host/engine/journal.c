@@ -114,12 +114,12 @@ static struct tf_atom_detail *write_all(struct tf_engine *e, size_t *count, size
 	struct tf_journal *j = &e->journal;
 	struct tf_atom_detail *rows = tf_calloc(j->count + 1, sizeof *rows);
 	size_t n = 0;
+	bool fresh_store = !j->store_uuid[0];
+	if (j->store && fresh_store)
+		tf_uuid(j->store_uuid);
 	for (int old = 0; old < 2; old++) {
-		if (j->store && !j->store_uuid[0] == !old) {
-			if (!old)
-				tf_uuid(j->store_uuid);
+		if (j->store && fresh_store == !old)
 			write_store(e, &rows[n++]);
-		}
 		for (size_t i = 0; i < j->count; i++)
 			if (j->stored[j->atoms[i]] == old)
 				write_atom(e, j->atoms[i], &rows[n++]);

@@ -18,7 +18,7 @@
 #include "base/value.h"
 #include "engine/graph.h"
 #include "engine/scheduler.h"
-#include "engine/detail.h"
+#include "persistence/detail.h"
 
 struct tf_storage;
 

@@ -42,6 +42,7 @@ static void handle_close(struct tf_engine_handle *h)
 		if (h->executor)
 			h->executor->ops->destroy(h->executor);
 	}
+	tf_engine_keep_close(h);
 	tf_task_runner_delete(h->runner);
 	if (h->loop)
 		tf_loop_delete(h->loop);
@@ -122,7 +123,8 @@ TF_RAISES static int engine_load(lua_State *L)
 	h->calls = handle_thread(L, 3, "call thread");
 	h->loop = tf_loop_new();
 	h->graph = tf_graph_new();
-	tf_uuid(h->flow_uuid);
+	if (tf_engine_keep_open(L, 1, h, &err) < 0)
+		return tf_bind_fail(L, &err);
 	lua_getfield(L, 1, "steps");
 	if (tf_flow_load(L, 4, h->graph, &err) < 0 || tf_graph_compile(h->graph, &err) < 0 ||
 		tf_engine_handle_executor(L, 1, h, &err) < 0)
@@ -135,8 +137,11 @@ TF_RAISES static int engine_load(lua_State *L)
 		.flow_uuid = h->flow_uuid,
 		.store = tf_bind_value(L, 1, "store", "store"),
 	};
-	h->engine = tf_engine_new(h->graph, h->executor, &options, &tf_engine_handle_events, h);
+	const struct tf_engine_events events = tf_engine_keep_events(h);
+	h->engine = tf_engine_new(h->graph, h->executor, &options, &events, h);
 	tf_value_unref(options.store);
+	if (tf_engine_keep_load(L, 1, h, &err) < 0)
+		return tf_bind_fail(L, &err);
 	lua_settop(L, 2);
 	return 1;
 }
@@ -154,6 +159,17 @@ static int engine_gc(lua_State *L)
 {
 	handle_close(luaL_checkudata(L, 1, ENGINE_TYPE));
 	return 0;
+}
+
+/* prepare() -> true: the flow is in its logbook, if it has one */
+TF_RAISES static int engine_prepare(lua_State *L)
+{
+	struct tf_engine_handle *h = tf_engine_handle_check(L);
+	struct tf_err err;
+	if (tf_engine_prepare(h->engine, &err) < 0)
+		return tf_bind_fail(L, &err);
+	lua_pushboolean(L, 1);
+	return 1;
 }
 
 TF_RAISES static int engine_validate(lua_State *L)
@@ -501,6 +517,7 @@ TF_RAISES static int engine_inject_text(lua_State *L)
 
 static const struct luaL_Reg engine_methods[] = {
 	{"close", engine_close},
+	{"prepare", engine_prepare},
 	{"validate", engine_validate},
 	{"start", engine_start},
 	{"step", engine_step},

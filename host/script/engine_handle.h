@@ -13,6 +13,7 @@
 #include "base/uuid.h"
 #include "engine/engine.h"
 #include "loop/loop.h"
+#include "persistence/backend.h"
 #include "script/call.h"
 #include "script/task_runner.h"
 
@@ -29,11 +30,23 @@ struct tf_engine_handle {
 	struct tf_value *result;         /* of the notification that is being delivered; borrowed */
 	bool result_failed;
 	bool serial, worker_based;
-	bool running; /* inside start or step */
-	bool watched; /* signals suspend the run */
-	pid_t owner;  /* the process that made it; in a slot forked from that it is not ours to touch */
+	bool running;               /* inside start or step */
+	bool watched;               /* signals suspend the run */
+	struct tf_backend *backend; /* a reference, or NULL: nothing is kept */
+	pid_t owner; /* the process that made it; in a slot forked from that it is not ours to touch */
 	char flow_uuid[TF_UUID_LEN + 1];
 };
+
+/* engine_keep.c: take over what a logbook has of the flow, from the options at `index`: { backend, flow_uuid } or
+ * { flow_uuid, flow_state, details }. `open` comes first and names the flow; with a backend it takes the flow's lock,
+ * which `close` lets go of. */
+TF_RAISES int tf_engine_keep_open(
+	struct lua_State *L, int index, struct tf_engine_handle *h, struct tf_err *err);
+TF_RAISES int tf_engine_keep_load(
+	struct lua_State *L, int index, struct tf_engine_handle *h, struct tf_err *err);
+/* Events of an engine that keeps its flow. */
+struct tf_engine_events tf_engine_keep_events(const struct tf_engine_handle *h);
+void tf_engine_keep_close(struct tf_engine_handle *h);
 
 /* Environment of the userdata, pushed on L: { handlers, tasks, ... }. Nil once collected. */
 TF_RAISES void tf_engine_handle_env(struct lua_State *L, const struct tf_engine_handle *h);

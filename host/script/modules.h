@@ -10,6 +10,7 @@ struct lua_State;
 	X("taskflow.values", tf_bind_values_open) \
 	X("tfhost.engine", tf_bind_engine_open) \
 	X("tfhost.worker", tf_bind_worker_open) \
+	X("tfhost.persistence", tf_bind_persistence_open) \
 	X("tfhost.host", tf_bind_host_open) \
 	X("tfhost.log", tf_bind_log_open)
 

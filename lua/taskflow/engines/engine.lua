@@ -20,6 +20,7 @@ local text = require "taskflow.utils.text"
 ---@field atom_notifier taskflow.Notifier states of tasks and retries
 ---@field storage taskflow.Storage
 ---@field options table as used
+---@field flow_detail taskflow.FlowDetail? where the flow is kept, as it was when the engine was made
 ---@field statistics table<string, number> completed, incomplete; worker-based also workers, malformed, lost, ...
 ---@field package _handle userdata of the host, nil before compile
 local Engine = {}
@@ -35,6 +36,7 @@ local CODES = {
   ESTATE = "InvalidState",
   EMISSING = "MissingDependencies",
   ECYCLE = "DependencyFailure",
+  ESTORE = "StorageFailure",
   ETIMEOUT = "RequestTimeout",
   EAUTH = "PermissionError",
   ECLOSED = "ConnectionError",
@@ -314,6 +316,15 @@ local function host_options(self)
   if self.kind == "parallel" then
     out.max_workers = out.max_workers or host.cores()
   end
+  local detail = self.flow_detail
+  if detail then
+    out.flow_uuid = detail.uuid
+    out.backend = self.options.backend and self.options.backend._handle
+  end
+  if detail and not out.backend then
+    out.flow_state = detail.state
+    out.details = require("taskflow.persistence.models").rows(detail)
+  end
   return out
 end
 
@@ -365,9 +376,11 @@ local function need_prepared(self, what)
   end
 end
 
----Get the storage ready. run does it by itself.
+---Get the storage ready: a flow with a backend gets its details there; one that another engine left is told as RESUMING
+---and SUSPENDED. run does it by itself.
 function Engine:prepare()
   need_compiled(self, "prepare")
+  self:_check(self._handle:prepare())
   self._prepared = true
 end
 
@@ -552,6 +565,10 @@ function M.new(flow, given)
     _plan = compiler.compile(flow),
   }, meta)
   self.flow_name = self._plan.name
+  self.flow_detail = parsed.flow_detail
+  if not self.flow_detail and (parsed.backend or parsed.book) then
+    self.flow_detail = require("taskflow.persistence").create_flow_detail(self._plan.name, parsed.book, parsed.backend)
+  end
   self.storage = storage.new(self)
   return self
 end

@@ -140,8 +140,17 @@ M.TRANSPORT = {
   retry_options = convert.retry_options,
 }
 
+---A backend, or what backends.fetch takes.
+function convert.backend(value)
+  local backends = require "taskflow.persistence.backends" -- an engine need not keep anything
+  return backends.is_backend(value) and value or backends.fetch(value)
+end
+
 local GENERIC = {
   store = convert.table,
+  backend = convert.backend,
+  book = convert.table,
+  flow_detail = convert.table,
   defer_reverts = convert.boolean,
   never_resolve = convert.boolean,
   inject_transient = convert.boolean,

@@ -1,0 +1,228 @@
+-- Where logbooks are kept (ENGINE.md 14):
+--
+--   local backend = require("taskflow.persistence.backends").fetch { connection = "sqlite:////var/lib/flows.db" }
+--   local conn = backend:get_connection()
+--   for book in conn:get_logbooks() do ... end
+local check = require "taskflow.utils.check"
+local exceptions = require "taskflow.exceptions"
+local host = require "tfhost.persistence"
+local models = require "taskflow.persistence.models"
+local values = require "taskflow.values"
+
+local M = {}
+
+-- Codes of the bindings -> exceptions. What a backend cannot do is a StorageFailure.
+local CODES = { ENOTFOUND = "NotFound", EINVAL = "ValueError", EEXIST = "Duplicate" }
+
+local function result(value, message, code)
+  if value == nil then
+    exceptions.raise(exceptions[CODES[code] or "StorageFailure"], message)
+  end
+  return value
+end
+
+---@class taskflow.Connection
+---@field backend taskflow.Backend
+local Connection = {}
+Connection.__index = Connection
+
+local function meta_text(detail)
+  return assert(values.encode(detail.meta or {}))
+end
+
+function Connection:_handle()
+  return self.backend._handle
+end
+
+---Create the tables that are missing. Opening a backend has done that.
+function Connection:upgrade() end
+
+---Check that the tables are as they should be.
+function Connection:validate() end
+
+---Forget what belongs to the connection; the backend stays open.
+function Connection:close() end
+
+---Save a book and the flow details in it, whose atoms come with them.
+---@param book taskflow.LogBook
+---@return taskflow.LogBook
+function Connection:save_logbook(book)
+  result(self:_handle():save_book { uuid = book.uuid, name = book.name, meta = meta_text(book) })
+  for detail in book:iter() do
+    self:save_flow_details(book, detail)
+  end
+  return book
+end
+
+---Save a flow detail and its atoms in a book that is there already.
+---@param book taskflow.LogBook|string the book or its uuid
+---@param detail taskflow.FlowDetail
+---@return taskflow.FlowDetail
+function Connection:save_flow_details(book, detail)
+  local id = type(book) == "table" and book.uuid or book
+  result(self:_handle():save_flow(id, {
+    uuid = detail.uuid,
+    name = detail.name,
+    state = detail.state,
+    meta = meta_text(detail),
+  }, models.rows(detail)))
+  return detail
+end
+
+---@package a book, which may be there already, and a new flow detail in it, in one go
+function Connection:save_new_flow(book, detail)
+  result(self:_handle():save_flow({ uuid = book.uuid, name = book.name, meta = meta_text(book) }, {
+    uuid = detail.uuid,
+    name = detail.name,
+    state = detail.state,
+    meta = meta_text(detail),
+  }, {}))
+end
+
+---Save what has changed of a flow detail that is there already.
+---@param detail taskflow.FlowDetail
+---@return taskflow.FlowDetail
+function Connection:update_flow_details(detail)
+  local row = result(self:_handle():flow(detail.uuid))
+  return self:save_flow_details(row.book, detail)
+end
+
+---@param detail taskflow.AtomDetail
+---@return taskflow.AtomDetail
+function Connection:update_atom_details(detail)
+  local row = result(self:_handle():atom(detail.uuid))
+  result(self:_handle():save_atoms(row.flow, models.rows(models.FlowDetail(""):add(detail))))
+  return detail
+end
+
+local function load_atoms(self, detail)
+  for _, row in ipairs(result(self:_handle():atoms(detail.uuid))) do
+    detail:add(models.atom_from_row(row))
+  end
+  return detail
+end
+
+---@param id string uuid
+---@param lazy boolean? leave its flow details out
+---@return taskflow.LogBook
+function Connection:get_logbook(id, lazy)
+  check.is(id, "string", "get_logbook: the uuid")
+  local book = models.book_from_row(result(self:_handle():book(id)))
+  if not lazy then
+    for detail in self:get_flows_for_book(id) do
+      book:add(detail)
+    end
+  end
+  return book
+end
+
+---Iterate over all books: for book in conn:get_logbooks() do ... end
+---@param lazy boolean? leave their flow details out
+---@return fun(): taskflow.LogBook?
+function Connection:get_logbooks(lazy)
+  local rows, i = result(self:_handle():books()), 0
+  return function()
+    i = i + 1
+    return rows[i] and self:get_logbook(rows[i].uuid, lazy)
+  end
+end
+
+---Iterate over the flow details of a book.
+---@param id string uuid of the book
+---@param lazy boolean? leave their atoms out
+---@return fun(): taskflow.FlowDetail?
+function Connection:get_flows_for_book(id, lazy)
+  local rows, i = result(self:_handle():flows(id)), 0
+  return function()
+    i = i + 1
+    if not rows[i] then
+      return nil
+    end
+    local detail = models.flow_from_row(rows[i])
+    return lazy and detail or load_atoms(self, detail)
+  end
+end
+
+---@param id string uuid
+---@param lazy boolean? leave its atoms out
+---@return taskflow.FlowDetail
+function Connection:get_flow_details(id, lazy)
+  check.is(id, "string", "get_flow_details: the uuid")
+  local detail = models.flow_from_row(result(self:_handle():flow(id)))
+  return lazy and detail or load_atoms(self, detail)
+end
+
+---@param id string uuid
+---@return taskflow.AtomDetail
+function Connection:get_atom_details(id)
+  check.is(id, "string", "get_atom_details: the uuid")
+  return models.atom_from_row(result(self:_handle():atom(id)))
+end
+
+---Iterate over the atom details of a flow.
+---@param id string uuid of the flow detail
+---@return fun(): taskflow.AtomDetail?
+function Connection:get_atoms_for_flow(id)
+  local rows, i = result(self:_handle():atoms(id)), 0
+  return function()
+    i = i + 1
+    return rows[i] and models.atom_from_row(rows[i])
+  end
+end
+
+---Delete a book with everything in it.
+---@param id string uuid
+function Connection:destroy_logbook(id)
+  result(self:_handle():delete_book(id))
+end
+
+---Delete a flow detail with its atoms.
+---@param id string uuid
+function Connection:destroy_flow_details(id)
+  result(self:_handle():delete_flow(id))
+end
+
+---Delete everything.
+function Connection:clear_all()
+  for book in self:get_logbooks(true) do
+    self:destroy_logbook(book.uuid)
+  end
+end
+
+---@class taskflow.Backend
+---@field connection string what was asked for
+---@field package _handle userdata
+local Backend = {}
+Backend.__index = Backend
+M.Backend = Backend
+
+---@return taskflow.Connection
+function Backend:get_connection()
+  return setmetatable({ backend = self }, Connection)
+end
+
+---Close it; flows that are kept in it cannot run any more.
+function Backend:close()
+  self._handle:close()
+end
+
+---@param value any
+---@return boolean
+function M.is_backend(value)
+  return type(value) == "table" and getmetatable(value) == Backend
+end
+
+---Open a backend.
+---@param conf { connection: string, path: string?, durability: string? }|string connection: "memory",
+---  "sqlite:///relative.db", "sqlite:////absolute.db", "postgresql://...", "dir" with `path`, or the path of an SQLite file
+---@return taskflow.Backend
+function M.fetch(conf)
+  if type(conf) == "string" then
+    conf = { connection = conf }
+  end
+  check.is(conf, "table", "fetch: the configuration")
+  check.is(conf.connection, "string", "fetch: the connection")
+  return setmetatable({ connection = conf.connection, _handle = result(host.open(conf)) }, Backend)
+end
+
+return M

@@ -1,0 +1,27 @@
+-- Flows that outlive their engine: see taskflow.persistence.models and taskflow.persistence.backends.
+local models = require "taskflow.persistence.models"
+
+local M = {}
+
+---A new flow detail: in `book`, or with a backend and no book in a new one named "tmp". Saved if there is a backend.
+---@param name string of the flow
+---@param book taskflow.LogBook?
+---@param backend taskflow.Backend?
+---@param meta table<string, any>?
+---@return taskflow.FlowDetail
+function M.create_flow_detail(name, book, backend, meta)
+  local detail = models.FlowDetail(name)
+  detail.meta = meta or {}
+  if not book and backend then
+    book = models.LogBook "tmp"
+  end
+  if book then
+    book:add(detail)
+  end
+  if backend then
+    backend:get_connection():save_new_flow(book, detail)
+  end
+  return detail
+end
+
+return M

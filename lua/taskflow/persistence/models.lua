@@ -1,0 +1,243 @@
+-- Logbooks and what is in them, under TaskFlow's names (ENGINE.md 14): a book has flow details, a flow detail has atom
+-- details. They are copies of what a backend has; a connection of the backend loads and saves them.
+local check = require "taskflow.utils.check"
+local values = require "taskflow.values"
+local uuid = require("tfhost.persistence").uuid
+
+local M = {}
+
+-- Members in the order they were added, found by uuid.
+local function add(self, child)
+  if not self._by_uuid[child.uuid] then
+    self._children[#self._children + 1] = child
+    self._by_uuid[child.uuid] = child
+  end
+  return self
+end
+
+local function iterate(self)
+  local i = 0
+  return function()
+    i = i + 1
+    return self._children[i]
+  end
+end
+
+local function container(fields)
+  fields._children, fields._by_uuid = {}, {}
+  return fields
+end
+
+---@class taskflow.AtomDetail
+---@field uuid string
+---@field name string
+---@field kind "TASK_DETAIL"|"RETRY_DETAIL"
+---@field state string
+---@field intention string
+---@field version string?
+---@field meta table<string, any>
+---@field results any of a retry a list of { value, { atom = failure } }
+---@field failure table? as a dict (taskflow.failure.from_dict)
+---@field revert_results any
+---@field revert_failure table?
+---@field created_at string?
+---@field updated_at string?
+local AtomDetail = {}
+M.AtomDetail = AtomDetail
+
+-- Values are kept as JSON text, as they came, and decoded when somebody looks.
+local VALUES = { meta = true, results = true, failure = true, revert_results = true, revert_failure = true }
+
+local atom_meta = {
+  __index = function(self, key)
+    if VALUES[key] then
+      local text = self._texts[key]
+      local value = text and text ~= "null" and values.decode(text) or nil
+      if key == "meta" and value == nil then
+        value = {}
+      end
+      rawset(self, key, value)
+      return value
+    end
+    return AtomDetail[key]
+  end,
+  __tostring = function(self)
+    return ("%s '%s' (%s)"):format(self.kind, self.name, self.uuid)
+  end,
+}
+
+---The JSON text of a value, as it came unless it was assigned since.
+---@param key "meta"|"results"|"failure"|"revert_results"|"revert_failure"
+---@return string?
+function AtomDetail:text(key)
+  local value = rawget(self, key)
+  if value == nil then
+    return self._texts[key]
+  end
+  return assert(values.encode(value))
+end
+
+local function new_atom(kind, name, id)
+  return setmetatable({
+    uuid = id or uuid(),
+    name = check.is(name, "string", "AtomDetail: the name"),
+    kind = kind,
+    state = "PENDING",
+    intention = "EXECUTE",
+    _texts = {},
+  }, atom_meta)
+end
+
+---@param name string
+---@param id string? uuid; default: a new one
+---@return taskflow.AtomDetail
+function M.TaskDetail(name, id)
+  return new_atom("TASK_DETAIL", name, id)
+end
+
+---@param name string
+---@param id string? uuid; default: a new one
+---@return taskflow.AtomDetail
+function M.RetryDetail(name, id)
+  return new_atom("RETRY_DETAIL", name, id)
+end
+
+---@class taskflow.FlowDetail
+---@field uuid string
+---@field name string
+---@field state string?
+---@field meta table<string, any>
+---@field created_at string?
+---@field updated_at string?
+local FlowDetail = {}
+FlowDetail.__index = FlowDetail
+M.FlowDetail = setmetatable(FlowDetail, {
+  __call = function(class, name, id)
+    return setmetatable(
+      container { uuid = id or uuid(), name = check.is(name, "string", "FlowDetail: the name"), meta = {} },
+      class
+    )
+  end,
+})
+
+---@package raise a TypeError unless it is a flow detail
+function M.check_flow(value, what)
+  if type(value) ~= "table" or getmetatable(value) ~= FlowDetail then
+    check.fail("%s must be a flow detail, not %s", what, check.kind(value))
+  end
+  return value
+end
+
+---Add an atom detail; one of the same uuid is there already: nothing.
+---@param detail taskflow.AtomDetail
+---@return taskflow.FlowDetail self
+function FlowDetail:add(detail)
+  return add(self, detail)
+end
+
+---@param id string uuid of an atom detail
+---@return taskflow.AtomDetail?
+function FlowDetail:find(id)
+  return self._by_uuid[id]
+end
+
+---Iterate: for atom in flow_detail:iter() do ... end
+---@return fun(): taskflow.AtomDetail?
+function FlowDetail:iter()
+  return iterate(self)
+end
+
+---Number of atom details.
+---@return integer
+function FlowDetail:len()
+  return #self._children
+end
+
+---@class taskflow.LogBook
+---@field uuid string
+---@field name string
+---@field meta table<string, any>
+---@field created_at string?
+---@field updated_at string?
+local LogBook = {}
+LogBook.__index = LogBook
+M.LogBook = setmetatable(LogBook, {
+  __call = function(class, name, id)
+    return setmetatable(
+      container { uuid = id or uuid(), name = check.is(name, "string", "LogBook: the name"), meta = {} },
+      class
+    )
+  end,
+})
+
+---@param detail taskflow.FlowDetail
+---@return taskflow.LogBook self
+function LogBook:add(detail)
+  return add(self, detail)
+end
+
+---@param id string uuid of a flow detail
+---@return taskflow.FlowDetail?
+function LogBook:find(id)
+  return self._by_uuid[id]
+end
+
+---Iterate: for flow_detail in book:iter() do ... end
+---@return fun(): taskflow.FlowDetail?
+function LogBook:iter()
+  return iterate(self)
+end
+
+---Number of flow details.
+---@return integer
+function LogBook:len()
+  return #self._children
+end
+
+---@package the atoms of a flow detail, as a backend has them
+function M.rows(detail)
+  local rows = {}
+  for atom in detail:iter() do
+    local row = { uuid = atom.uuid, name = atom.name, kind = atom.kind }
+    for _, key in ipairs { "state", "intention", "version" } do
+      row[key] = atom[key]
+    end
+    for key in pairs(VALUES) do
+      row[key] = atom:text(key)
+    end
+    rows[#rows + 1] = row
+  end
+  return rows
+end
+
+---@package what a backend has, as an atom detail
+function M.atom_from_row(row)
+  local self = new_atom(row.kind, row.name, row.uuid)
+  for _, key in ipairs { "state", "intention", "version", "created_at", "updated_at" } do
+    self[key] = row[key] or self[key]
+  end
+  for key in pairs(VALUES) do
+    self._texts[key] = row[key]
+  end
+  return self
+end
+
+local function with_meta(self, row)
+  self.meta = row.meta and values.decode(row.meta) or {}
+  self.created_at, self.updated_at = row.created_at, row.updated_at
+  return self
+end
+
+---@package
+function M.flow_from_row(row)
+  local self = with_meta(M.FlowDetail(row.name or "", row.uuid), row)
+  self.state = row.state
+  return self
+end
+
+---@package
+function M.book_from_row(row)
+  return with_meta(M.LogBook(row.name or "", row.uuid), row)
+end
+
+return M
