@@ -247,6 +247,8 @@ end
 
 ---Like check for several failures at once.
 ---@param failures taskflow.Failure[]
+---@param ... taskflow.ExceptionClass|string
+---@return taskflow.ExceptionClass|string|nil
 function M.check(failures, ...)
   for _, failure in ipairs(check_failures(failures, "check")) do
     local found = failure:check(...)

@@ -163,6 +163,7 @@ end
 
 ---What flow:add was given, as nodes that are new to the flow.
 ---@param flow taskflow.Flow
+---@param ... any
 ---@return (taskflow.Task|taskflow.Flow)[]
 function M.new_nodes(flow, ...)
   local out, seen = {}, {}
@@ -233,6 +234,8 @@ function Flow:get_provides()
 end
 
 ---Start of the unsatisfied symbols: the retry's own, and a set of what it provides.
+---@param flow taskflow.Flow
+---@return table<string, true>, table<string, true>
 function M.retry_symbols(flow)
   local requires, provides = {}, {}
   for _, name in ipairs(flow.retry and flow.retry.requires or {}) do

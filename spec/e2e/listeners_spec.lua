@@ -35,6 +35,32 @@ local function normal(text)
   return out
 end
 
+-- What comes when, and what the storage says then.
+local function in_order(engine, write)
+  engine.notifier:register("*", function(state)
+    write("flow " .. state)
+  end)
+  engine.atom_notifier:register("*", function(state, details)
+    local name = details.task_name
+    if not name then
+      write("retry " .. state)
+      return
+    end
+    local stored, progress = engine.storage:get_atom_state(name), engine.storage:get_task_progress(name)
+    write(("%s %s stored %s %.1f"):format(name, state, stored, progress))
+  end)
+  for name, one in pairs(engine:tasks()) do
+    one.notifier:register("*", function(event, details)
+      write(("%s %s %.1f"):format(name, event, details.progress))
+    end)
+  end
+  return {
+    with = function(_, f)
+      f()
+    end,
+  }
+end
+
 local function ours(kind)
   local lines = {}
   local function write(line)
@@ -76,6 +102,9 @@ local function ours(kind)
     capture = function()
       return capturing.CaptureListener(engine)
     end,
+    order = function()
+      return in_order(engine, write)
+    end,
   }
   local listener = make[kind]()
   pcall(listener.with, listener, function()
@@ -99,7 +128,7 @@ end
 describe("listeners, as TaskFlow's", function()
   after_each(process.cleanup)
 
-  for _, kind in ipairs { "printing", "logging", "dynamic", "durations", "times", "capture" } do
+  for _, kind in ipairs { "printing", "logging", "dynamic", "durations", "times", "capture", "order" } do
     it(kind, function()
       local done = process.run { "/usr/bin/python3", "spec/support/python/listeners.py", kind }
       assert.equal(0, done.code, done.story)

@@ -269,7 +269,10 @@ local function instances(self)
   })
 end
 
----The task that a reference names, for an engine that runs it in this process.
+---The task that a reference names, for an engine that runs it in this process. Raises NotFound.
+---@param atom taskflow.Task
+---@param kind string of the engine, for the message
+---@return taskflow.Task
 function M.resolve(atom, kind)
   local module, name = atom.reference:match "^(.*):(.*)$"
   local ok, content = pcall(require, module)

@@ -78,6 +78,9 @@ function Listener:with(f)
   return finish(self, pcall(f))
 end
 
+---What a class of listeners fills in: a state of the flow, of a task, of a retry controller.
+---@param _state string
+---@param _details table<string, any>
 function Listener:flow_event(_state, _details) end
 function Listener:task_event(_state, _details) end
 function Listener:retry_event(_state, _details) end

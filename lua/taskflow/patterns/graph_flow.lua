@@ -289,6 +289,7 @@ local methods = {}
 
 ---Add nodes and link each to the providers of what it needs. A last table may say resolve_requires = false
 ---(no links to providers) or resolve_existing = false (no links to nodes that already wait).
+---@param ... taskflow.Task|taskflow.Flow|string|table tasks, flows, references, and last perhaps the options
 ---@return taskflow.GraphFlow
 function methods:add(...)
   local options, count = take_options(...)
@@ -399,6 +400,8 @@ local function active(self)
   return nodes, keep
 end
 
+---Children, in an order in which each comes after those that it needs.
+---@return (taskflow.Task|taskflow.Flow)[]
 function methods:nodes()
   if not self._order then
     self._order = topological(active(self), self._in, self._out)

@@ -1,6 +1,6 @@
 """Prints what TaskFlow's listeners say of one flow: a, b and the failing c under a retry controller.
 
-usage: listeners.py {printing|logging|dynamic|durations|times|capture}
+usage: listeners.py {printing|logging|dynamic|durations|times|capture|order}
 """
 import json
 import logging
@@ -31,9 +31,35 @@ class Handler(logging.Handler):
         print(record.levelname, record.getMessage().split("\n")[0])
 
 
+class Order:
+    """What comes when, and what the storage says then."""
+
+    def __init__(self, engine, tasks):
+        self.storage = engine.storage
+        engine.notifier.register("*", lambda state, details: print("flow", state))
+        engine.atom_notifier.register("*", self.on_atom)
+        for one in tasks:
+            one.notifier.register("*", lambda event, details, one=one: print(one.name, event, details["progress"]))
+
+    def on_atom(self, state, details):
+        name = details.get("task_name")
+        if name is None:
+            print("retry", state)
+            return
+        stored = self.storage.get_atom_state(name)
+        print(name, state, "stored", stored, self.storage.get_task_progress(name))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *args):
+        pass
+
+
 def main(kind):
     flow = linear_flow.Flow("f", retry=retry.Times(1, name="r"))
-    flow.add(Give("a", "one"), Give("b", [1, 2]), Fail("c"))
+    tasks = [Give("a", "one"), Give("b", [1, 2]), Fail("c")]
+    flow.add(*tasks)
     engine = engines.load(flow)
     logger = logging.getLogger("listened")
     logger.setLevel(logging.DEBUG)
@@ -45,6 +71,7 @@ def main(kind):
         "dynamic": lambda: logging_listeners.DynamicLoggingListener(engine, log=logger),
         "durations": lambda: timing.PrintingDurationListener(engine),
         "times": lambda: timing.EventTimeListener(engine),
+        "order": lambda: Order(engine, tasks),
         "capture": lambda: capturing.CaptureListener(engine),
     }[kind]()
     with listener:
