@@ -81,7 +81,7 @@ setup: ## check the Debian packages of build and tests, install what is missing 
 .PHONY: test
 test: ## everything: build, checks, C tests, short fuzzing, Lua specs, interop; own RabbitMQ node
 	@.ci/setup build test
-	@.ci/test B=$(B) build deps lint fuzz sanitized-c c lua e2e
+	@.ci/test B=$(B) build deps lint instructions fuzz sanitized-c c lua e2e
 
 .PHONY: test-sanitized
 test-sanitized: ## the whole suite under ASan and UBSan, and the C tests under Valgrind
@@ -204,6 +204,15 @@ bench: all bench-programs ## tasks a second beside Python TaskFlow and bare rabb
 
 .PHONY: bench-programs
 bench-programs: $(B)/bench/raw_amqp
+
+# Judged with one compiler and its optimisation, whatever the rest is built with.
+.PHONY: instructions instructions-renew
+instructions: ## fail if a hot path costs 20% more instructions than host/bench/instructions says
+	@$(MAKE) --no-print-directory -s B=build/instructions CC=gcc OPT='-O2 -g' CFLAGS= LDFLAGS= build/instructions/bench/hot_paths
+	@.ci/instructions build/instructions/bench/hot_paths
+instructions-renew: ## write what they cost now into host/bench/instructions
+	@$(MAKE) --no-print-directory -s B=build/instructions CC=gcc OPT='-O2 -g' CFLAGS= LDFLAGS= build/instructions/bench/hot_paths
+	@.ci/instructions build/instructions/bench/hot_paths renew
 
 $(B)/bench/%: $(B)/obj/bench/%.o $(B)/libtfhost.a
 	@mkdir -p $(@D)

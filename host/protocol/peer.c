@@ -1,6 +1,5 @@
 #include "protocol/peer.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -21,13 +20,9 @@ bool tf_peer_is_uuid(const char *text)
 	return i == TF_UUID_LEN && text[i] == '\0';
 }
 
-/* Text member without escapes into a fixed buffer. False if present but unusable. */
-static bool read_text(struct tf_json header, const char *name, char *out, size_t cap)
+/* Text without escapes into a fixed buffer. False if it is unusable. */
+static bool read_text(struct tf_json v, char *out, size_t cap)
 {
-	struct tf_json v;
-	out[0] = '\0';
-	if (!tf_json_get(header, name, &v))
-		return true;
 	if (tf_json_type(v) != TF_JSON_STRING || v.len - 2 >= cap || memchr(v.text, '\\', v.len))
 		return false;
 	for (size_t i = 1; i + 1 < v.len; i++) {
@@ -40,21 +35,14 @@ static bool read_text(struct tf_json header, const char *name, char *out, size_t
 	return true;
 }
 
-static bool read_number(struct tf_json header, const char *name, int64_t *out)
+static bool read_number(struct tf_json v, int64_t *out)
 {
-	struct tf_json v;
-	*out = -1;
-	if (!tf_json_get(header, name, &v))
-		return true;
 	return tf_json_int64(v, out) && *out >= 0;
 }
 
-static bool read_action(struct tf_json header, int *out)
+static bool read_action(struct tf_json v, int *out)
 {
-	struct tf_json v;
 	*out = -1;
-	if (!tf_json_get(header, "action", &v))
-		return true;
 	if (tf_json_type(v) != TF_JSON_STRING)
 		return false;
 	for (int a = TF_EXECUTE; a <= TF_REVERT; a++) {
@@ -64,48 +52,83 @@ static bool read_action(struct tf_json header, int *out)
 	return *out >= 0;
 }
 
+static bool read_worker(struct tf_json v, struct tf_peer *p)
+{
+	return read_text(v, p->worker, sizeof(p->worker)) && (!p->worker[0] || tf_peer_is_uuid(p->worker));
+}
+
+/* A member of the header; false if it is one of ours and unusable. */
+static bool read_member(struct tf_json key, struct tf_json v, struct tf_peer *p, int64_t *version)
+{
+	if (tf_json_string_is(key, "v"))
+		return read_number(v, version);
+	if (tf_json_string_is(key, "worker"))
+		return read_worker(v, p);
+	if (tf_json_string_is(key, "host"))
+		return read_text(v, p->host, sizeof(p->host));
+	if (tf_json_string_is(key, "pid"))
+		return read_number(v, &p->pid);
+	if (tf_json_string_is(key, "round"))
+		return read_number(v, &p->round);
+	if (tf_json_string_is(key, "dispatch"))
+		return read_number(v, &p->dispatch);
+	if (tf_json_string_is(key, "action"))
+		return read_action(v, &p->action);
+	return true;
+}
+
 struct tf_peer tf_peer_parse(const char *text)
 {
 	struct tf_peer p = TF_PEER_INIT;
 	const struct tf_peer absent = {.pid = -1, .round = -1, .dispatch = -1, .action = -1};
-	struct tf_json header;
-	int64_t version;
+	struct tf_json header, key, v;
+	struct tf_json_iter it;
+	int64_t version = -1;
 
 	if (!text || strnlen(text, MAX_TEXT + 1) > MAX_TEXT ||
 		tf_json_validate(text, strlen(text), MAX_DEPTH, &header, NULL) < 0 ||
-		tf_json_type(header) != TF_JSON_OBJECT || !read_number(header, "v", &version) ||
-		version < 1 || !read_text(header, "worker", p.worker, sizeof(p.worker)) ||
-		(p.worker[0] && !tf_peer_is_uuid(p.worker)) ||
-		!read_text(header, "host", p.host, sizeof(p.host)) || !read_number(header, "pid", &p.pid) ||
-		!read_number(header, "round", &p.round) || !read_number(header, "dispatch", &p.dispatch) ||
-		!read_action(header, &p.action))
+		tf_json_type(header) != TF_JSON_OBJECT)
 		return absent;
-	return p;
+	it = tf_json_iter(header);
+	while (tf_json_next(&it, &key, &v))
+		if (!read_member(key, v, &p, &version))
+			return absent;
+	return version < 1 ? absent : p;
 }
 
-static size_t put(char *buf, size_t at, const char *name, const char *text)
+static char *put(char *at, const char *text)
 {
-	return text[0] ? at + (size_t)snprintf(buf + at, TF_PEER_MAX - at, ",\"%s\":\"%s\"", name, text) : at;
+	return stpcpy(at, text);
 }
 
-static size_t put_number(char *buf, size_t at, const char *name, int64_t n)
+static char *put_text(char *at, const char *name, const char *text)
 {
+	return text[0] ? put(put(put(put(put(at, ",\""), name), "\":\""), text), "\"") : at;
+}
+
+static char *put_number(char *at, const char *name, int64_t n)
+{
+	char digits[21], *d = digits + sizeof(digits);
 	if (n < 0)
 		return at;
-	return at + (size_t)snprintf(buf + at, TF_PEER_MAX - at, ",\"%s\":%lld", name, (long long)n);
+	*--d = '\0';
+	do
+		*--d = (char)('0' + n % 10);
+	while ((n /= 10) > 0);
+	return put(put(put(put(at, ",\""), name), "\":"), d);
 }
 
 const char *tf_peer_write(const struct tf_peer *p, char buf[TF_PEER_MAX])
 {
-	size_t at = (size_t)snprintf(buf, TF_PEER_MAX, "{\"v\":1");
-	at = put(buf, at, "worker", p->worker);
-	at = put(buf, at, "host", p->host);
-	at = put_number(buf, at, "pid", p->pid);
-	at = put_number(buf, at, "round", p->round);
-	at = put_number(buf, at, "dispatch", p->dispatch);
+	char *at = put(buf, "{\"v\":1");
+	at = put_text(at, "worker", p->worker);
+	at = put_text(at, "host", p->host);
+	at = put_number(at, "pid", p->pid);
+	at = put_number(at, "round", p->round);
+	at = put_number(at, "dispatch", p->dispatch);
 	if (p->action >= 0)
-		at = put(buf, at, "action", tf_action_name((enum tf_action)p->action));
-	TF_ASSERT(at + 1 < TF_PEER_MAX);
-	memcpy(buf + at, "}", 2);
+		at = put_text(at, "action", tf_action_name((enum tf_action)p->action));
+	at = put(at, "}");
+	TF_ASSERT(at < buf + TF_PEER_MAX); /* 37 + 64 bytes of text, three numbers, names: about 230 */
 	return buf;
 }
