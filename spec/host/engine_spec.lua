@@ -5,6 +5,7 @@ local failure = require "taskflow.failure"
 local gf = require "taskflow.patterns.graph_flow"
 local host = require "tfhost.engine"
 local lf = require "taskflow.patterns.linear_flow"
+local process = require "process"
 local retry = require "taskflow.retry"
 local task = require "taskflow.task"
 local uf = require "taskflow.patterns.unordered_flow"
@@ -428,6 +429,7 @@ describe("engine", function()
       for i = 1, 5 do
         flow:add(task.Task {
           execute = function()
+            process.sleep(0.02) -- a quick slot would be given more ahead
             return last and i == 2 and error("boom", 0) or i
           end,
           revert = function(_self, result) -- luacheck: ignore
