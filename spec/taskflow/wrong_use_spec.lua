@@ -5,6 +5,7 @@ local lf = require "taskflow.patterns.linear_flow"
 local retry = require "taskflow.retry"
 local task = require "taskflow.task"
 local uf = require "taskflow.patterns.unordered_flow"
+local values = require "taskflow.values"
 
 local FILE = debug.getinfo(1, "S").short_src
 
@@ -46,7 +47,8 @@ local function run(flow)
 end
 
 describe("a decider", function()
-  for _, answer in ipairs { { "a number", 1 }, { "'yes'", "yes" }, { "nil" }, { "a table", {} } } do
+  local answers = { { "a number", 1 }, { "'yes'", "yes" }, { "nil" }, { "null", values.null }, { "a table", {} } }
+  for _, answer in ipairs(answers) do
     it("that returns " .. answer[1] .. " ends the flow", function()
       local a, b = Step { name = "a" }, Step { name = "b" }
       local flow, at = gf.Flow("choosing"):add(a, b), line() + 1
@@ -56,6 +58,7 @@ describe("a decider", function()
         engine:run()
       end, at, "link from 'a' to 'b'", "flow 'choosing'", "must return true or false, not " .. answer[1])
       assert.is_true(err:is "TypeError")
+      assert.equal(('  File "%s", line %d, in decider\n'):format(FILE, at), engine:failures()[1].traceback_str)
       assert.equal("FAILURE", engine.storage:get_flow_state())
       assert.equal("SUCCESS", engine.storage:get_atom_state "a")
     end)
@@ -93,6 +96,7 @@ describe("a retry", function()
         engine:run()
       end, at, "strategy " .. answer[1], "on_failure of retry 'again'", "flow 'calls'")
       assert.is_true(err:is "ValueError")
+      assert.equal(('  File "%s", line %d, in on_failure\n'):format(FILE, at), engine:failures()[1].traceback_str)
       assert.equal("FAILURE", engine.storage:get_flow_state())
       assert.equal("FAILURE", engine.storage:get_atom_state "t")
     end)

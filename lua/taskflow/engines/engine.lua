@@ -12,6 +12,7 @@ local states = require "taskflow.states"
 local storage = require "taskflow.engines.storage"
 local task = require "taskflow.task"
 local text = require "taskflow.utils.text"
+local values = require "taskflow.values"
 
 ---@class taskflow.Engine
 ---@field flow_name string
@@ -169,13 +170,18 @@ end
 
 -- A value that a function of the user's returned, for a message.
 local function quote(value)
+  if value == values.null then
+    return "null"
+  end
   return type(value) == "string" and ("'%s'"):format(value) or check.kind(value)
 end
 
--- An error about a function of the user's, with the place of that.
-local function raise_at(where, class, message)
+-- An error about what a function of the user's returned: its place is that of the function, which has ended.
+local function raise_at(where, name, class, message)
   local exc = class(message)
   exc.where = where
+  local file, line = where:match "^(.*):(%d+)$"
+  exc.traceback_str = ('  File "%s", line %d, in %s\n'):format(file, line, name)
   error(exc, 0)
 end
 
@@ -223,7 +229,8 @@ local function handlers(self)
     if method == "on_failure" and not retry_module.is_decision(answer) then
       local message = "Unknown atom failure resolution action/strategy %s (from on_failure of retry '%s', flow '%s')"
       local flow = self._plan.flows[atom]
-      raise_at(place.of_function(f), exceptions.ValueError, message:format(quote(answer), atom.name, flow.name))
+      message = message:format(quote(answer), atom.name, flow.name)
+      raise_at(place.of_function(f), method, exceptions.ValueError, message)
     end
     return answer
   end
@@ -233,8 +240,8 @@ local function handlers(self)
     local answer = decider.call(history)
     if type(answer) ~= "boolean" then
       local where = type(decider.call) == "function" and place.of_function(decider.call) or decider.where
-      local message = "%s: the decider must return true or false, not %s"
-      raise_at(where, exceptions.TypeError, message:format(decider.title, quote(answer)))
+      local message = ("%s: the decider must return true or false, not %s"):format(decider.title, quote(answer))
+      raise_at(where, "decider", exceptions.TypeError, message)
     end
     return answer
   end
