@@ -1,4 +1,8 @@
--- What the examples share: values as the reference prints them, framed headings, workers.
+-- What the examples share: values as the reference prints them, framed headings, workers, flows that are kept.
+local backends = require "taskflow.persistence.backends"
+local models = require "taskflow.persistence.models"
+local persistence = require "taskflow.persistence"
+local taskflow = require "taskflow"
 local values = require "taskflow.values"
 
 local M = {}
@@ -58,8 +62,9 @@ function M.heading(text)
   print(dashes)
 end
 
--- The program that runs this script.
-local function host()
+---Path of the program that runs this script.
+---@return string
+function M.host()
   local pipe = assert(io.popen "readlink /proc/$PPID/exe")
   local path = pipe:read "*l"
   pipe:close()
@@ -67,10 +72,40 @@ local function host()
 end
 
 local function start(topic, module, url)
-  local command = ("exec '%s' worker %s --topic %s --url '%s' 2>/dev/null"):format(host(), module, topic, url)
+  local command = ("exec '%s' worker %s --topic %s --url '%s' 2>/dev/null"):format(M.host(), module, topic, url)
   local pipe = assert(io.popen(command))
   local pid = assert(pipe:read("*l"):match "pid (%d+)$", "the worker did not start")
   return { pipe = pipe, pid = pid }
+end
+
+---Wait, as slow work would; SLOW_DOWN is another number of seconds.
+---@param seconds number
+function M.slow_down(seconds)
+  print "** Ctrl-c me please!!! **"
+  io.stdout:flush()
+  os.execute("sleep " .. (os.getenv "SLOW_DOWN" or seconds))
+end
+
+---An engine for a flow that is kept, new or gone on with: prints, or takes, a tracking id.
+---@param factory fun(): taskflow.Flow
+---@param options table of the engine
+---@param backend_name string? default: memory
+---@param tracking_id string? "book+flow", as an earlier run has printed it
+---@return taskflow.Engine
+function M.tracked(factory, options, backend_name, tracking_id)
+  local backend = backends.fetch(backend_name or "memory")
+  options.backend = backend
+  local flow = factory()
+  local _, id = (tracking_id or ""):match "^(%S+)%+(%S+)$"
+  if id then
+    options.flow_detail = backend:get_connection():get_flow_details(id)
+  else
+    local book = models.LogBook(flow.name)
+    options.flow_detail = persistence.create_flow_detail(flow.name, book, backend)
+    print(("!! Your tracking id is: '%s+%s'"):format(book.uuid, options.flow_detail.uuid))
+    print "!! Please submit this on later runs for tracking purposes"
+  end
+  return taskflow.engines.load(flow, options)
 end
 
 ---Run a function while workers of a module of tasks are there; they talk over a directory.

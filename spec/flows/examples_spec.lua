@@ -65,6 +65,19 @@ local function timed(name)
   return ("'%s' task started.\nIt took task '%s' N seconds to finish."):format(name, name)
 end
 
+-- "name STATE result" of atoms, as resume_from_backend shows them.
+local function states(title, flow_state, ...)
+  local out = { heading(title), "Flow 'resume from backend example' state: " .. flow_state }
+  for i, atom in ipairs { ... } do
+    out[i + 2] = (" %s==1.0: %s, result=%s"):format(atom:match "^(%S+) (%S+) (%S+)$")
+  end
+  return table.concat(out, "\n")
+end
+
+local RUN_FLOW = 'Running flow example UUID\nexecuting "first==1.0"\nexecuting "boom==1.0"'
+local RESUME_FLOW =
+  'Resuming flow example UUID\nexecuting "boom==1.0"\n> this time not exiting\nexecuting "second==1.0"'
+
 local OUTPUT = {
   simple_linear = lines("Calling jim 555.", "Calling joe 444."),
   simple_linear_pass = lines(
@@ -136,6 +149,31 @@ local OUTPUT = {
       "Building executable, no docs:"
     )
     .. compile(LINKED),
+  resume_from_backend = lines(
+    states("At the beginning, there is no state", "None"),
+    heading "Running",
+    'executing "first==1.0"',
+    states("After running", "SUSPENDED", "boom SUCCESS None", "first SUCCESS ok", "second PENDING None"),
+    heading "Resuming and running again",
+    'executing "second==1.0"',
+    states("At the end", "SUCCESS", "boom SUCCESS None", "first SUCCESS ok", "second SUCCESS ok")
+  ),
+  resume_many_flows = lines(
+    "Run flow:",
+    RUN_FLOW,
+    "> this time not exiting",
+    'executing "second==1.0"',
+    "\n\nRun flow, something happens:",
+    RUN_FLOW,
+    "> Critical error: boom = exit please",
+    "\n\nRun flow, something happens again:",
+    RUN_FLOW,
+    "> Critical error: boom = exit please",
+    "\n\nResuming all failed flows",
+    RESUME_FLOW,
+    RESUME_FLOW,
+    ""
+  ),
   simple_map_reduce = lines(
     "Running a parallel engine with options: {'max_workers': 4}",
     "Calculated result = 49995000"
@@ -216,6 +254,43 @@ describe("TaskFlow's example", function()
     before("install_windows", "install_doors")
     before("install_engine", "install_wheels")
     before("install_doors", "verify")
+  end)
+
+  -- Killed in the middle of a task; run again with the tracking id that it printed.
+  local function interrupted(name, at)
+    local database = "sqlite:///" .. process.directory() .. "/flows.db"
+    local command = { peers.tfhost, "lua", ("flows/examples/%s.lua"):format(name), database }
+    command.env = { SLOW_DOWN = "20" }
+    local first = process.spawn(command)
+    first:wait_for(at, 20)
+    local id = first:stdout():match "Your tracking id is: '(%S+)'"
+    first:kill "KILL"
+    first:wait(10)
+    command[5], command.env = id, { SLOW_DOWN = "0.01" }
+    local second = process.run(command)
+    assert.equal(0, second.code, second.story)
+    return first:stdout(), second.stdout
+  end
+
+  it("resume_volume_create", function()
+    local nap = "I need a nap, it took me a while to build those specs."
+    local first, second = interrupted("resume_volume_create", "%*%* Ctrl%-c me please!!! %*%*")
+    assert.truthy(first:find(heading "Starting volume create" .. "\n" .. heading(nap), 1, true))
+    assert.is_nil(second:find("tracking id", 1, true))
+    assert.truthy(second:find("^" .. heading(nap):gsub("%p", "%%%0"))) -- what was under way runs again
+    assert.truthy(second:find "Your drive {'location': '/dev/vda1', 'type': 'disk'} has been certified.\n")
+    assert.truthy(second:find("\n" .. heading("Finished volume create"):gsub("%p", "%%%0") .. "\n$"))
+  end)
+
+  it("resume_vm_boot", function()
+    local first, second = interrupted("resume_vm_boot", "Downloading from")
+    assert.truthy(first:find(heading "Starting vm creation.", 1, true))
+    assert.is_nil(second:find("Starting vm creation.", 1, true))
+    assert.truthy(second:find("Downloading from http://www.yahoo.com/images/0 => /tmp/0.img", 1, true))
+    assert.truthy(second:find("Mounting /tmp/0.img to /tmp/0", 1, true))
+    local spec = "{'type': 'kvm', 'disks': 2, 'vcpu': 1, 'ips': 1, 'volumes': 3}"
+    assert.truthy(second:find("Starting vm!\nCreated: " .. spec, 1, true))
+    assert.truthy(second:find("\n" .. heading("Instance is running!"):gsub("%p", "%%%0") .. "\n$"))
   end)
 
   it("is in this spec, for each that there is", function()
