@@ -20,6 +20,11 @@ static void intention_changed(void *arg, unsigned atom)
 	tf_journal_note(arg, atom);
 }
 
+uint64_t tf_engine_now(const struct tf_engine *e)
+{
+	return e->options.clock ? tf_clock_ms(e->options.clock) : 0;
+}
+
 static struct tf_value *literal(const char *json)
 {
 	return tf_value_from((struct tf_json){json, strlen(json)});
@@ -58,7 +63,7 @@ struct tf_engine *tf_engine_new(struct tf_graph *graph, struct tf_executor *exec
 	return e;
 }
 
-static void clear_raised(struct tf_raised_list *l)
+void tf_engine_clear_raised(struct tf_raised_list *l)
 {
 	for (size_t i = 0; i < l->count; i++)
 		tf_value_unref(l->items[i].failure);
@@ -74,8 +79,8 @@ void tf_engine_delete(struct tf_engine *e)
 	e->x->ops->destroy(e->x);
 	for (size_t i = 0; i < e->inbox_count; i++)
 		tf_value_unref(e->inbox[i].result);
-	clear_raised(&e->failures);
-	clear_raised(&e->raised);
+	tf_engine_clear_raised(&e->failures);
+	tf_engine_clear_raised(&e->raised);
 	tf_value_unref(e->progress_begin);
 	tf_value_unref(e->progress_end);
 	tf_engine_map_free(e);
@@ -88,6 +93,8 @@ void tf_engine_delete(struct tf_engine *e)
 	free(e->batch);
 	free(e->works);
 	tf_journal_free(e);
+	tf_delays_free(&e->delays);
+	free(e->put_off);
 	free(e->in_flight);
 	free(e->flow_uuid);
 	free(e);
@@ -95,7 +102,7 @@ void tf_engine_delete(struct tf_engine *e)
 
 /* --- changes of state -------------------------------------------------------------------- */
 
-static int change_flow(struct tf_engine *e, enum tf_state state, struct tf_err *err)
+int tf_engine_change_flow(struct tf_engine *e, enum tf_state state, struct tf_err *err)
 {
 	enum tf_state old = e->flow_state;
 	int may = tf_flow_may(old, state);
@@ -112,7 +119,7 @@ static int change_flow(struct tf_engine *e, enum tf_state state, struct tf_err *
 	return 0;
 }
 
-static bool is_retry(const struct tf_engine *e, uint32_t atom)
+bool tf_engine_is_retry(const struct tf_engine *e, uint32_t atom)
 {
 	return atom < e->g->atom_count && tf_graph_atom_is_retry(e->g, atom);
 }
@@ -122,7 +129,7 @@ void tf_engine_tell(struct tf_engine *e, uint32_t atom, enum tf_state state, enu
 {
 	if (e->on.atom)
 		e->on.atom(e->arg, atom, state, old, result);
-	if (progress && e->on.task_event && !is_retry(e, atom))
+	if (progress && e->on.task_event && !tf_engine_is_retry(e, atom))
 		e->on.task_event(e->arg, atom, "update_progress", progress);
 }
 
@@ -130,7 +137,7 @@ void tf_engine_change(struct tf_engine *e, uint32_t atom, enum tf_state state)
 {
 	enum tf_state old = tf_scheduler_state(e->sched, atom);
 	/* A map that goes on keeps its progress. */
-	bool silent = is_retry(e, atom) || tf_engine_is_map(e, atom);
+	bool silent = tf_engine_is_retry(e, atom) || tf_engine_is_map(e, atom);
 	if (state == old && (silent || tf_storage_progress(e->storage, atom) == 0.0))
 		return;
 	tf_scheduler_set(e->sched, atom, state);
@@ -179,7 +186,7 @@ void tf_engine_complete(struct tf_engine *e, const struct tf_arrival *c)
 
 /* --- failures ---------------------------------------------------------------------------- */
 
-static void add_raised(struct tf_raised_list *l, uint32_t atom, struct tf_value *failure)
+void tf_engine_add_raised(struct tf_raised_list *l, uint32_t atom, struct tf_value *failure)
 {
 	if (l->count == l->cap) {
 		l->cap = l->cap ? l->cap * 2 : 4;
@@ -191,7 +198,7 @@ static void add_raised(struct tf_raised_list *l, uint32_t atom, struct tf_value 
 void tf_engine_fail(struct tf_engine *e, uint32_t atom, struct tf_value *failure)
 {
 	TF_ASSERT(failure);
-	add_raised(&e->failures, atom, failure);
+	tf_engine_add_raised(&e->failures, atom, failure);
 }
 
 struct tf_value *tf_engine_failure_of(const struct tf_err *err)
@@ -267,7 +274,7 @@ static void on_withdrawn(void *arg, unsigned atom, int64_t round)
 		tf_engine_map_withdrawn(e, atom);
 }
 
-static bool accept(struct tf_engine *e, const struct tf_arrival *c)
+bool tf_engine_accept(struct tf_engine *e, const struct tf_arrival *c)
 {
 	enum tf_state expected = c->action == TF_REVERT ? TF_REVERTING : TF_RUNNING;
 	if (!current(e, c->atom, c->round) || tf_storage_state(e->storage, c->atom) != expected) {
@@ -388,12 +395,38 @@ static void run_task(struct tf_engine *e, uint32_t atom, bool revert)
 		tf_engine_fail(e, atom, tf_engine_failure_of(&err));
 }
 
+/* A retry whose decision carried a delay is ready, but not due: it waits. */
+static bool put_off(struct tf_engine *e, uint32_t atom)
+{
+	struct tf_put_off *p = &e->put_off[atom];
+	if (p->at <= tf_engine_now(e))
+		return false;
+	p->waits = true;
+	e->put_off_count++;
+	tf_delays_add(&e->delays, atom, p->at);
+	return true;
+}
+
+/* It waits no more, whatever for. */
+static void go_on(struct tf_engine *e, uint32_t atom)
+{
+	struct tf_put_off *p = &e->put_off[atom];
+	e->put_off_count -= p->waits;
+	p->waits = false;
+}
+
 static void begin(struct tf_engine *e, uint32_t atom)
 {
 	bool retry = tf_graph_atom_is_retry(e->g, atom);
 	enum tf_action_kind action = tf_scheduler_action(e->sched, atom);
 	if (action == TF_DO_NOTHING) /* something decided since made it wait */
 		return;
+	if (e->put_off)
+		go_on(e, atom);
+	if (action == TF_DO_RETRY && e->put_off && put_off(e, atom))
+		return;
+	if (e->put_off)
+		e->put_off[atom].at = 0;
 	if (action == TF_DO_RETRY) {
 		tf_engine_change(e, atom, TF_RETRYING);
 		tf_engine_retry(e, atom);
@@ -418,8 +451,7 @@ bool tf_engine_interrupted(struct tf_engine *e)
 	return true;
 }
 
-/* Submit what is ready, until an error. True if there was anything. */
-static bool schedule(struct tf_engine *e)
+bool tf_engine_schedule(struct tf_engine *e)
 {
 	bool any = false;
 	while (e->flow_state == TF_RUNNING && e->failures.count == 0) {
@@ -437,261 +469,4 @@ static bool schedule(struct tf_engine *e)
 	}
 	dispatch(e, true);
 	return any;
-}
-
-/* --- a run ------------------------------------------------------------------------------- */
-
-static void raise_reported(void *arg, unsigned atom, struct tf_value *failure)
-{
-	add_raised(arg, atom, tf_value_ref(failure));
-}
-
-static enum tf_state end_of_run(struct tf_engine *e)
-{
-	if (e->failures.count) {
-		struct tf_raised_list swap = e->raised;
-		e->raised = e->failures;
-		e->failures = swap;
-		return TF_FAILURE;
-	}
-	if (tf_scheduler_left(e->sched))
-		return TF_SUSPENDED;
-	if (tf_scheduler_all_done(e->sched))
-		return TF_SUCCESS;
-	tf_storage_each_failure(e->storage, raise_reported, &e->raised);
-	return TF_REVERTED;
-}
-
-static void finish(struct tf_engine *e)
-{
-	enum tf_state old = e->flow_state, end = end_of_run(e);
-	TF_ASSERT(tf_flow_may(old, end) > 0);
-	e->active = false;
-	e->flow_state = end;
-	tf_journal_note_flow(e);
-	if (!tf_engine_commit(e)) { /* in the logbook it is one to be resumed */
-		for (size_t i = 0; i < e->failures.count; i++)
-			add_raised(&e->raised, e->failures.items[i].atom, e->failures.items[i].failure);
-		e->failures.count = 0;
-		e->flow_state = TF_FAILURE;
-	}
-	if (e->on.flow)
-		e->on.flow(e->arg, e->flow_state, old);
-	e->started = false;
-	e->x->ops->stop(e->x);
-}
-
-/* The logbook cannot be written: nothing that comes now may count, so the run ends here. What is in flight is
- * given up; its outcomes are not acknowledged, and the next run asks for them again. */
-static void abandon(struct tf_engine *e)
-{
-	enum tf_state old = e->flow_state;
-	e->active = false;
-	e->flow_state = end_of_run(e);
-	if (e->on.flow)
-		e->on.flow(e->arg, e->flow_state, old);
-	e->started = false;
-	e->x->ops->stop(e->x);
-	for (size_t i = 0; i < e->inbox_count; i++)
-		tf_value_unref(e->inbox[i].result);
-	e->inbox_count = 0;
-	memset(e->in_flight, 0, e->in_flight_cap);
-	e->in_flight_count = 0;
-	tf_journal_abandon(e);
-}
-
-static bool idle(const struct tf_engine *e)
-{
-	return e->in_flight_count == 0 && e->inbox_count == 0;
-}
-
-/* Take what has arrived: what is wanted of it is kept, and once that is safe it counts and is acknowledged. */
-static void take(struct tf_engine *e, struct tf_arrival *batch, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		batch[i].accepted = accept(e, &batch[i]);
-		if (batch[i].accepted)
-			tf_engine_keep(e, batch[i].atom, tf_engine_end_of(&batch[i]), batch[i].result);
-	}
-	bool safe = count == 0 || tf_engine_commit(e);
-	for (size_t i = 0; i < count; i++) {
-		if (safe && batch[i].accepted) {
-			if (batch[i].atom < e->g->atom_count)
-				tf_engine_complete(e, &batch[i]);
-			else
-				tf_engine_map_completed(e, &batch[i]);
-			tf_engine_decide(e);
-		}
-		if (safe && batch[i].receipt)
-			e->x->ops->settle(e->x, batch[i].receipt);
-		tf_value_unref(batch[i].result);
-	}
-}
-
-bool tf_engine_step(struct tf_engine *e)
-{
-	if (!e->active)
-		return false;
-	bool any = e->inbox_count > 0;
-	struct tf_arrival *batch = e->inbox;
-	size_t count = e->inbox_count, cap = e->inbox_cap;
-	e->inbox = e->batch;
-	e->inbox_cap = e->batch_cap;
-	e->inbox_count = 0;
-	take(e, batch, count);
-	e->batch = batch;
-	e->batch_cap = cap;
-	any = schedule(e) || any;
-	if (!tf_engine_commit(e)) {
-		abandon(e);
-		return true;
-	}
-	/* A suspended flow waits for what runs, not for what only waits to be run. */
-	if (e->flow_state == TF_SUSPENDING && e->in_flight_count > 0 && e->x->ops->withdraw)
-		e->x->ops->withdraw(e->x);
-	if (idle(e)) {
-		finish(e);
-		return true;
-	}
-	return any;
-}
-
-/* A revert failed, and the engine died before it could end the run for that; the reference forgets it. */
-static void fail_again(struct tf_engine *e, uint32_t atom)
-{
-	bool failed;
-	if (tf_scheduler_state(e->sched, atom) != TF_REVERT_FAILURE)
-		return;
-	struct tf_value *failure = tf_storage_revert_result(e->storage, atom, &failed, NULL);
-	if (failed)
-		tf_engine_fail(e, atom, failure);
-	else
-		tf_value_unref(failure);
-}
-
-/* What an earlier run left: failures to resolve, retries and actions to begin again (ENGINE.md 9.6). */
-static void resume(struct tf_engine *e)
-{
-	tf_scheduler_rebuild(e->sched);
-	uint32_t atoms = e->g->atom_count;
-	for (uint32_t a = 0; a < atoms && !e->options.never_resolve; a++) {
-		if (tf_scheduler_state(e->sched, a) != TF_FAILURE)
-			continue;
-		bool failed;
-		struct tf_value *failure = tf_storage_result(e->storage, a, &failed, NULL);
-		if (tf_engine_is_map(e, a))
-			tf_engine_map_resolve(e, a, failure);
-		else
-			tf_engine_resolve(e, a, failure);
-		tf_value_unref(failure);
-	}
-	for (uint32_t a = 0; a < atoms && e->cut_off && !e->options.reference_quirks; a++)
-		fail_again(e, a);
-	for (uint32_t a = 0; a < atoms; a++) {
-		enum tf_state state = tf_scheduler_state(e->sched, a);
-		if (state == TF_RETRYING && !e->options.never_resolve)
-			tf_engine_retry(e, a);
-		else if (state == TF_RUNNING && tf_scheduler_intention(e->sched, a) == TF_INTENT_REVERT &&
-			 !tf_engine_is_map(e, a) && !e->loaded)
-			tf_engine_change(e, a, TF_PENDING); /* it was withdrawn: there is nothing to revert */
-		else if (state == TF_RUNNING || state == TF_REVERTING)
-			tf_scheduler_ready(e->sched, a);
-	}
-	e->loaded = e->cut_off = false;
-	tf_engine_decide(e);
-}
-
-int tf_engine_validate(struct tf_engine *e, struct tf_err *err)
-{
-	return tf_validate(e->g, tf_storage_has, e->storage, err);
-}
-
-/* The constants of atoms go where they are kept. */
-static void keep_injected(struct tf_engine *e)
-{
-	for (uint32_t a = 0; a < e->g->atom_count && e->options.keep_injected; a++)
-		if (e->g->specs[a]->inject)
-			tf_engine_inject_atom(e, a, e->g->specs[a]->inject, false);
-}
-
-int tf_engine_prepare(struct tf_engine *e, struct tf_err *err)
-{
-	if (e->prepared)
-		return 0;
-	change_flow(e, TF_RESUMING, NULL);
-	keep_injected(e);
-	change_flow(e, TF_SUSPENDED, NULL);
-	int rc = tf_journal_begin(e, err);
-	if (rc != 0)
-		return rc;
-	e->prepared = true;
-	return 0;
-}
-
-int tf_engine_start(struct tf_engine *e, struct tf_err *err)
-{
-	if (e->active)
-		return tf_err_set(err, TF_ESTATE, "flow '%s' is running already", tf_graph_name(e->g));
-	clear_raised(&e->raised);
-	clear_raised(&e->failures);
-	e->unsafe = false;
-	int rc = tf_engine_prepare(e, err);
-	if (rc == 0 && e->flow_state == TF_REVERTED)
-		rc = tf_engine_reset(e, err);
-	if (rc == 0)
-		rc = tf_engine_validate(e, err);
-	if (rc == 0)
-		rc = e->x->ops->start(e->x, err);
-	if (rc != 0)
-		return rc;
-	e->active = e->started = true;
-	rc = change_flow(e, TF_RUNNING, err);
-	TF_ASSERT(rc == 0);
-	resume(e);
-	schedule(e);
-	if (!tf_engine_commit(e))
-		abandon(e);
-	else if (idle(e))
-		finish(e);
-	return 0;
-}
-
-bool tf_engine_finished(const struct tf_engine *e)
-{
-	return !e->active;
-}
-
-void tf_engine_suspend(struct tf_engine *e)
-{
-	if (e->active)
-		change_flow(e, TF_SUSPENDING, NULL);
-}
-
-int tf_engine_reset(struct tf_engine *e, struct tf_err *err)
-{
-	if (e->active)
-		return tf_err_set(
-			err, TF_ESTATE, "flow '%s' is running: it cannot be reset", tf_graph_name(e->g));
-	uint32_t atoms = e->g->atom_count;
-	uint8_t *old = tf_malloc(atoms + (size_t)1);
-	for (uint32_t a = 0; a < atoms; a++)
-		old[a] = (uint8_t)tf_scheduler_state(e->sched, a);
-	tf_scheduler_reset(e->sched);
-	tf_storage_reset(e->storage);
-	for (uint32_t a = 0; a < atoms; a++) {
-		bool same =
-			old[a] == TF_PENDING && (is_retry(e, a) || tf_storage_progress(e->storage, a) == 0.0);
-		if (same)
-			continue;
-		tf_storage_set_progress(e->storage, a, 0.0);
-		tf_journal_note(e, a);
-		tf_engine_tell(e, a, TF_PENDING, (enum tf_state)old[a], NULL, e->progress_begin);
-		if (tf_engine_is_map(e, a))
-			tf_engine_map_renew(e, a);
-	}
-	free(old);
-	/* FAILURE and SUSPENDED do not go to PENDING, and need not: they may go to RUNNING. */
-	if (tf_flow_may(e->flow_state, TF_PENDING) > 0)
-		return change_flow(e, TF_PENDING, err);
-	return 0;
 }

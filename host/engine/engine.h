@@ -4,6 +4,8 @@
  *
  *   tf_engine_start(e, err);
  *   while (!tf_engine_finished(e)) { tf_engine_step(e); if (nothing happened) tf_loop_turn(loop, true); }
+ *
+ * or, with all phases in view, begin and advance.
  */
 #ifndef TF_ENGINE_ENGINE_H
 #define TF_ENGINE_ENGINE_H
@@ -11,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/value.h"
 #include "persistence/detail.h"
@@ -50,8 +53,10 @@ struct tf_engine_events {
 	 * execute, revert: the value, or with *failed set the failure dict; a new reference. */
 	struct tf_value *(*retry_execute)(void *arg, const struct tf_retry_call *call, bool *failed);
 	struct tf_value *(*retry_revert)(void *arg, const struct tf_retry_call *call, bool *failed);
-	/* An enum tf_decision; -1 with *failure set to a failure dict (new reference): the flow ends FAILURE. */
-	int (*retry_on_failure)(void *arg, const struct tf_retry_call *call, struct tf_value **failure);
+	/* An enum tf_decision; -1 with *failure set to a failure dict (new reference): the flow ends FAILURE. A RETRY may set
+	 * *delay_ms (0 before): the retry begins anew no earlier than so long after this; everything else goes on. */
+	int (*retry_on_failure)(
+		void *arg, const struct tf_retry_call *call, uint64_t *delay_ms, struct tf_value **failure);
 	/* 1 go, 0 do not, -1 with *failure set. history: {source atom: its result or failure dict}. */
 	int (*decide)(void *arg, int decider, struct tf_value *history, struct tf_value **failure);
 	/* Keep all of it, or nothing, before returning: outcomes count only then, and what begins is told to an executor
@@ -74,6 +79,9 @@ struct tf_engine_options {
 	bool reference_quirks;
 	struct tf_value *store; /* flow-wide injected object, or NULL; referenced */
 	const char *flow_uuid;  /* NULL: a new one */
+	/* For delays of retries; borrowed. NULL: time stands still, and only delays of 0 end. A delay is not kept in the
+	 * logbook: a flow that is resumed by another engine retries at once. */
+	const struct tf_clock *clock;
 };
 
 /* Takes over `graph` (compiled) and `executor` (destroyed with the engine). */
@@ -89,8 +97,36 @@ int tf_engine_load(struct tf_engine *e, const char *state, const struct tf_atom_
 	struct tf_err *err);
 int tf_engine_validate(struct tf_engine *e, struct tf_err *err);
 /* Tell of RESUMING and SUSPENDED if an earlier engine left the flow in the middle (ENGINE.md 9.6), and put the flow and
- * its atoms into the logbook. Once; start does it by itself. */
+ * its atoms into the logbook: once. Reset the flow if it is REVERTED. Start does it by itself. */
 int tf_engine_prepare(struct tf_engine *e, struct tf_err *err);
+/* The phases of a run (ENGINE.md 9.1), which TaskFlow's run_iter yields. */
+#define TF_PHASES(X) X(RESUMING) X(SCHEDULING) X(WAITING) X(ANALYZING) X(ENDING) X(ENDED)
+enum tf_phase {
+#define X(name) TF_PHASE_##name,
+	TF_PHASES(X)
+#undef X
+};
+/* A run phase by phase: begin, then advance until the phase is ENDED. Errors as those of start. */
+int tf_engine_begin(struct tf_engine *e, struct tf_err *err);
+/* What advance will do next. */
+enum tf_phase tf_engine_phase(const struct tf_engine *e);
+/* The same as a word; of ENDING and ENDED it is the flow's state at the end. */
+const char *tf_engine_phase_name(struct tf_engine *e);
+/* Do what the phase says. WAITING is the owner's: while `waits`, it turns its loop before it advances. */
+void tf_engine_advance(struct tf_engine *e);
+/* Whether nothing can happen before a completion arrives, or `wait_ms` is over. */
+bool tf_engine_waits(const struct tf_engine *e);
+/* Milliseconds until a retry's delay is over; UINT64_MAX: none waits. Step again then. */
+uint64_t tf_engine_wait_ms(const struct tf_engine *e);
+
+struct tf_engine_counts {            /* of a run */
+	uint64_t completed;          /* actions that ended */
+	uint64_t discarded_failures; /* failures that were resolved */
+	uint64_t incomplete;         /* actions that are in flight */
+	uint64_t awaiting;           /* atoms that are ready and not begun */
+};
+struct tf_engine_counts tf_engine_counts(struct tf_engine *e);
+
 /* Validate, start the executor, schedule what is ready. After a run ended: ENGINE.md 12 (rerun).
  * When the run ends, inside this or a step, the executor is stopped; its next run starts it again.
  * TF_ESTATE: running already; TF_EMISSING; the executor's error. */

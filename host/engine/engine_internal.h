@@ -1,7 +1,8 @@
-/* Shared by engine.c (the run), engine_resolve.c (failures and deciders) and engine_map.c (items of maps). */
+/* Shared by engine.c (atoms and their actions), engine_run.c (the run), engine_resolve.c (failures and deciders) and engine_map.c (items of maps). */
 #ifndef TF_ENGINE_ENGINE_INTERNAL_H
 #define TF_ENGINE_ENGINE_INTERNAL_H
 
+#include "engine/delays.h"
 #include "engine/engine.h"
 #include "engine/graph_internal.h"
 #include "engine/scheduler.h"
@@ -36,6 +37,11 @@ struct tf_journal {
 	char store_uuid[TF_UUID_LEN + 1]; /* of the injected values' detail; "": has no row */
 };
 
+struct tf_put_off {  /* of a retry */
+	uint64_t at; /* when it may begin anew; 0: any time */
+	bool waits;  /* it is ready, but not due */
+};
+
 struct tf_engine {
 	struct tf_graph *g;
 	struct tf_executor *x;
@@ -46,7 +52,8 @@ struct tf_engine {
 	struct tf_storage *storage;
 	char *flow_uuid;
 	enum tf_state flow_state;
-	bool active;        /* between start and the end of the run */
+	bool active; /* between start and the end of the run */
+	enum tf_phase phase;
 	bool started;       /* the executor */
 	bool prepared;      /* the flow is in its logbook, if it has one */
 	bool loaded;        /* an earlier engine's atoms have not been looked at yet */
@@ -60,6 +67,10 @@ struct tf_engine {
 	struct tf_work *works; /* begun, not handed to the executor yet */
 	size_t work_count, work_cap;
 	struct tf_journal journal;
+	struct tf_put_off *put_off; /* by atom; NULL while no retry had a delay */
+	struct tf_delays delays;    /* moments of retries that were put off; some may have gone on since */
+	size_t put_off_count;       /* that wait */
+	struct tf_engine_counts counts;
 	struct tf_raised_list failures;                 /* of the machine: these end the run */
 	struct tf_raised_list raised;                   /* of the last run */
 	struct tf_value *progress_begin, *progress_end; /* {"progress": 0.0}, {"progress": 1.0} */
@@ -86,6 +97,17 @@ bool tf_engine_submit(struct tf_engine *e, uint32_t atom, bool revert, struct tf
 /* Notify; progress: also as an event of the task, or NULL. */
 void tf_engine_tell(struct tf_engine *e, uint32_t atom, enum tf_state state, enum tf_state old,
 	struct tf_value *result, struct tf_value *progress);
+bool tf_engine_is_retry(const struct tf_engine *e, uint32_t atom); /* also of an item: it is none */
+/* 0, or TF_ESTATE if the transition is not allowed. */
+int tf_engine_change_flow(struct tf_engine *e, enum tf_state state, struct tf_err *err);
+/* Whether this is the outcome of what the atom does now; then it is in flight no more. */
+bool tf_engine_accept(struct tf_engine *e, const struct tf_arrival *c);
+/* Begin what is ready, until an error. True if there was anything. */
+bool tf_engine_schedule(struct tf_engine *e);
+void tf_engine_add_raised(
+	struct tf_raised_list *l, uint32_t atom, struct tf_value *failure); /* takes it over */
+void tf_engine_clear_raised(struct tf_raised_list *l);
+uint64_t tf_engine_now(const struct tf_engine *e);
 /* Asks the owner; true: the flow is being suspended. */
 bool tf_engine_interrupted(struct tf_engine *e);
 

@@ -13,6 +13,16 @@ struct resolution {
 	uint32_t retry; /* RETRY, REVERT: whose subgraph */
 };
 
+/* Of several failures in a round the latest moment counts. */
+static void put_off(struct tf_engine *e, uint32_t retry, uint64_t delay)
+{
+	if (!e->put_off)
+		e->put_off = tf_calloc(e->g->atom_count, sizeof(*e->put_off));
+	uint64_t now = tf_engine_now(e), at = delay < UINT64_MAX - now ? now + delay : UINT64_MAX;
+	if (at > e->put_off[retry].at)
+		e->put_off[retry].at = at;
+}
+
 /* Tell the retry of the failure and ask it. Negative: the run fails. */
 static int ask(struct tf_engine *e, uint32_t retry, uint32_t failed, struct tf_value *failure)
 {
@@ -30,9 +40,12 @@ static int ask(struct tf_engine *e, uint32_t retry, uint32_t failed, struct tf_v
 	}
 	call.history = tf_storage_history(e->storage, retry);
 	struct tf_value *broken = NULL;
-	int decision = e->on.retry_on_failure(e->arg, &call, &broken);
+	uint64_t delay = 0;
+	int decision = e->on.retry_on_failure(e->arg, &call, &delay, &broken);
 	if (decision < 0)
 		tf_engine_fail(e, retry, broken);
+	else if (decision == TF_DECISION_RETRY && delay > 0)
+		put_off(e, retry, delay);
 	tf_value_unref(call.arguments);
 	tf_value_unref(call.history);
 	return decision;
@@ -84,6 +97,7 @@ void tf_engine_resolve(struct tf_engine *e, uint32_t atom, struct tf_value *fail
 	struct resolution r;
 	if (!determine(e, atom, failure, &r))
 		return;
+	e->counts.discarded_failures += e->phase == TF_PHASE_ANALYZING;
 	switch (r.strategy) {
 	case TF_DECISION_RETRY:
 		tf_scheduler_mark(e->sched, r.retry, TF_INTENT_RETRY);

@@ -602,6 +602,11 @@ size_t tf_scheduler_take(struct tf_scheduler *s, const unsigned **atoms)
 	return batch.count;
 }
 
+size_t tf_scheduler_ready_count(const struct tf_scheduler *s)
+{
+	return s->ready.count;
+}
+
 bool tf_scheduler_left(struct tf_scheduler *s)
 {
 	for (size_t i = s->candidates.head; i < s->candidates.count; i++)

@@ -72,6 +72,7 @@ enum tf_action_kind { TF_DO_NOTHING, TF_DO_EXECUTE, TF_DO_REVERT, TF_DO_RETRY };
 enum tf_action_kind tf_scheduler_action(struct tf_scheduler *s, unsigned atom);
 /* Take all ready atoms, by falling priority, then in node order. Valid until the next take. */
 size_t tf_scheduler_take(struct tf_scheduler *s, const unsigned **atoms);
+size_t tf_scheduler_ready_count(const struct tf_scheduler *s);
 /* Whether an atom is ready (or a candidate). */
 bool tf_scheduler_left(struct tf_scheduler *s);
 

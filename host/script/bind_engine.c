@@ -10,13 +10,10 @@
 #include "base/mem.h"
 #include "script/bind.h"
 #include "script/engine_handle.h"
-#include "script/executor_serial.h"
 #include "script/failure_lua.h"
 #include "script/flow_load.h"
-#include "script/interrupt.h"
 #include "script/modules.h"
 #include "script/value_lua.h"
-#include "wbe/executor.h"
 
 #define ENGINE_TYPE "tfhost.engine"
 /* Registry: handle -> environment of its userdata, weak. */
@@ -44,6 +41,7 @@ static void handle_close(struct tf_engine_handle *h)
 	}
 	tf_engine_keep_close(h);
 	tf_task_runner_delete(h->runner);
+	tf_timer_delete(h->wake);
 	if (h->loop)
 		tf_loop_delete(h->loop);
 	memset(h, 0, sizeof(*h));
@@ -135,8 +133,10 @@ TF_RAISES static int engine_load(lua_State *L)
 		.keep_injected = tf_bind_boolean(L, 1, "keep_injected"),
 		.reference_quirks = tf_bind_boolean(L, 1, "reference_quirks"),
 		.flow_uuid = h->flow_uuid,
+		.clock = tf_loop_clock(h->loop),
 		.store = tf_bind_value(L, 1, "store", "store"),
 	};
+	h->gather = tf_bind_boolean(L, 1, "gather_statistics");
 	const struct tf_engine_events events = tf_engine_keep_events(h);
 	h->engine = tf_engine_new(h->graph, h->executor, &options, &events, h);
 	tf_value_unref(options.store);
@@ -180,95 +180,6 @@ TF_RAISES static int engine_validate(lua_State *L)
 		return tf_bind_fail(L, &err);
 	lua_pushboolean(L, 1);
 	return 1;
-}
-
-/* One turn: what has completed is taken, and if there was nothing, the loop waits. */
-static void handle_turn(struct tf_engine_handle *h, bool wait)
-{
-	bool did = h->serial && tf_executor_serial_step(h->executor);
-	did = tf_engine_step(h->engine) || did;
-	if (!tf_engine_finished(h->engine))
-		tf_loop_turn(h->loop, wait && !did);
-}
-
-static void handle_interrupt(void *arg)
-{
-	struct tf_engine_handle *h = arg;
-	tf_engine_suspend(h->engine);
-}
-
-TF_RAISES static void handle_enter(lua_State *L, struct tf_engine_handle *h)
-{
-	if (h->running)
-		tf_bind_raise(L, "ExecutionFailure", "Engine currently locked, please try again later");
-	h->running = true;
-}
-
-/* start() -> true: the first atoms are scheduled */
-TF_RAISES static int engine_start(lua_State *L)
-{
-	struct tf_engine_handle *h = tf_engine_handle_check(L);
-	struct tf_err err;
-	handle_enter(L, h);
-	int rc = tf_engine_start(h->engine, &err);
-	h->running = false;
-	if (rc < 0)
-		return tf_bind_fail(L, &err);
-	lua_pushboolean(L, 1);
-	return 1;
-}
-
-/* step(wait) -> whether the run has ended */
-TF_RAISES static int engine_step(lua_State *L)
-{
-	struct tf_engine_handle *h = tf_engine_handle_check(L);
-	bool wait = lua_toboolean(L, 2);
-	handle_enter(L, h);
-	if (!tf_engine_finished(h->engine))
-		handle_turn(h, wait);
-	h->running = false;
-	lua_pushboolean(L, tf_engine_finished(h->engine));
-	return 1;
-}
-
-/* run(watch signals, tick) -> state of the flow, signal that came or nil. tick: milliseconds between calls of the
- * handler of that name, 0 for none. */
-TF_RAISES static int engine_run(lua_State *L)
-{
-	struct tf_engine_handle *h = tf_engine_handle_check(L);
-	bool watch = lua_toboolean(L, 2);
-	uint64_t tick = (uint64_t)luaL_optnumber(L, 3, 0);
-	struct tf_timer *timer = NULL;
-	struct tf_err err;
-	handle_enter(L, h);
-	if (tick > 0) {
-		timer = tf_timer_new(h->loop, tf_engine_handle_tick, h);
-		tf_timer_start(timer, tick, tick);
-	}
-	int rc = watch ? tf_interrupt_watch(h->loop, handle_interrupt, h, &err) : 0;
-	if (rc == 0) {
-		h->watched = watch;
-		rc = tf_engine_start(h->engine, &err);
-		while (rc == 0 && !tf_engine_finished(h->engine)) {
-			/* A signal that came while a task ran here: before the next one starts. */
-			if (watch && tf_interrupt_signal())
-				tf_engine_suspend(h->engine);
-			handle_turn(h, true);
-		}
-		if (watch)
-			tf_interrupt_unwatch();
-		h->watched = false;
-	}
-	tf_timer_delete(timer);
-	h->running = false;
-	if (rc < 0)
-		return tf_bind_fail(L, &err);
-	lua_pushstring(L, tf_state_name(tf_engine_flow_state(h->engine)));
-	if (watch && tf_interrupt_signal())
-		lua_pushinteger(L, tf_interrupt_signal());
-	else
-		lua_pushnil(L);
-	return 2;
 }
 
 TF_RAISES static int engine_suspend(lua_State *L)
@@ -413,35 +324,6 @@ TF_RAISES static int engine_fetch_texts(lua_State *L)
 	return 1;
 }
 
-/* stats() -> counters of the transport, empty for a local engine */
-TF_RAISES static int engine_stats(lua_State *L)
-{
-	struct tf_engine_handle *h = tf_engine_handle_check(L);
-	struct tf_wbe_stats s;
-	lua_newtable(L);
-	if (!h->worker_based)
-		return 1;
-	tf_executor_wbe_stats(h->executor, &s);
-	const struct {
-		const char *name;
-		double value;
-	} counters[] = {
-		{"malformed", (double)s.malformed},
-		{"stale", (double)s.stale},
-		{"lost", (double)s.lost},
-		{"timeouts", (double)s.timeouts},
-		{"resent", (double)s.resent},
-		{"seen", (double)s.seen},
-		{"workers", (double)s.workers},
-		{"in_flight", (double)s.in_flight},
-	};
-	for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++) {
-		lua_pushnumber(L, counters[i].value);
-		lua_setfield(L, -2, counters[i].name);
-	}
-	return 1;
-}
-
 /* result(name, revert) -> value, whether it is a failure dict */
 TF_RAISES static int engine_result(lua_State *L)
 {
@@ -519,9 +401,6 @@ static const struct luaL_Reg engine_methods[] = {
 	{"close", engine_close},
 	{"prepare", engine_prepare},
 	{"validate", engine_validate},
-	{"start", engine_start},
-	{"step", engine_step},
-	{"run", engine_run},
 	{"suspend", engine_suspend},
 	{"reset", engine_reset},
 	{"state", engine_state},
@@ -535,7 +414,6 @@ static const struct luaL_Reg engine_methods[] = {
 	{"fetch_all", engine_fetch_all},
 	{"fetch_all_text", engine_fetch_all_text},
 	{"fetch_texts", engine_fetch_texts},
-	{"stats", engine_stats},
 	{"result", engine_result},
 	{"notified", engine_notified},
 	{"inject", engine_inject},
@@ -564,6 +442,7 @@ int tf_bind_engine_open(lua_State *L)
 	lua_setfield(L, -2, "__gc");
 	lua_newtable(L);
 	luaL_register(L, NULL, engine_methods);
+	luaL_register(L, NULL, tf_engine_turns_methods);
 	luaL_register(L, NULL, tf_engine_storage_methods);
 	lua_setfield(L, -2, "__index");
 	lua_pop(L, 1);

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/uuid.h"
 #include "script/bind.h"
 #include "script/modules.h"
 #include "script/state.h"
@@ -45,6 +46,13 @@ TF_RAISES static int host_members(lua_State *L)
 		lua_setfield(L, -2, name);
 		free(name);
 	}
+	return 1;
+}
+
+/* random() -> a number from 0 up to 1, not the same in every process as math.random's are */
+static int host_random(lua_State *L)
+{
+	lua_pushnumber(L, tf_random(1u << 30) / (double)(1u << 30));
 	return 1;
 }
 
@@ -123,7 +131,8 @@ int tf_bind_host_open(lua_State *L)
 		{"load", host_load},
 		{"members", host_members},
 		{"now", host_now},
-		{"time", host_time},
+		{"random", host_random},
+	{"time", host_time},
 		{"terminal", host_terminal},
 		{"catch_stderr", host_catch_stderr},
 		{"caught_stderr", host_caught_stderr},

@@ -126,17 +126,17 @@ void tf_engine_handle_tick(void *arg)
 	call_notify(&call);
 }
 
-/* Call a handler that answers: 0 with its result at the top of `L`, or -1 with *failure. */
+/* Call a handler that answers: 0 with its result (or nresults) at the top of `L`, or -1 with *failure. */
 static int call_ask(struct handler_call *call, lua_State *L, struct tf_value **failure)
 {
-	call->nresults = 1;
+	call->nresults = call->nresults ? call->nresults : 1;
 	if (!lua_checkstack(L, 8)) {
 		*failure = tf_failure_format(tf_types_lua_error, "stack overflow");
 		return -1;
 	}
 	lua_pushcfunction(L, call_trampoline);
 	lua_pushlightuserdata(L, call);
-	return tf_call_catch(L, 1, 1, call->name, failure) < 0 ? -1 : 0;
+	return tf_call_catch(L, 1, call->nresults, call->name, failure) < 0 ? -1 : 0;
 }
 
 static struct handler_call retry_call(
@@ -188,7 +188,8 @@ static struct tf_value *on_retry_revert(void *arg, const struct tf_retry_call *r
 	return retry_value(arg, "revert", r, failed);
 }
 
-static int on_retry_on_failure(void *arg, const struct tf_retry_call *r, struct tf_value **failure)
+static int on_retry_on_failure(
+	void *arg, const struct tf_retry_call *r, uint64_t *delay_ms, struct tf_value **failure)
 {
 	static const struct {
 		const char *name;
@@ -200,18 +201,20 @@ static int on_retry_on_failure(void *arg, const struct tf_retry_call *r, struct 
 	};
 	struct tf_engine_handle *h = arg;
 	struct handler_call call = retry_call(h, "on_failure", r);
+	call.nresults = 2;
 	if (call_ask(&call, h->tasks, failure) < 0) {
 		note_raised(h, h->tasks, RAISED_BY_ENGINE);
 		return -1;
 	}
 	int decision = -1;
-	const char *name = lua_type(h->tasks, -1) == LUA_TSTRING ? lua_tostring(h->tasks, -1) : NULL;
+	const char *name = lua_type(h->tasks, -2) == LUA_TSTRING ? lua_tostring(h->tasks, -2) : NULL;
+	*delay_ms = (uint64_t)(lua_tonumber(h->tasks, -1) * 1000);
 	for (size_t i = 0; name && i < sizeof(decisions) / sizeof(decisions[0]); i++) {
 		if (!strcmp(decisions[i].name, name))
 			decision = decisions[i].decision;
 	}
 	TF_ASSERT(decision >= 0); /* the handler lets nothing else pass */
-	lua_pop(h->tasks, 1);
+	lua_pop(h->tasks, 2);
 	return decision;
 }
 

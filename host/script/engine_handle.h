@@ -25,6 +25,7 @@ struct tf_engine_handle {
 	struct tf_engine *engine;        /* owned; NULL: closed, or not made yet */
 	struct tf_executor *executor;    /* the engine's, or owned while there is no engine */
 	struct tf_graph *graph;          /* the engine's, or owned while there is no engine */
+	struct tf_timer *wake;           /* owned; NULL while nothing had to wait for a moment */
 	struct tf_task_runner *runner;   /* owned; parallel only */
 	struct lua_State *tasks, *calls; /* anchored in the userdata's environment */
 	struct tf_value *result;         /* of the notification that is being delivered; borrowed */
@@ -33,6 +34,8 @@ struct tf_engine_handle {
 	bool running;               /* inside start or step */
 	bool watched;               /* signals suspend the run */
 	struct tf_backend *backend; /* a reference, or NULL: nothing is kept */
+	bool gather; /* statistics: seconds by phase, of the run */
+	double seconds[TF_PHASE_ENDING], began, active_for;
 	pid_t owner; /* the process that made it; in a slot forked from that it is not ours to touch */
 	char flow_uuid[TF_UUID_LEN + 1];
 };
@@ -58,6 +61,8 @@ TF_RAISES unsigned tf_engine_handle_atom(struct lua_State *L, const struct tf_en
 /* Push a value and release it: 1; or nil, message, code: 3. */
 TF_RAISES int tf_engine_handle_push(struct lua_State *L, struct tf_value *v, const char *what);
 
+/* engine_turns.c: methods of the userdata that run the flow. */
+extern const struct luaL_Reg tf_engine_turns_methods[];
 /* engine_storage.c: methods of the userdata that lua/taskflow/engines/storage.lua calls. */
 extern const struct luaL_Reg tf_engine_storage_methods[];
 

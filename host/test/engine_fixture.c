@@ -368,10 +368,12 @@ static struct tf_value *retry_execute(void *arg, const struct tf_retry_call *c, 
 	return v;
 }
 
-static int retry_on_failure(void *arg, const struct tf_retry_call *c, struct tf_value **failure)
+static int retry_on_failure(
+	void *arg, const struct tf_retry_call *c, uint64_t *delay, struct tf_value **failure)
 {
 	struct fixture *f = arg;
 	struct json_object *o = f->task_of[c->atom], *rest;
+	*delay = (uint64_t)int_of(o, "delay");
 	const char *cls = text_of(o, "class", "");
 	entry(&f->calls, "on_failure %s %zu", name_of(f, c->atom), history_len(c));
 	write_history(f, c);
@@ -630,6 +632,11 @@ static bool flag(struct json_object *o, const char *key)
 	return json_object_object_get_ex(o, key, &v) && json_object_get_boolean(v);
 }
 
+static uint64_t fixture_now(void *arg)
+{
+	return ((struct fixture *)arg)->now;
+}
+
 struct fixture *fixture_new(const char *flow, const char *options, struct tf_err *err)
 {
 	return fixture_new_in(flow, options, NULL, err);
@@ -656,7 +663,10 @@ struct fixture *fixture_new_in(
 	f->failures_left = tf_calloc(atoms + 1, sizeof *f->failures_left);
 	find_atoms(f, f->flow);
 	struct json_object *o = json_tokener_parse(options), *store;
+	f->now = 1000;
+	f->clock = (struct tf_clock){fixture_now, f};
 	struct tf_engine_options eo = {
+		.clock = &f->clock,
 		.defer_reverts = flag(o, "defer_reverts"),
 		.never_resolve = flag(o, "never_resolve"),
 		.reference_quirks = flag(o, "reference_quirks"),

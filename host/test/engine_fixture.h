@@ -2,7 +2,7 @@
  * and deciders played by the fixture and everything that happens written down. Beyond the notation:
  * `optional`, `revert_requires` (names), `result_text` (exact JSON text), a retry class "Broken" whose
  * on_failure raises, `each` and `limit` of a map whose items give their element, or fail with those in
- * `fail_elements`, `fail_elements_once` (in the first round), `revert_fail_elements`, a decider that is a string raises it, `auto`: false of a graph: no links by symbols. */
+ * `fail_elements`, `fail_elements_once` (in the first round), `revert_fail_elements`, `delay` of a retry (ms), a decider that is a string raises it, `auto`: false of a graph: no links by symbols. */
 #ifndef TF_TEST_ENGINE_FIXTURE_H
 #define TF_TEST_ENGINE_FIXTURE_H
 
@@ -45,10 +45,12 @@ struct fixture {
 	struct tf_buf calls; /* "execute a {"x": 1}; revert a {} 1 {...}; on_failure r [...]; decide {...}" */
 	struct tf_buf histories; /* of each on_failure and retry's revert: texts by ; */
 	const char *suspend_at;  /* log entry after which to suspend, or NULL */
-	bool hold;               /* run: do not deliver by itself */
-	bool log_tasks;          /* also "progress a 0.0", off by default */
-	int starts, stops;       /* of the executor */
-	bool fail_by_round;      /* "fail": n is of rounds, not of calls */
+	uint64_t now;            /* of the engine's clock, ms */
+	struct tf_clock clock;
+	bool hold;          /* run: do not deliver by itself */
+	bool log_tasks;     /* also "progress a 0.0", off by default */
+	int starts, stops;  /* of the executor */
+	bool fail_by_round; /* "fail": n is of rounds, not of calls */
 	struct fixture_book *book;
 	int refuse_submit; /* submit refuses the n-th (1-based) from now on; 0: never */
 };

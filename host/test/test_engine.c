@@ -689,9 +689,10 @@ static struct tf_value *p_retry(void *arg, const struct tf_retry_call *c, bool *
 	return tf_value_ref(*failed ? p->failure : p->value);
 }
 
-static int p_on_failure(void *arg, const struct tf_retry_call *c, struct tf_value **failure)
+static int p_on_failure(void *arg, const struct tf_retry_call *c, uint64_t *delay, struct tf_value **failure)
 {
 	struct property *p = arg;
+	(void)delay;
 	(void)failure;
 	assert_true(tf_json_count(tf_value_json(c->history)) > 0);
 	if (p->retries > 0 && rng_below(p->r, 3) > 0) {

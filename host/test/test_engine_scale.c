@@ -197,10 +197,12 @@ static struct tf_value *retry_revert(void *arg, const struct tf_retry_call *c, b
 	return tf_value_null();
 }
 
-static int retry_on_failure(void *arg, const struct tf_retry_call *c, struct tf_value **failure)
+static int retry_on_failure(
+	void *arg, const struct tf_retry_call *c, uint64_t *delay, struct tf_value **failure)
 {
 	(void)arg;
 	(void)c;
+	(void)delay;
 	(void)failure;
 	return TF_DECISION_RETRY;
 }

@@ -5,6 +5,7 @@
 -- A controller is an atom that executes before its flow's content. Its methods get a history of what it
 -- provided and what failed. They always run in the engine's process.
 local atom = require "taskflow.atom"
+local backoff = require "taskflow.utils.backoff"
 local check = require "taskflow.utils.check"
 local class_name = require "taskflow.utils.class_name"
 local equal = require("taskflow.utils.equal").equal
@@ -219,7 +220,7 @@ end
 
 ---Make a retry class from execute(self, history, ...), on_failure(self, history, ...) and, optionally,
 ---revert(self, history, flow_failures, ...). on_failure gets the inputs of execute and returns one of
----retry.RETRY, retry.REVERT, retry.REVERT_ALL.
+---retry.RETRY, retry.REVERT, retry.REVERT_ALL. With RETRY it may return seconds to wait: return retry.RETRY, 1.5
 ---@param definition table
 ---@return fun(options: taskflow.TaskOptions?): taskflow.Retry
 function M.Retry(definition)
@@ -278,7 +279,7 @@ local TimesClass = M.Retry {
   end,
   on_failure = function(self, history)
     if history:len() < self.attempts then
-      return M.RETRY
+      return M.RETRY, backoff.delay(self, history:len())
     end
     return give_up(self)
   end,
@@ -286,29 +287,47 @@ local TimesClass = M.Retry {
 
 -- Split what belongs to the controller from the options of an atom.
 local function split(options, own, what)
-  if options ~= nil then
-    check.is(options, "table", what .. ": the options")
-  end
   local rest, state = {}, {}
-  for key, value in pairs(options or {}) do
+  for key, value in pairs(check.options(options, own.all, what)) do
     if own[key] then
       state[key] = value
     else
       rest[key] = value
     end
   end
+  backoff.check(state, what)
   return rest, state
 end
 
+-- Options of a controller: its own with those of waiting; `all`: these and an atom's.
+local function options_of(own)
+  local all = {}
+  for key in pairs(backoff.OPTIONS) do
+    own[key] = true
+  end
+  for _, options in ipairs { own, INSTANCE_OPTIONS } do
+    for key in pairs(options) do
+      all[key] = true
+    end
+  end
+  own.all = all
+  return own
+end
+
+local TIMES_OPTIONS = options_of { attempts = true, revert_all = true }
+local FOR_EACH_OPTIONS = options_of { values = true, revert_all = true }
+local PARAMETERIZED_OPTIONS = options_of { revert_all = true }
+
 ---At most `attempts` executions in total. Times(3), Times(3, { name = "r" }) or Times { attempts = 3 }.
+---Times { attempts = 5, delay = 0.5, backoff = 2, max_delay = 30, jitter = 0.5 } waits between them.
 ---@param attempts integer|table|nil default 1
----@param options table? name, provides, revert_all, ...
+---@param options table? name, provides, revert_all, delay, backoff, max_delay, jitter, ...
 ---@return taskflow.Retry
 function M.Times(attempts, options)
   if type(attempts) == "table" then
     attempts, options = attempts.attempts, attempts
   end
-  local rest, state = split(options, { attempts = true, revert_all = true }, "Times")
+  local rest, state = split(options, TIMES_OPTIONS, "Times")
   state.attempts = attempts or 1
   if type(state.attempts) ~= "number" or state.attempts < 1 or state.attempts % 1 ~= 0 then
     exceptions.raise(exceptions.ValueError, "Times: attempts must be an integer of at least 1")
@@ -340,7 +359,7 @@ end
 
 local function decide(self, all, history)
   if #remaining(all, history) > 0 then
-    return M.RETRY
+    return M.RETRY, backoff.delay(self, history:len())
   end
   return give_up(self)
 end
@@ -354,12 +373,10 @@ local ForEachClass = M.Retry {
   end,
 }
 
-local FOR_EACH_OPTIONS = { values = true, revert_all = true }
-
 ---Provide one value after the other until the flow succeeds.
 ---ForEach({ 10, 20 }, { provides = "n" }) or ForEach { values = { 10, 20 }, provides = "n" }.
 ---@param list any[]|table
----@param options table? name, provides, revert_all, ...
+---@param options table? name, provides, revert_all, delay, backoff, max_delay, jitter, ...
 ---@return taskflow.Retry
 function M.ForEach(list, options)
   if type(list) == "table" and list.values ~= nil then
@@ -383,10 +400,10 @@ local ParameterizedForEachClass = M.Retry {
 }
 
 ---ForEach over the input `values`; use rebind to take them from another name.
----@param options table? name, provides, rebind, revert_all, ...
+---@param options table? name, provides, rebind, revert_all, delay, backoff, max_delay, jitter, ...
 ---@return taskflow.Retry
 function M.ParameterizedForEach(options)
-  local rest, state = split(options, { revert_all = true }, "ParameterizedForEach")
+  local rest, state = split(options, PARAMETERIZED_OPTIONS, "ParameterizedForEach")
   return instantiate(ParameterizedForEachClass, rest, state)
 end
 

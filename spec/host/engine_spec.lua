@@ -482,40 +482,6 @@ describe("engine", function()
       assert.same({ "a", "a" }, ran)
     end)
 
-    it("steps several engines from one loop", function()
-      local first = engines.load(lf.Flow("f"):add(step "a", step "b")):run_iter { wait = false }
-      local second = engines.load(lf.Flow("g"):add(step "c")):run_iter { wait = false }
-      local last = {}
-      local going = true
-      while going do
-        going = false
-        for i, iter in ipairs { first, second } do
-          local state = iter()
-          if state then
-            last[i], going = state, true
-          end
-        end
-      end
-      assert.same({ "SUCCESS", "SUCCESS" }, last)
-      table.sort(ran)
-      assert.same({ "a", "b", "c" }, ran)
-    end)
-
-    it("asks for the right order of calls", function()
-      local eng = require("taskflow.engines.engine").new(lf.Flow "f")
-      assert.equal("InvalidState: Can not suspend an engine which has not been compiled", failing(eng.suspend, eng))
-      assert.equal("InvalidState: Can not prepare an engine which has not been compiled", failing(eng.prepare, eng))
-      eng:compile()
-      assert.equal(
-        "InvalidState: Can not validate an engine which has not had its storage populated",
-        failing(eng.validate, eng)
-      )
-      assert.truthy(failing(eng.reset, eng):find "storage populated")
-      eng:prepare()
-      eng:validate()
-      assert.equal("SUCCESS", (eng:run()))
-    end)
-
     it("keeps failures and results by atom", function()
       local eng = engines.load(lf.Flow("f"):add(step "a", step("b", function() error("boom", 0) end)))
       pcall(eng.run, eng)
@@ -526,7 +492,7 @@ describe("engine", function()
       assert.truthy(failing(eng.storage.get, eng.storage, "nobody"):find "Unknown atom name 'nobody' in flow 'f'")
       assert.truthy(failing(eng.storage.fetch, eng.storage, "nothing"):find "NotFound")
       assert.equal(36, #eng.storage:get_atom_uuid "a")
-      assert.equal(0, eng.statistics.completed)
+      assert.equal(4, eng.statistics.completed)
     end)
 
     it("injects values after loading", function()

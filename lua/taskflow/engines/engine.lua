@@ -22,7 +22,7 @@ local values = require "taskflow.values"
 ---@field storage taskflow.Storage
 ---@field options table as used
 ---@field flow_detail taskflow.FlowDetail? where the flow is kept, as it was when the engine was made
----@field statistics table<string, number> completed, incomplete; worker-based also workers, malformed, lost, ...
+---@field statistics table of the last run, as TaskFlow's; worker-based also workers, malformed, lost, ...
 ---@field package _handle userdata of the host, nil before compile
 local Engine = {}
 
@@ -185,6 +185,14 @@ local function raise_at(where, name, class, message)
   error(exc, 0)
 end
 
+-- What an on_failure may return after its decision.
+local function is_delay(decision, delay)
+  if delay == nil or (decision ~= retry_module.RETRY and delay == 0) then
+    return true
+  end
+  return decision == retry_module.RETRY and type(delay) == "number" and delay >= 0 and delay <= 1e9
+end
+
 local function handlers(self)
   local h = {}
 
@@ -225,14 +233,20 @@ local function handlers(self)
     if flow_failures then
       arguments.flow_failures = failure.from_dicts(flow_failures)
     end
-    local answer = call_by_name(atom, f, arguments)
+    local answer, delay = call_by_name(atom, f, arguments)
     if method == "on_failure" and not retry_module.is_decision(answer) then
       local message = "Unknown atom failure resolution action/strategy %s (from on_failure of retry '%s', flow '%s')"
       local flow = self._plan.flows[atom]
       message = message:format(quote(answer), atom.name, flow.name)
       raise_at(place.of_function(f), method, exceptions.ValueError, message)
     end
-    return answer
+    if method == "on_failure" and not is_delay(answer, delay) then
+      local message = "RETRY may have seconds to wait, 0 to 1e9, not %s (from on_failure of retry '%s', flow '%s')"
+      local given = answer == retry_module.RETRY and quote(delay) or answer .. " with a delay"
+      local text_ = message:format(given, atom.name, self._plan.flows[atom].name)
+      raise_at(place.of_function(f), exceptions.ValueError, text_)
+    end
+    return answer, method == "on_failure" and (delay or 0) or nil
   end
 
   function h.decide(index, history)
@@ -322,6 +336,7 @@ local function host_options(self)
   for key, value in pairs(self.options) do
     out[key] = value
   end
+  out.gather_statistics = self.options.gather_statistics ~= false
   out.keep_injected = self.options.inject_transient == false
   if self.kind == "parallel" then
     out.max_workers = out.max_workers or host.cores()
@@ -354,8 +369,8 @@ local function check_names(plan)
   end
 end
 
----Flatten the flow and connect it to the host. Done once; run does it by itself.
-function Engine:compile()
+-- Connect the flow to the host. Done once, when the engine is loaded, so that mistakes are told then.
+function Engine:_connect()
   if self._handle then
     return
   end
@@ -367,8 +382,14 @@ function Engine:compile()
   self._names = self._handle:atoms()
 end
 
+---Flatten the flow. Done once; run does it by itself.
+function Engine:compile()
+  self:_connect()
+  self._compiled = true
+end
+
 local function need_compiled(self, what)
-  if not self._handle then
+  if not self._compiled then
     exceptions.raise(
       exceptions.InvalidState,
       ("Can not %s an engine which has not been compiled"):format(what)
@@ -387,7 +408,7 @@ local function need_prepared(self, what)
 end
 
 ---Get the storage ready: a flow with a backend gets its details there; one that another engine left is told as RESUMING
----and SUSPENDED. run does it by itself.
+---and SUSPENDED. After a run that ended REVERTED it resets the flow. run does it by itself.
 function Engine:prepare()
   need_compiled(self, "prepare")
   self:_check(self._handle:prepare())
@@ -425,21 +446,6 @@ function Engine:has_ended()
   return self._ended == true
 end
 
-local function statistics(self)
-  local out = { completed = 0, incomplete = 0, workers = 0 }
-  if self._handle then
-    for name, value in pairs(self._handle:stats()) do
-      out[name] = value
-    end
-    for _, name in ipairs(self._names) do
-      local state = self._handle:atom(name)
-      local kind = (state == states.SUCCESS or state == states.IGNORE) and "completed" or "incomplete"
-      out[kind] = out[kind] + 1
-    end
-  end
-  return out
-end
-
 local function collect_failures(self)
   local out = {}
   for i, entry in ipairs(self._handle:failures()) do
@@ -452,14 +458,15 @@ end
 ---The failures of the last run.
 ---@return taskflow.Failure[]
 function Engine:failures()
-  need_compiled(self, "ask for failures of")
   return collect_failures(self)
 end
 
 local RUN_OPTIONS = { signals = true, on_tick = true, tick = true }
 
+-- The host prepares and validates by itself.
 local function make_ready(self)
-  self:check()
+  self:compile()
+  self._prepared = true
   self._raised = {}
   self._ended = false
 end
@@ -495,30 +502,77 @@ function Engine:run(run_options)
   return state, signal
 end
 
----Run step by step: an iterator over the state of the flow after each turn. With a timeout of 0 a turn does not
----wait for what is not there yet, so that several engines may be stepped by one loop. Raises like run.
----@param run_options { wait: boolean? }? wait: false to return at once, default: true
----@return fun(): string?
-function Engine:run_iter(run_options)
-  local wait = check.options(run_options, { wait = true }, "run_iter").wait ~= false
-  local started, ended = false, false
-  return function()
-    if ended then
-      return nil
-    end
-    if not started then
-      started = true
-      make_ready(self)
-      self:_check(self._handle:start())
-      return self._handle:state()
-    end
-    ended = self._handle:step(wait)
-    if ended then
-      self._ended = true
-      finish(self)
-    end
-    return self._handle:state()
+---A run phase by phase: see Engine:run_iter.
+---@class taskflow.Turns
+---@overload fun(sent: any): string?
+local Turns = {}
+
+local function end_turns(self)
+  self._done = true
+  self._engine._ended = true
+  finish(self._engine)
+end
+
+local function begin_turns(self)
+  self._begun = true
+  make_ready(self._engine)
+  self._engine:_check(self._engine._handle:begin())
+end
+
+---The next state of the machine, or nil at the end. Raises like run.
+---@param sent any a true value suspends the flow
+---@return string?
+function Turns:send(sent)
+  local engine = self._engine
+  if self._done then
+    return nil
+  elseif not self._begun then
+    begin_turns(self)
+    return (engine._handle:phase())
+  elseif sent then
+    engine._handle:suspend()
   end
+  engine._handle:advance(self._timeout)
+  local state, at_end = engine._handle:phase()
+  if at_end == "ending" and state == states.FAILURE then -- it raises instead of saying so
+    engine._handle:advance(0)
+    at_end = "ended"
+  end
+  if at_end == "ended" then
+    end_turns(self)
+    return nil
+  end
+  return state
+end
+
+---Suspend the flow and go on until it has ended. Raises like run.
+function Turns:close()
+  if self._begun and not self._done then
+    self._engine._handle:suspend()
+    while select(2, self._engine._handle:phase()) ~= "ended" do
+      self._engine._handle:advance(self._timeout)
+    end
+    end_turns(self)
+  end
+  self._done = true
+end
+
+local turns_meta = { __call = Turns.send }
+turns_meta.__index = check.methods("run_iter", Turns, function(value)
+  return getmetatable(value) == turns_meta
+end)
+
+---Run phase by phase: an iterator over the states of the engine's machine, each before it is acted on: RESUMING, then
+---SCHEDULING, WAITING, ANALYZING again and again, then SUCCESS, REVERTED or SUSPENDED. Several engines can be stepped
+---by one loop. Raises like run. Calling it with a true value, or closing it, suspends the flow.
+---@param run_options { timeout: number? }? seconds that WAITING waits for something to complete, default 60
+---@return taskflow.Turns
+function Engine:run_iter(run_options)
+  local timeout = check.options(run_options, { timeout = true }, "run_iter").timeout
+  if timeout ~= nil and not (check.is(timeout, "number", "run_iter: the timeout") >= 0) then
+    exceptions.raise(exceptions.ValueError, "run_iter: the timeout must be seconds of at least 0, not " .. timeout)
+  end
+  return setmetatable({ _engine = self, _timeout = timeout or 60 }, turns_meta)
 end
 
 ---Start nothing new; what runs, finishes. A later run goes on.
@@ -552,7 +606,7 @@ local methods = check.methods("Engine", Engine, M.is_engine)
 
 function meta:__index(key)
   if key == "statistics" then
-    return statistics(self)
+    return self._handle and self._handle:stats() or {}
   end
   return methods[key]
 end

@@ -32,6 +32,8 @@ local M = {}
 ---@field book taskflow.LogBook? of a new flow, default: one named "tmp" of its own
 ---@field flow_detail taskflow.FlowDetail? go on with what an earlier engine left there
 ---@field defer_reverts boolean?
+---@field inject_transient boolean? false: constants of atoms are kept in the logbook; default: true
+---@field gather_statistics boolean? default: true
 ---@field never_resolve boolean? no revert and no retry: the first failure ends in FAILURE
 ---@field reference_quirks boolean? what TaskFlow 5.0.0 does where it is better not imitated (ENGINE.md 20)
 ---@field max_workers integer? parallel: tasks at once, default: number of cores
@@ -46,13 +48,13 @@ local M = {}
 ---@field probe_interval number? seconds between probes for workers, default 5
 ---@field silence_limit number? seconds of silence after which a tfhost worker counts as lost, default 2.5
 
----Make an engine for a flow, compiled and ready to run.
+---Make an engine for a flow. What is wrong with the flow by itself is told here.
 ---@param flow taskflow.Flow|taskflow.Task
 ---@param options taskflow.EngineOptions?
 ---@return taskflow.Engine
 function M.load(flow, options)
   local self = engine.new(flow, options)
-  self:compile()
+  self:_connect()
   return self
 end
 
