@@ -1,32 +1,69 @@
 #include "persistence/backend.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/mem.h"
 
-/* What follows `scheme` and "///" or "//" in a connection: SQLAlchemy's spelling. */
+/* scheme, what may open it, whether it is given the whole URL or what follows the scheme */
+static const struct {
+	const char *scheme;
+	const struct tf_backend_ops *ops;
+	bool whole;
+} kinds[] = {
+	{"sqlite", &tf_backend_sqlite, false},
+	{"postgresql", &tf_backend_postgresql, true},
+	{"postgres", &tf_backend_postgresql, true},
+	{"dir", &tf_backend_directory, false},
+	{"file", &tf_backend_directory, false},
+};
+
+/* What follows `scheme` and "://", or NULL; SQLAlchemy may name a driver too: postgresql+psycopg2://. */
 static const char *after_scheme(const char *connection, const char *scheme)
 {
 	size_t n = strlen(scheme);
 	if (strncmp(connection, scheme, n) != 0)
 		return NULL;
-	connection += n;
-	if (strncmp(connection, ":///", 4) == 0)
-		return connection + 4;
-	return strncmp(connection, "://", 3) == 0 ? connection + 3 : NULL;
+	if (connection[n] == '+')
+		n = strcspn(connection, ":");
+	return strncmp(connection + n, "://", 3) == 0 ? connection + n + 3 : NULL;
+}
+
+/* SQLAlchemy's spelling: three slashes and a relative path, or four and an absolute one. */
+static const char *sqlite_path(const char *rest)
+{
+	rest += rest[0] == '/';
+	return rest[0] ? rest : ":memory:";
+}
+
+static int open_path(const struct tf_backend_config *config, struct tf_backend **out, struct tf_err *err)
+{
+	struct stat st;
+	if (stat(config->connection, &st) == 0 && S_ISDIR(st.st_mode))
+		return tf_backend_directory.open(config->connection, config, out, err);
+	return tf_backend_sqlite.open(config->connection, config, out, err);
 }
 
 int tf_backend_open(const struct tf_backend_config *config, struct tf_backend **out, struct tf_err *err)
 {
-	const char *connection = config->connection, *path = after_scheme(connection, "sqlite");
-	if (path)
-		return tf_backend_sqlite.open(path[0] ? path : ":memory:", config, out, err);
+	const char *connection = config->connection;
 	if (strcmp(connection, "memory") == 0 || strncmp(connection, "memory://", 9) == 0)
 		return tf_backend_sqlite.open(":memory:", config, out, err);
-	if (strstr(connection, "://"))
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+		const char *rest = after_scheme(connection, kinds[i].scheme);
+		if (!rest)
+			continue;
+		if (kinds[i].ops == &tf_backend_sqlite)
+			rest = sqlite_path(rest);
+		return kinds[i].ops->open(kinds[i].whole ? connection : rest, config, out, err);
+	}
+	if (strstr(connection, "://")) /* it may hold a password: only the scheme is told */
 		return tf_err_set(err, TF_ENOTFOUND,
-			"no backend for '%s': known are sqlite:///file, a path, memory", connection);
-	return tf_backend_sqlite.open(connection, config, out, err);
+			"no backend for '%.*s://': known are sqlite:///file, a path, "
+			"postgresql://host/database, "
+			"dir:///path (to read) and memory",
+			(int)strcspn(connection, ":"), connection);
+	return open_path(config, out, err);
 }
 
 struct tf_backend *tf_backend_ref(struct tf_backend *b)

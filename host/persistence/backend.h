@@ -18,8 +18,10 @@
 enum tf_durability { TF_DURABILITY_NORMAL, TF_DURABILITY_FULL, TF_DURABILITY_OFF };
 
 struct tf_backend_config {
-	const char *
-		connection; /* "memory", "sqlite:///relative", "sqlite:////absolute", or the path of such a file */
+	/* "memory"; "sqlite:///relative", "sqlite:////absolute", or the path of such a file;
+	 * "postgresql://user:password@host:port/database" and what else libpq reads as a URL;
+	 * "dir:///absolute" or the path of such a directory: only read. */
+	const char *connection;
 	enum tf_durability durability;
 };
 
@@ -82,6 +84,11 @@ int tf_owner_lock(struct tf_owner_locks *l, const char *flow, struct tf_err *err
 void tf_owner_unlock(struct tf_owner_locks *l, const char *flow);
 bool tf_owner_of(struct tf_owner_locks *l, const char *flow, struct tf_owner *out);
 
-extern const struct tf_backend_ops tf_backend_sqlite;
+/* This process, from now on. */
+void tf_owner_self(struct tf_owner *out);
+/* Surely: a process of this host that is no more. */
+bool tf_owner_is_dead(const struct tf_owner *owner);
+
+extern const struct tf_backend_ops tf_backend_sqlite, tf_backend_postgresql, tf_backend_directory;
 
 #endif

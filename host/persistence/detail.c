@@ -1,6 +1,8 @@
 #include "persistence/detail.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 void tf_book_detail_free(struct tf_book_detail *d)
 {
@@ -31,4 +33,13 @@ void tf_atom_detail_free(struct tf_atom_detail *d)
 	for (size_t i = 0; i < sizeof values / sizeof *values; i++)
 		tf_value_unref(values[i]);
 	*d = (struct tf_atom_detail){0};
+}
+
+void tf_stamp(char out[TF_STAMP_SIZE])
+{
+	struct timespec ts;
+	struct tm tm;
+	clock_gettime(CLOCK_REALTIME, &ts);
+	size_t n = strftime(out, TF_STAMP_SIZE, "%Y-%m-%d %H:%M:%S", gmtime_r(&ts.tv_sec, &tm));
+	snprintf(out + n, TF_STAMP_SIZE - n, ".%06ld", ts.tv_nsec / 1000);
 }

@@ -3,6 +3,7 @@
 #define TF_PERSISTENCE_DETAIL_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "base/value.h"
 
@@ -20,6 +21,10 @@ struct tf_atom_detail {
 	bool is_retry;
 	struct tf_value *results, *failure, *revert_results, *revert_failure, *meta;
 };
+
+/* The time now, in that spelling. */
+enum { TF_STAMP_SIZE = 32 };
+void tf_stamp(char out[TF_STAMP_SIZE]);
 
 /* Free what it owns. */
 void tf_book_detail_free(struct tf_book_detail *d);

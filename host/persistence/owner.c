@@ -76,21 +76,28 @@ static void read_owner(int fd, struct tf_owner *out)
 		*out = (struct tf_owner){.pid = -1};
 }
 
-static void write_owner(int fd)
+void tf_owner_self(struct tf_owner *out)
 {
-	char host[65] = "", since[32], text[160];
 	time_t now = time(NULL);
 	struct tm tm;
-	gethostname(host, sizeof host - 1);
-	strftime(since, sizeof since, "%Y-%m-%d %H:%M:%S", gmtime_r(&now, &tm));
-	int n = snprintf(text, sizeof text, "%lld %s %s\n", (long long)getpid(), host, since);
+	*out = (struct tf_owner){.pid = getpid()};
+	gethostname(out->host, sizeof out->host - 1);
+	strftime(out->since, sizeof out->since, "%Y-%m-%d %H:%M:%S", gmtime_r(&now, &tm));
+}
+
+static void write_owner(int fd)
+{
+	struct tf_owner me;
+	char text[160];
+	tf_owner_self(&me);
+	int n = snprintf(text, sizeof text, "%" PRId64 " %s %s\n", me.pid, me.host, me.since);
 	/* It only names the owner to people: the lock holds without it. */
 	if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)n, 0) < 0)
 		return;
 }
 
 /* A slot that was forked from a killed engine holds its parent's locks until the kernel has killed it too. */
-static bool is_dead(const struct tf_owner *owner)
+bool tf_owner_is_dead(const struct tf_owner *owner)
 {
 	char host[65] = "";
 	gethostname(host, sizeof host - 1);
@@ -132,7 +139,7 @@ int tf_owner_lock(struct tf_owner_locks *l, const char *flow, struct tf_err *err
 	int got = take(path, &fd, err);
 	for (int tries = 0; got == 0 && tries < DEAD_TRIES; tries++) {
 		read_owner(fd, &owner);
-		if (!is_dead(&owner))
+		if (!tf_owner_is_dead(&owner))
 			break;
 		close(fd);
 		usleep(DEAD_WAIT_US);
@@ -170,7 +177,7 @@ bool tf_owner_of(struct tf_owner_locks *l, const char *flow, struct tf_owner *ou
 		alive = flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 		if (alive)
 			read_owner(fd, out);
-		alive = alive && !is_dead(out);
+		alive = alive && !tf_owner_is_dead(out);
 		close(fd);
 	}
 	free(path);

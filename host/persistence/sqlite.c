@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "persistence/backend.h"
 
-enum { SCHEMA_VERSION = 1, BUSY_MS = 5000, TIME_TEXT = 32 };
+enum { SCHEMA_VERSION = 1, BUSY_MS = 5000 };
 
 /* name, text */
 #define STATEMENTS(X) \
@@ -256,15 +256,6 @@ static void bind_value(sqlite3_stmt *st, int at, const struct tf_value *v)
 		sqlite3_bind_null(st, at);
 }
 
-static void now_text(char out[TIME_TEXT])
-{
-	struct timespec ts;
-	struct tm tm;
-	clock_gettime(CLOCK_REALTIME, &ts);
-	size_t n = strftime(out, TIME_TEXT, "%Y-%m-%d %H:%M:%S", gmtime_r(&ts.tv_sec, &tm));
-	snprintf(out + n, TIME_TEXT - n, ".%06ld", ts.tv_nsec / 1000);
-}
-
 static int save_book(struct sqlite *s, const struct tf_book_detail *d, const char *now, struct tf_err *err)
 {
 	sqlite3_stmt *st = statement(s, ST_BOOK, err);
@@ -336,8 +327,8 @@ static int save_atom(struct sqlite *s, const struct tf_save *save, const struct 
 
 static int save_parts(struct sqlite *s, const struct tf_save *save, struct tf_err *err)
 {
-	char now[TIME_TEXT];
-	now_text(now);
+	char now[TF_STAMP_SIZE];
+	tf_stamp(now);
 	int rc = save->book ? save_book(s, save->book, now, err) : 0;
 	if (rc == 0 && save->flow)
 		rc = save_flow(s, save->flow, now, err);

@@ -214,7 +214,8 @@ end
 
 ---Open a backend.
 ---@param conf { connection: string, path: string?, durability: string? }|string connection: "memory",
----  "sqlite:///relative.db", "sqlite:////absolute.db", "postgresql://...", "dir" with `path`, or the path of an SQLite file
+---  "sqlite:///relative.db", "sqlite:////absolute.db", "postgresql://...", "dir" with `path` (only read), or the path
+---  of an SQLite file or of such a directory
 ---@return taskflow.Backend
 function M.fetch(conf)
   if type(conf) == "string" then
@@ -222,7 +223,13 @@ function M.fetch(conf)
   end
   check.is(conf, "table", "fetch: the configuration")
   check.is(conf.connection, "string", "fetch: the connection")
-  return setmetatable({ connection = conf.connection, _handle = result(host.open(conf)) }, Backend)
+  local connection = conf.connection
+  if conf.path and (connection == "dir" or connection == "file") then
+    check.is(conf.path, "string", "fetch: the path")
+    connection = "dir://" .. conf.path
+  end
+  local handle = result(host.open { connection = connection, durability = conf.durability })
+  return setmetatable({ connection = conf.connection, _handle = handle }, Backend)
 end
 
 return M
