@@ -184,6 +184,9 @@ struct tf_value *tf_engine_history(struct tf_engine *e, unsigned retry, struct t
 void tf_engine_set_progress(struct tf_engine *e, unsigned atom, double progress, struct tf_value *details);
 /* {"at_progress": 0.5, "details": {...}}, or NULL. */
 struct tf_value *tf_engine_progress_details(struct tf_engine *e, unsigned atom);
+/* Metadata of an atom: the members of an object replace those of their names; all of it, new. */
+void tf_engine_update_metadata(struct tf_engine *e, unsigned atom, struct tf_value *object);
+struct tf_value *tf_engine_metadata(struct tf_engine *e, unsigned atom);
 /* An atom PENDING, without results: it runs again in the next run. TF_ESTATE while running, or for an item. */
 int tf_engine_reset_atom(struct tf_engine *e, unsigned atom, struct tf_err *err);
 

@@ -198,6 +198,29 @@ struct tf_value *tf_engine_progress_details(struct tf_engine *e, unsigned atom)
 	return v;
 }
 
+void tf_engine_update_metadata(struct tf_engine *e, unsigned atom, struct tf_value *object)
+{
+	struct tf_json_iter it = tf_json_iter(tf_value_json(object));
+	struct tf_json key, value;
+	TF_ASSERT(is_known(e, atom));
+	while (tf_json_next(&it, &key, &value)) {
+		char *name = tf_json_strdup(key, NULL);
+		if (!name) /* a name with a NUL */
+			continue;
+		struct tf_value *v = tf_value_from(value);
+		tf_storage_set_meta(e->storage, atom, name, v);
+		tf_value_unref(v);
+		free(name);
+	}
+	tf_journal_note(e, atom);
+}
+
+struct tf_value *tf_engine_metadata(struct tf_engine *e, unsigned atom)
+{
+	TF_ASSERT(is_known(e, atom));
+	return tf_storage_metadata(e->storage, atom);
+}
+
 int tf_engine_reset_atom(struct tf_engine *e, unsigned atom, struct tf_err *err)
 {
 	TF_ASSERT(is_known(e, atom));

@@ -48,6 +48,8 @@ void tf_storage_set_progress_details(struct tf_storage *s, unsigned atom, struct
 void tf_storage_set_meta(struct tf_storage *s, unsigned atom, const char *key, struct tf_value *value);
 struct tf_value *tf_storage_meta(
 	const struct tf_storage *s, unsigned atom, const char *key); /* new, or NULL */
+/* All of it, its progress included; new. */
+struct tf_value *tf_storage_metadata(const struct tf_storage *s, unsigned atom);
 
 /* Flow-wide injected values: the members of an object. Of a name that is injected both ways, to keep and transiently,
  * the way that came first is in view, as in the reference. */

@@ -169,14 +169,31 @@ void tf_storage_set_progress_details(struct tf_storage *s, unsigned atom, struct
 
 /* --- to a logbook ------------------------------------------------------------------------ */
 
-static void write_meta(const struct tf_detail *d, struct tf_buf *b)
+/* Without the closing brace. Retry controllers make no progress. */
+static void write_known(const struct tf_storage *s, unsigned atom, struct tf_buf *b)
 {
+	const struct tf_detail *d = tf_storage_detail(s, atom);
+	bool is_retry = atom < s->g->atom_count && tf_graph_atom_is_retry(s->g, atom);
 	tf_buf_putc(b, '{');
-	if (d->progress >= 0) {
+	if (d->progress >= 0 && !is_retry) {
 		tf_buf_puts(b, "\"progress\": ");
 		tf_json_write_real(b, d->progress);
 	}
 	write_others(d->meta, "", b);
+}
+
+struct tf_value *tf_storage_metadata(const struct tf_storage *s, unsigned atom)
+{
+	struct tf_buf b = TF_BUF_INIT;
+	write_known(s, atom, &b);
+	tf_buf_putc(&b, '}');
+	return tf_value_take(&b);
+}
+
+static void write_meta(const struct tf_storage *s, unsigned atom, struct tf_buf *b)
+{
+	const struct tf_detail *d = tf_storage_detail(s, atom);
+	write_known(s, atom, b);
 	if (d->round > 0)
 		tf_buf_printf(
 			b, "%s\"" META_OWN "\": {\"round\": %" PRId64 "}", b->len > 1 ? ", " : "", d->round);
@@ -202,7 +219,7 @@ void tf_storage_write(struct tf_storage *s, unsigned atom, struct tf_atom_detail
 	uint32_t index;
 	struct tf_buf meta = TF_BUF_INIT;
 	tf_storage_item(s, atom, &owner, &index);
-	write_meta(d, &meta);
+	write_meta(s, atom, &meta);
 	out->is_retry = tf_graph_atom_is_retry(s->g, owner);
 	out->uuid = tf_strdup(d->uuid);
 	out->name = tf_strdup(tf_storage_name(s, atom));

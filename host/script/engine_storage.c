@@ -136,6 +136,29 @@ TF_RAISES static int storage_progress_details(lua_State *L)
 	return v ? tf_engine_handle_push(L, v, "progress details") : 0;
 }
 
+/* update_metadata(name, table) -> true */
+TF_RAISES static int storage_update_metadata(lua_State *L)
+{
+	struct tf_engine_handle *h = tf_engine_handle_check(L);
+	unsigned atom = tf_engine_handle_atom(L, h, 2);
+	int pushed;
+	struct tf_value *v = storage_object(L, 3, "metadata", &pushed);
+	if (!v)
+		return pushed;
+	tf_engine_update_metadata(h->engine, atom, v);
+	tf_value_unref(v);
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+/* metadata(name) -> table */
+TF_RAISES static int storage_metadata(lua_State *L)
+{
+	struct tf_engine_handle *h = tf_engine_handle_check(L);
+	struct tf_value *v = tf_engine_metadata(h->engine, tf_engine_handle_atom(L, h, 2));
+	return tf_engine_handle_push(L, v, "metadata");
+}
+
 /* reset_atom(name) -> true */
 TF_RAISES static int storage_reset_atom(lua_State *L)
 {
@@ -155,6 +178,8 @@ const struct luaL_Reg tf_engine_storage_methods[] = {
 	{"history", storage_history},
 	{"set_progress", storage_set_progress},
 	{"progress_details", storage_progress_details},
+	{"update_metadata", storage_update_metadata},
+	{"metadata", storage_metadata},
 	{"reset_atom", storage_reset_atom},
 	{NULL, NULL},
 };

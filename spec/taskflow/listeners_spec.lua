@@ -209,6 +209,26 @@ describe("taskflow.listeners", function()
     assert.same({ 2.75, 0, 2.75 }, { of_flow.duration, of_flow["RUNNING-timestamp"], of_flow["SUCCESS-timestamp"] })
   end)
 
+  it("timing is kept with the flow", function()
+    local backend = require("taskflow.persistence.backends").fetch "memory"
+    local eng = engines.load(lf.Flow("f"):add(Ok { name = "a" }), { backend = backend })
+    timing.DurationListener(eng):register()
+    timing.EventTimeListener(eng):register()
+    eng:run()
+    local kept = backend:get_connection():get_flow_details(eng.storage:flow_uuid())
+    assert.equal("SUCCESS", kept.state)
+    assert.same(eng.storage:get_flow_metadata(), kept.meta)
+    assert.is_number(kept.meta.duration)
+    assert.is_number(kept.meta["SUCCESS-timestamp"])
+    for atom in kept:iter() do
+      assert.equal("SUCCESS", atom.state)
+      assert.same(eng.storage:get_atom_metadata(atom.name), atom.meta)
+      assert.is_number(atom.meta.duration)
+      assert.equal(1, atom.meta.progress)
+    end
+    assert.equal(1, kept:len())
+  end)
+
   it("timestamps are Unix time", function()
     local eng = load(Ok { name = "a" })
     timing.EventTimeListener(eng):with(function()

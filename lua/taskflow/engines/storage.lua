@@ -14,7 +14,8 @@ local M = {}
 ---@param engine table
 ---@return taskflow.Storage
 function M.new(engine)
-  return setmetatable({ _engine = engine, _metadata = {}, _flow_metadata = {} }, meta)
+  local detail = engine.flow_detail
+  return setmetatable({ _engine = engine, _flow_metadata = detail and detail.meta or {} }, meta)
 end
 
 -- The output of a failed atom is its failure, which is stored as a dict.
@@ -306,47 +307,49 @@ function Storage:flow_name()
   return self._engine.flow_name
 end
 
-local function update(metadata, with)
-  for key, value in pairs(check.is(with, "table", "metadata")) do
-    metadata[check.is(key, "string", "a key of metadata")] = value
+local function check_metadata(with)
+  for key in pairs(check.is(with, "table", "metadata")) do
+    check.is(key, "string", "a key of metadata")
   end
+  return with
 end
 
-local function copy(metadata)
-  local out = {}
-  for key, value in pairs(metadata or {}) do
-    out[key] = value
-  end
-  return out
-end
-
----Add to what is noted of an atom, as listeners do.
+---Add to what is noted of an atom, as listeners do. It is kept with the atom.
 ---@param name string
 ---@param with table<string, any>
 function Storage:update_atom_metadata(name, with)
-  atom(self, name)
-  self._metadata[name] = self._metadata[name] or {}
-  update(self._metadata[name], with)
+  check.is(name, "string", "the name of an atom")
+  self._engine:_check(self._engine._handle:update_metadata(name, check_metadata(with)))
 end
 
----What is noted of an atom.
+---What is noted of an atom, its progress included.
 ---@param name string
 ---@return table<string, any>
 function Storage:get_atom_metadata(name)
-  atom(self, name)
-  return copy(self._metadata[name])
+  check.is(name, "string", "the name of an atom")
+  return self._engine:_check(self._engine._handle:metadata(name))
 end
 
----Add to what is noted of the flow.
+---Add to what is noted of the flow. It is kept with the flow.
 ---@param with table<string, any>
 function Storage:update_flow_metadata(with)
-  update(self._flow_metadata, with)
+  local state, detail, backend = self:get_flow_state(), self._engine.flow_detail, self._engine.options.backend
+  for key, value in pairs(check_metadata(with)) do
+    self._flow_metadata[key] = value
+  end
+  if backend then
+    backend:get_connection():save_flow_metadata(detail, state)
+  end
 end
 
 ---What is noted of the flow.
 ---@return table<string, any>
 function Storage:get_flow_metadata()
-  return copy(self._flow_metadata)
+  local out = {}
+  for key, value in pairs(self._flow_metadata) do
+    out[key] = value
+  end
+  return out
 end
 
 meta.__index = check.methods("Storage", Storage, function(value)

@@ -79,6 +79,13 @@ function Connection:save_new_flow(book, detail)
   }, {}))
 end
 
+---@package the metadata of a flow whose engine keeps the rest
+function Connection:save_flow_metadata(detail, state)
+  local row = result(self:_handle():flow(detail.uuid))
+  local text = meta_text(detail)
+  result(self:_handle():save_flow(row.book, { uuid = detail.uuid, name = row.name, state = state, meta = text }, {}))
+end
+
 ---Save what has changed of a flow detail that is there already.
 ---@param detail taskflow.FlowDetail
 ---@return taskflow.FlowDetail
