@@ -15,6 +15,7 @@ enum tf_exit {
 /* name, function, one line for --help; a NULL line hides the command */
 #define TF_COMMANDS(X) \
 	X("run", tf_cmd_run, "run a flow, show its progress and its results") \
+	X("flow", tf_cmd_flow, "list, show, resume, cancel or delete the flows that run keeps") \
 	X("worker", tf_cmd_worker, "serve tasks to engines over a broker or a directory") \
 	X("lua", tf_cmd_lua, "run a Lua script with the library at hand") \
 	X("loader", tf_cmd_loader, NULL)

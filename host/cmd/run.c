@@ -20,6 +20,8 @@ enum {
 	KEY_PLAIN,
 	KEY_TOPICS,
 	KEY_TIMEOUT,
+	KEY_BACKEND,
+	KEY_DURABILITY,
 	RUN_MAX_STORE = 64 << 20, /* bytes of a store file */
 };
 
@@ -32,6 +34,13 @@ static const struct argp_option run_options[] = {
 	{"option", 'o', "NAME=VALUE", 0, "Any other option of the engine, as max_workers=4", 0},
 	{"timeout", KEY_TIMEOUT, "SECONDS", 0,
 		"How long a request may wait for a worker (60; negative: for ever)", 0},
+	{"backend", KEY_BACKEND, "FILE", 0,
+		"Where the flow is kept: an SQLite file, or none (also: TFHOST_BACKEND; default: "
+		"tfhost/flows.db in the "
+		"user's state directory)",
+		0},
+	{"durability", KEY_DURABILITY, "HOW", 0,
+		"normal (default: survives a kill; a power cut may cost the last steps), full, off", 0},
 	{"json", KEY_JSON, 0, 0, "One JSON object a line for each event, the results in the last", 0},
 	{"plain", KEY_PLAIN, 0, 0, "Lines instead of a tree on a terminal", 0},
 	{"verbose", 'v', 0, 0, "Log more", 0},
@@ -43,7 +52,7 @@ static const struct argp_option run_options[] = {
 struct run_args {
 	struct tf_transport_args transport;
 	struct tf_value *engine, *store, *file_store; /* objects, owned */
-	const char *reference;
+	const char *reference, *backend, *durability;
 	bool json, plain;
 };
 
@@ -151,6 +160,12 @@ static error_t run_parse(int key, char *value, struct argp_state *state)
 	case KEY_STORE_FILE:
 		run_set_store_file(args, value, state);
 		return 0;
+	case KEY_BACKEND:
+		args->backend = value;
+		return 0;
+	case KEY_DURABILITY:
+		args->durability = value;
+		return 0;
 	case KEY_JSON:
 		args->json = true;
 		return 0;
@@ -206,6 +221,8 @@ static struct tf_value *run_options_value(struct run_args *args)
 		tf_args_set_member(
 			&args->engine, "transport_options", tf_value_text(args->transport.options));
 	run_set_string(&all, "reference", args->reference);
+	run_set_string(&all, "backend", args->backend);
+	run_set_string(&all, "durability", args->durability);
 	tf_args_set_member(&all, "engine_options", args->engine ? tf_value_text(args->engine) : "{}");
 	/* As text: numbers that Lua cannot hold reach the flow as they are. */
 	run_set_string(&all, "store", args->store ? tf_value_text(args->store) : "{}");

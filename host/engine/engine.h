@@ -136,6 +136,9 @@ bool tf_engine_step(struct tf_engine *e);
 bool tf_engine_finished(const struct tf_engine *e);
 /* Running atoms finish, nothing new starts (ENGINE.md 12). Nothing if not running. */
 void tf_engine_suspend(struct tf_engine *e);
+/* Nothing begins any more, and what has run is reverted, retries or not: from now on, or from the next start. What an
+ * earlier engine left RUNNING fails with tfhost.Cancelled instead of running again. */
+void tf_engine_cancel(struct tf_engine *e);
 /* All atoms PENDING, the next start runs everything anew. TF_ESTATE while running. */
 int tf_engine_reset(struct tf_engine *e, struct tf_err *err);
 

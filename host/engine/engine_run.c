@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "engine/engine_internal.h"
 #include "engine/validate.h"
+#include "protocol/failure.h"
 
 static void raise_reported(void *arg, unsigned atom, struct tf_value *failure)
 {
@@ -132,11 +133,37 @@ static void fail_again(struct tf_engine *e, uint32_t atom)
 		tf_value_unref(failure);
 }
 
+/* What an earlier run left is not begun again. */
+static void cancel_left(struct tf_engine *e)
+{
+	static const char *const types[] = {"tfhost.Cancelled", "Exception", NULL};
+	for (uint32_t a = 0; a < e->g->atom_count; a++) {
+		enum tf_state state = tf_scheduler_state(e->sched, a);
+		if (state == TF_RUNNING && !tf_engine_is_map(e, a)) {
+			struct tf_value *failure = tf_failure_format(
+				types, "'%s' was running when its flow was cancelled", e->g->specs[a]->name);
+			tf_engine_keep(e, a, TF_FAILURE, failure);
+			tf_engine_settle(e, a, TF_FAILURE, failure);
+			tf_value_unref(failure);
+		} else if (state == TF_RETRYING) {
+			tf_scheduler_set(e->sched, a, TF_SUCCESS); /* what it controls is reverted already */
+		} else if (state == TF_RUNNING || state == TF_REVERTING) {
+			tf_scheduler_ready(e->sched, a);
+		}
+	}
+	tf_scheduler_revert_all(e->sched);
+}
+
 /* What an earlier run left: failures to resolve, retries and actions to begin again (ENGINE.md 9.6). */
 static void resume(struct tf_engine *e)
 {
 	tf_scheduler_rebuild(e->sched);
 	uint32_t atoms = e->g->atom_count;
+	if (e->cancelled) {
+		cancel_left(e);
+		e->loaded = e->cut_off = e->cancelled = false;
+		return;
+	}
 	for (uint32_t a = 0; a < atoms && !e->options.never_resolve; a++) {
 		if (tf_scheduler_state(e->sched, a) != TF_FAILURE)
 			continue;
@@ -338,6 +365,14 @@ void tf_engine_suspend(struct tf_engine *e)
 {
 	if (e->active)
 		tf_engine_change_flow(e, TF_SUSPENDING, NULL);
+}
+
+void tf_engine_cancel(struct tf_engine *e)
+{
+	if (e->active)
+		tf_scheduler_revert_all(e->sched);
+	else
+		e->cancelled = true;
 }
 
 int tf_engine_reset(struct tf_engine *e, struct tf_err *err)

@@ -1,10 +1,12 @@
 /* SQLite, with the tables of TaskFlow's SQLAlchemy backend (ENGINE.md 14.1), so that either can read the other's file.
  * WAL, so that readers never wait; PRAGMA user_version is the version of what we added: indexes. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <sqlite3.h>
 
@@ -219,8 +221,13 @@ static int sqlite_open(
 	bool memory = strcmp(path, ":memory:") == 0;
 	s->base.ops = &tf_backend_sqlite;
 	s->path = tf_strdup(path);
-	if (!memory)
+	if (!memory) {
 		make_parents(path);
+		int fd = open(
+			path, O_RDWR | O_CREAT | O_CLOEXEC, 0600); /* results are nobody else's business */
+		if (fd >= 0)
+			close(fd);
+	}
 	int rc = sqlite3_open_v2(
 		path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
 	int code = rc == SQLITE_OK ? prepare_file(s, config, err) : fail(s, rc, "cannot be opened", err);

@@ -188,6 +188,12 @@ TF_RAISES static int engine_suspend(lua_State *L)
 	return 0;
 }
 
+TF_RAISES static int engine_cancel(lua_State *L)
+{
+	tf_engine_cancel(tf_engine_handle_check(L)->engine);
+	return 0;
+}
+
 TF_RAISES static int engine_reset(lua_State *L)
 {
 	struct tf_engine_handle *h = tf_engine_handle_check(L);
@@ -402,6 +408,7 @@ static const struct luaL_Reg engine_methods[] = {
 	{"prepare", engine_prepare},
 	{"validate", engine_validate},
 	{"suspend", engine_suspend},
+	{"cancel", engine_cancel},
 	{"reset", engine_reset},
 	{"state", engine_state},
 	{"flow_uuid", engine_flow_uuid},

@@ -1,6 +1,10 @@
 /* Module tfhost.host: what the commands written in Lua need of the process. */
 #include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
@@ -8,12 +12,14 @@
 #include <lauxlib.h>
 #include <lua.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/uuid.h"
 #include "script/bind.h"
 #include "script/modules.h"
 #include "script/state.h"
+#include "wbe/digest.h"
 
 /* load(reference) -> what the script reference names | nil, message, code */
 TF_RAISES static int host_load(lua_State *L)
@@ -125,6 +131,76 @@ static int host_release_stderr(lua_State *L)
 	return 0;
 }
 
+/* scripts() -> { module = path } of the user's scripts that are loaded */
+TF_RAISES static int host_scripts(lua_State *L)
+{
+	tf_state_push_scripts(L);
+	return 1;
+}
+
+/* digest(path) -> 32 hex digits that tell whether a file's contents are the same, or nil if it cannot be read */
+TF_RAISES static int host_digest(lua_State *L)
+{
+	static const struct tf_digest_key key; /* it must be the same tomorrow */
+	const char *path = luaL_checkstring(L, 1);
+	struct tf_buf text = TF_BUF_INIT;
+	char chunk[1 << 14], out[TF_DIGEST_TEXT];
+	size_t n;
+	FILE *f = fopen(path, "re");
+	if (!f)
+		return 0;
+	while ((n = fread(chunk, 1, sizeof(chunk), f)) > 0)
+		tf_buf_append(&text, chunk, n);
+	bool bad = ferror(f);
+	fclose(f);
+	tf_digest(&key, text.len ? text.data : "", text.len, out);
+	tf_buf_free(&text);
+	if (bad)
+		return 0;
+	lua_pushstring(L, out);
+	return 1;
+}
+
+/* directory() -> the working directory */
+TF_RAISES static int host_directory(lua_State *L)
+{
+	char path[PATH_MAX];
+	lua_pushstring(L, getcwd(path, sizeof(path)) ? path : ".");
+	return 1;
+}
+
+/* enter(directory) -> true, or false if that cannot be the working directory */
+TF_RAISES static int host_enter(lua_State *L)
+{
+	lua_pushboolean(L, chdir(luaL_checkstring(L, 1)) == 0);
+	return 1;
+}
+
+/* terminate(pid, host) -> true if that process, on this host, was asked to end */
+TF_RAISES static int host_terminate(lua_State *L)
+{
+	pid_t pid = (pid_t)luaL_checknumber(L, 1);
+	char name[65] = "";
+	gethostname(name, sizeof(name) - 1);
+	lua_pushboolean(L, pid > 1 && !strcmp(name, luaL_checkstring(L, 2)) && kill(pid, SIGTERM) == 0);
+	return 1;
+}
+
+static int host_pid(lua_State *L)
+{
+	lua_pushinteger(L, getpid());
+	return 1;
+}
+
+/* sleep(seconds) */
+TF_RAISES static int host_sleep(lua_State *L)
+{
+	double seconds = luaL_checknumber(L, 1);
+	const struct timespec wait = {(time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9)};
+	nanosleep(&wait, NULL);
+	return 0;
+}
+
 int tf_bind_host_open(lua_State *L)
 {
 	static const struct luaL_Reg functions[] = {
@@ -132,7 +208,14 @@ int tf_bind_host_open(lua_State *L)
 		{"members", host_members},
 		{"now", host_now},
 		{"random", host_random},
-	{"time", host_time},
+		{"time", host_time},
+		{"scripts", host_scripts},
+		{"digest", host_digest},
+		{"directory", host_directory},
+		{"enter", host_enter},
+		{"terminate", host_terminate},
+		{"pid", host_pid},
+		{"sleep", host_sleep},
 		{"terminal", host_terminal},
 		{"catch_stderr", host_catch_stderr},
 		{"caught_stderr", host_caught_stderr},

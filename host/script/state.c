@@ -310,6 +310,51 @@ TF_RAISES static void state_prepare_file(lua_State *L, const struct state_refere
 	lua_settop(L, top);
 }
 
+/* Stack: module name at the top. Pushes its path, or nil for a module of the library or of the system. */
+TF_RAISES static void state_path_of(lua_State *L)
+{
+	lua_getfield(L, LUA_REGISTRYINDEX, STATE_FILES); /* name, files */
+	lua_pushvalue(L, -2);
+	lua_rawget(L, -2); /* name, files, path */
+	lua_remove(L, -2);
+	if (lua_isstring(L, -1)) {
+		if (!*lua_tostring(L, -1)) {
+			lua_pop(L, 1);
+			lua_pushnil(L);
+		}
+		return;
+	}
+	lua_pop(L, 1);
+	lua_getglobal(L, "package"); /* name, package */
+	lua_getfield(L, -1, "searchpath");
+	lua_pushvalue(L, -3);
+	lua_getfield(L, -3, "path"); /* name, package, searchpath, name, path */
+	lua_call(L, 2, 1);
+	lua_remove(L, -2); /* name, path or nil */
+}
+
+void tf_state_push_scripts(lua_State *L)
+{
+	luaL_checkstack(L, 10, "scripts");
+	lua_newtable(L); /* out */
+	lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+	lua_pushnil(L);
+	while (lua_next(L, -2)) { /* out, loaded, name, module */
+		char real[PATH_MAX];
+		lua_pop(L, 1);
+		if (lua_type(L, -1) != LUA_TSTRING)
+			continue;
+		state_path_of(L); /* out, loaded, name, path */
+		if (lua_isstring(L, -1) && realpath(lua_tostring(L, -1), real)) {
+			lua_pushvalue(L, -2);
+			lua_pushstring(L, real);
+			lua_rawset(L, -6);
+		}
+		lua_pop(L, 1); /* out, loaded, name */
+	}
+	lua_pop(L, 1);
+}
+
 /* (reference) -> what it names */
 TF_RAISES static int state_load(lua_State *L)
 {

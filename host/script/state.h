@@ -10,6 +10,7 @@
 #define TF_SCRIPT_STATE_H
 
 #include "base/err.h"
+#include "script/call.h"
 
 struct lua_State;
 
@@ -28,6 +29,9 @@ void tf_state_add_dir(struct lua_State *L, const char *dir);
 
 /* Set package.path as a whole. */
 void tf_state_set_path(struct lua_State *L, const char *path);
+
+/* Push { module = path } of the user's scripts that are loaded, whichever way. */
+TF_RAISES void tf_state_push_scripts(struct lua_State *L);
 
 /* Loads what a script reference names and leaves it on the stack (PROTOCOL.md 6):
  *   "dir/file.lua"       runs the file (its directory is added, module name: base name without .lua); so does

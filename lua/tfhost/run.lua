@@ -6,6 +6,7 @@ local failure = require "taskflow.failure"
 local flow_file = require "tfhost.flow_file"
 local host = require "tfhost.host"
 local json = require "tfhost.json"
+local logbook = require "tfhost.logbook"
 local place = require "taskflow.utils.place"
 local values = require "taskflow.values"
 
@@ -151,10 +152,10 @@ local function merged_options(from_builder, given)
   return options
 end
 
-local function complain(message)
+local function complain(given, message)
   host.release_stderr()
   io.stdout:flush()
-  io.stderr:write("tfhost run: ", message, "\n")
+  io.stderr:write(given.command or "tfhost run", ": ", message, "\n")
   return M.EXIT.INVALID
 end
 
@@ -168,32 +169,53 @@ local function story(err)
   return text
 end
 
----@param given table reference, engine_options; store and file_store as JSON texts; json, plain
----@return integer exit code
-function M.main(given)
+-- ---- making a flow ----
+
+---The flow that a reference names, built with the values of `texts`.
+---@param given table reference, engine_options
+---@param texts table<string, string> JSON texts by name
+---@return taskflow.Flow? or nil and what is wrong
+---@return table|string options of the engine
+function M.make(given, texts)
   local content, message = host.load(given.reference)
   if content == nil then
-    return complain(message)
+    return nil, message
   end
-  local texts = store_texts(given)
   local ok, flow, builder_options = xpcall(flow_file.build, story, content, given.reference, store_values(texts))
   if not ok then
-    return complain(flow:find "%.lua:%d" and flow or given.reference .. ": " .. flow)
+    return nil, flow:find "%.lua:%d" and flow or given.reference .. ": " .. flow
   elseif not flow then
-    return complain(builder_options)
+    return nil, builder_options
   end
-  local engine
-  ok, engine = pcall(engines.load, flow, merged_options(builder_options, given))
+  return flow, merged_options(builder_options, given)
+end
+
+-- An engine that is ready to run, or nil and what is wrong.
+local function prepare(flow, options, texts)
+  local ok, engine = pcall(engines.load, flow, options)
   if not ok then
-    return complain(tostring(engine))
+    return nil, tostring(engine)
   end
-  for name, text in pairs(texts) do
-    engine.storage:inject_text(name, text)
-  end
-  ok, message = pcall(engine.check, engine)
+  local message
+  ok, message = pcall(function()
+    for name, text in pairs(texts) do
+      engine.storage:inject_text(name, text)
+    end
+    engine:check()
+  end)
   if not ok then
-    return complain(tostring(message))
+    engine:close()
+    return nil, tostring(message)
   end
+  return engine
+end
+
+---Run a flow that is ready and show it.
+---@param engine taskflow.Engine
+---@param flow taskflow.Flow
+---@param given table json, plain; command for messages
+---@return integer exit code
+function M.execute(engine, flow, given)
   local began, display = host.now(), choose_display(given, engine.kind)
   watch(engine, flow, display)
   local restore = guard_output(display)
@@ -203,21 +225,60 @@ function M.main(given)
   local ran, state, signal = pcall(engine.run, engine, { signals = true, on_tick = on_tick })
   restore()
   if not ran and not engine:has_ended() then
-    return complain(tostring(state)) -- it could not start: the transport, say
+    engine:close()
+    return complain(given, tostring(state)) -- it could not start: the transport, say
   end
   local summary = summarize(engine, began, ran and signal)
   display:finish(summary)
   host.release_stderr()
   if summary.exit == M.EXIT.NO_WORKER then
     io.stderr:write(
-      ("tfhost run: no worker answered on topic%s %s\n"):format(
+      ("%s: no worker answered on topic%s %s\n"):format(
+        given.command or "tfhost run",
         #engine.options.topics == 1 and "" or "s",
         json.encode(engine.options.topics)
       )
     )
   end
+  if engine.flow_detail and logbook.is_unfinished(engine.flow_detail.uuid, engine.options.backend) then
+    io.stderr:write(("flow %s can go on: tfhost flow resume %s\n"):format(engine.flow_name, engine.flow_detail.uuid))
+  end
   engine:close()
   return summary.exit
 end
+
+---@param given table reference, engine_options; store and file_store as JSON texts; json, plain; backend, durability
+---@return integer exit code
+function M.main(given)
+  local backend, message = logbook.open(given)
+  if message then
+    return complain(given, message)
+  end
+  local texts = store_texts(given)
+  local flow, options = M.make(given, texts)
+  if not flow then
+    return complain(given, options)
+  end
+  local detail
+  if backend then
+    local ok
+    ok, detail = pcall(logbook.add, backend, flow, given)
+    if not ok then
+      return complain(given, tostring(detail))
+    end
+    options.backend, options.flow_detail = backend, detail
+  end
+  local engine
+  engine, message = prepare(flow, options, texts)
+  if not engine then
+    if detail then
+      pcall(logbook.remove, backend, detail.uuid) -- nothing has run
+    end
+    return complain(given, message)
+  end
+  return M.execute(engine, flow, given)
+end
+
+M.prepare = prepare
 
 return M

@@ -85,6 +85,7 @@ function M.write(path, text)
 end
 
 ---A new directory below the system's temporary one; gone after cleanup.
+local state_home -- of the processes that are started
 local directories = {}
 function M.directory()
   local pipe = assert(io.popen("mktemp -d"))
@@ -124,6 +125,9 @@ end
 ---@param command string[] words; field `env`: name -> value, added to ours
 function M.spawn(command)
   local words = { "setpriv", "--pdeathsig", "KILL", "env" }
+  -- Flows of specs are not kept among those of who runs the specs.
+  state_home = state_home or M.directory()
+  words[#words + 1] = "XDG_STATE_HOME=" .. state_home
   for name, value in pairs(command.env or {}) do
     words[#words + 1] = name .. "=" .. value
   end
@@ -259,7 +263,7 @@ function M.cleanup()
   for _, path in ipairs(directories) do
     os.execute(("rm -rf '%s'"):format(path))
   end
-  directories = {}
+  directories, state_home = {}, nil
 end
 
 return M

@@ -581,6 +581,12 @@ function Engine:suspend()
   self._handle:suspend()
 end
 
+---Begin nothing any more and revert what has run: from now on, or in the next run. What runs is waited for.
+function Engine:cancel()
+  need_compiled(self, "cancel")
+  self._handle:cancel()
+end
+
 ---Forget the progress: the next run begins anew.
 function Engine:reset()
   need_prepared(self, "reset")

@@ -1,0 +1,134 @@
+-- Where `tfhost run` keeps its flows, and what it notes to make one again: script reference, engine options, directory,
+-- and a digest of every script that took part.
+local host = require "tfhost.host"
+
+local M = {}
+
+-- States of a flow that an engine can go on with.
+local UNFINISHED = { PENDING = true, RUNNING = true, SUSPENDING = true, SUSPENDED = true, RESUMING = true }
+
+---@param state string?
+---@return boolean
+function M.unfinished(state)
+  return UNFINISHED[state or "PENDING"] == true
+end
+
+local function backends()
+  return require "taskflow.persistence.backends" -- a run with --backend none does not need it
+end
+
+---The file that is used unless another is named.
+---@return string? path, or nil and what is missing
+---@return string?
+function M.default_path()
+  local state = os.getenv "XDG_STATE_HOME"
+  local home = os.getenv "HOME"
+  if state and state:sub(1, 1) == "/" then
+    return state .. "/tfhost/flows.db"
+  elseif home and home ~= "" then
+    return home .. "/.local/state/tfhost/flows.db"
+  end
+  return nil, "no place to keep the flow: neither HOME nor XDG_STATE_HOME is set (--backend FILE, or --backend none)"
+end
+
+---The backend that the command line, the environment or the default names.
+---@param given { backend: string?, durability: string? }
+---@return taskflow.Backend? nil: none is wanted, or with a message it cannot be opened
+---@return string? message
+function M.open(given)
+  local connection = given.backend or os.getenv "TFHOST_BACKEND"
+  if connection == "none" then
+    return nil
+  end
+  local named = connection and connection ~= ""
+  local message
+  if not named then
+    connection, message = M.default_path()
+    if not connection then
+      return nil, message
+    end
+  end
+  local ok, backend = pcall(backends().fetch, { connection = connection, durability = given.durability })
+  if not ok then
+    return nil, ("the logbook cannot be used: %s%s"):format(
+      backend.message or tostring(backend),
+      named and "" or " (--backend FILE keeps flows elsewhere, --backend none nowhere)"
+    )
+  end
+  return backend
+end
+
+-- Digests of the scripts that are loaded, by path.
+local function digests()
+  local out = {}
+  for _, path in pairs(host.scripts()) do
+    out[path] = host.digest(path)
+  end
+  return out
+end
+
+-- A script named by a path is found again from any directory.
+local function absolute(reference, directory)
+  if reference:find "/" or reference:find "%.lua" then
+    return reference:sub(1, 1) == "/" and reference or directory .. "/" .. reference
+  end
+  return reference
+end
+
+---Note a new flow.
+---@param backend taskflow.Backend
+---@param flow taskflow.Flow
+---@param given table reference, engine_options
+---@return taskflow.FlowDetail
+function M.add(backend, flow, given)
+  local persistence = require "taskflow.persistence"
+  local models = require "taskflow.persistence.models"
+  local directory = host.directory()
+  return persistence.create_flow_detail(flow.name, models.LogBook(flow.name), backend, {
+    tfhost = {
+      reference = absolute(given.reference, directory),
+      directory = directory,
+      engine_options = given.engine_options,
+      scripts = digests(),
+    },
+  })
+end
+
+---Scripts that are not as they were when the flow was noted, sorted.
+---@param noted table<string, string> digests by path
+---@return string[] "/path/flow.lua (changed)"
+function M.changes(noted)
+  local out = {}
+  for path, digest in pairs(noted) do
+    local now = host.digest(path)
+    if now ~= digest then
+      out[#out + 1] = ("%s (%s)"):format(path, now and "changed" or "gone")
+    end
+  end
+  table.sort(out)
+  return out
+end
+
+---Delete a flow, and its book if that has no other.
+---@param backend taskflow.Backend
+---@param uuid string
+function M.remove(backend, uuid)
+  local handle = backend._handle
+  local row = handle:flow(uuid)
+  if row and #(handle:flows(row.book) or {}) == 1 then
+    backend:get_connection():destroy_logbook(row.book)
+  else
+    backend:get_connection():destroy_flow_details(uuid)
+  end
+end
+
+---Whether the logbook has a flow as one to be resumed.
+---@param uuid string
+---@param backend taskflow.Backend?
+---@return boolean
+function M.is_unfinished(uuid, backend)
+  local row = backend and backend._handle:flow(uuid)
+  return row ~= nil and row ~= false and M.unfinished(row.state)
+end
+
+return M
