@@ -18,7 +18,7 @@ LDLIBS = $(PKG_LIBS) -lpthread -lm -ldl
 # Scripts load C modules (cjson) that look for Lua's symbols in the program: -rdynamic.
 ALL_LDFLAGS = -rdynamic $(LDFLAGS)
 
-LAYERS = base loop transport protocol persistence engine pool wbe script cmd
+LAYERS = base loop control transport protocol persistence engine pool wbe script cmd
 SRC = $(wildcard $(LAYERS:%=host/%/*.c))
 OBJ = $(SRC:host/%.c=$(B)/obj/%.o)
 LUA_LIB = $(shell find lua -name '*.lua' | LC_ALL=C sort)

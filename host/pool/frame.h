@@ -18,8 +18,8 @@
 
 /* X(type, number of fields) */
 #define TF_FRAME_TYPES(X) \
-	X(LOADED, 1)      /* loader: class names, each ended by NUL */ \
-	X(LOAD_ERROR, 1)  /* loader: story */ \
+	X(LOADED, 3)      /* loader: class names, files read, each ended by NUL; hash of the files */ \
+	X(LOAD_ERROR, 2)  /* loader: story; files read */ \
 	X(FORK, 1)        /* to the loader, a descriptor with it: id of the slot; largest frame (u64) */ \
 	X(FORKED, 1)      /* loader: pid (u64) of slot id, 0: fork failed */ \
 	X(BORN, 1)        /* slot: pid (u64), before anything that may fail */ \

@@ -22,26 +22,43 @@ struct loader {
 	struct tf_buf in, out;
 };
 
+/* A list for a frame, each name ended by NUL. Frees `names`. */
+static void loader_list(char **names, struct tf_buf *out)
+{
+	for (char **n = names; n && *n; n++) {
+		tf_buf_append(out, *n, strlen(*n) + 1);
+		free(*n);
+	}
+	free(names);
+}
+
+static struct tf_slice loader_slice(const struct tf_buf *b)
+{
+	return (struct tf_slice){b->len ? b->data : "", b->len};
+}
+
 /* Load and say what came of it. */
 static int loader_load(struct loader *l, struct tf_err *err)
 {
 	char **names = NULL;
-	struct tf_buf list = TF_BUF_INIT;
+	char **files = NULL, hash[TF_SOURCES_HASH] = "";
+	struct tf_buf list = TF_BUF_INIT, read = TF_BUF_INIT;
 	int loaded = l->runner->load ? l->runner->load(l->runner->arg, &names, err) : 0;
 	fflush(stdout);
+	if (l->runner->sources)
+		l->runner->sources(l->runner->arg, &files, hash);
+	loader_list(files, &read);
 	if (loaded < 0) {
-		const struct tf_slice story = {err->message, strlen(err->message)};
-		tf_frame_put(&l->out, TF_MAX_FRAME, TF_FRAME_LOAD_ERROR, 0, &story, NULL);
+		const struct tf_slice fields[] = {{err->message, strlen(err->message)}, loader_slice(&read)};
+		tf_frame_put(&l->out, TF_MAX_FRAME, TF_FRAME_LOAD_ERROR, 0, fields, NULL);
 	} else {
-		for (char **n = names; n && *n; n++) {
-			tf_buf_append(&list, *n, strlen(*n) + 1);
-			free(*n);
-		}
-		free(names);
-		const struct tf_slice field = {list.len ? list.data : "", list.len};
-		tf_frame_put(&l->out, TF_MAX_FRAME, TF_FRAME_LOADED, 0, &field, NULL);
+		loader_list(names, &list);
+		const struct tf_slice fields[] = {
+			loader_slice(&list), loader_slice(&read), {hash, strlen(hash)}};
+		tf_frame_put(&l->out, TF_MAX_FRAME, TF_FRAME_LOADED, 0, fields, NULL);
 	}
 	tf_buf_free(&list);
+	tf_buf_free(&read);
 	int rc = tf_frame_send(l->fd, &l->out, err);
 	return loaded < 0 ? loaded : rc;
 }

@@ -75,19 +75,36 @@ void pool_give_up(struct tf_pool *p, const struct tf_err *err)
 
 /* ---- keeping the slots up ---- */
 
+static bool slot_stays(const struct pool_slot *s)
+{
+	return s->state != POOL_SLOT_ABSENT && !s->dismissed;
+}
+
+bool pool_has_surplus(const struct tf_pool *p)
+{
+	unsigned staying = 0;
+	for (unsigned i = 0; i < p->config.slots; i++)
+		staying += slot_stays(&p->slots[i]);
+	return staying > p->wanted;
+}
+
 void pool_fill(struct tf_pool *p)
 {
 	struct tf_err err;
 	if (p->over || p->deleted || p->loader_state != POOL_LOADER_READY)
 		return;
 	uint64_t now = pool_now(p);
-	unsigned forking = 0;
-	for (unsigned i = 0; i < p->config.slots; i++)
+	unsigned forking = 0, staying = 0;
+	for (unsigned i = 0; i < p->config.slots; i++) {
 		forking += p->slots[i].state == POOL_SLOT_FORKING;
+		staying += slot_stays(&p->slots[i]);
+	}
 	for (unsigned i = 0; i < p->config.slots && forking < POOL_MAX_FORKING; i++) {
 		struct pool_slot *s = &p->slots[i];
 		if (s->state != POOL_SLOT_ABSENT)
 			continue;
+		if (staying++ >= p->wanted)
+			return;
 		int rc = 0;
 		if (now >= p->next_fork_ms)
 			rc = pool_slot_fork(s, &err);
@@ -176,6 +193,7 @@ int tf_pool_new(struct tf_loop *loop, const struct tf_pool_config *config,
 	p->clock = tf_loop_clock(loop);
 	p->loader_fd = -1;
 	p->starved = true;
+	p->wanted = config->idle_start ? 0 : config->slots;
 	p->slots = tf_calloc(config->slots, sizeof(*p->slots));
 	for (unsigned i = 0; i < config->slots; i++)
 		pool_slot_init(&p->slots[i], p);
@@ -234,6 +252,54 @@ int tf_pool_submit(struct tf_pool *p, uint64_t job, const struct tf_request *r, 
 	return 0;
 }
 
+void tf_pool_want(struct tf_pool *p, unsigned slots)
+{
+	p->wanted = slots < p->config.slots ? slots : p->config.slots;
+	pool_enter(p);
+	for (unsigned i = 0; i < p->config.slots && pool_has_surplus(p); i++) {
+		if (p->slots[i].state == POOL_SLOT_IDLE)
+			pool_slot_dismiss(&p->slots[i]);
+	}
+	if (p->idle == 0)
+		p->starved = true;
+	pool_fill(p);
+	pool_leave(p);
+}
+
+void tf_pool_take_back(struct tf_pool *p)
+{
+	pool_enter(p);
+	for (unsigned i = 0; i < p->config.slots; i++) {
+		if (p->slots[i].state == POOL_SLOT_BUSY)
+			pool_slot_take_back(&p->slots[i]);
+	}
+	pool_return_orphans(p);
+	pool_leave(p);
+}
+
+unsigned tf_pool_live_slots(const struct tf_pool *p)
+{
+	unsigned n = 0;
+	for (unsigned i = 0; i < p->config.slots; i++)
+		n += p->slots[i].state != POOL_SLOT_ABSENT;
+	return n;
+}
+
+pid_t tf_pool_loader_pid(const struct tf_pool *p)
+{
+	return p->loader_pid;
+}
+
+const struct tf_buf *tf_pool_files(const struct tf_pool *p)
+{
+	return &p->files;
+}
+
+const char *tf_pool_hash(const struct tf_pool *p)
+{
+	return p->hash;
+}
+
 unsigned tf_pool_free_slots(const struct tf_pool *p)
 {
 	return p->over ? 0 : p->idle;
@@ -274,6 +340,7 @@ void tf_pool_delete(struct tf_pool *p)
 		p->orphans = j->next;
 		pool_job_free(j);
 	}
+	tf_buf_free(&p->files);
 	tf_timer_delete(p->timer);
 	tf_timer_delete(p->hung_timer);
 	tf_timer_delete(p->tick);

@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/value.h"
 #include "loop/loop.h"
@@ -32,6 +33,7 @@ struct tf_pool_config {
 	 * so that closures of the engine's scripts exist in the slots. Used when loader_argv is NULL. */
 	const struct tf_runner *runner;
 	size_t max_frame; /* bytes of one request or result; 0: TF_MAX_FRAME */
+	bool idle_start;  /* load, and have no slot before tf_pool_want */
 };
 #define TF_LOADER_FD 3
 #define TF_MAX_FRAME (64u << 20)
@@ -50,12 +52,31 @@ struct tf_pool_events {
 	void (*slot_free)(void *arg);
 	/* The loader died by itself and cannot be brought back: the pool serves no more. */
 	void (*lost)(void *arg, const struct tf_err *err);
+	/* A loader that had loaded ended by itself. Set, it is not started again: the files may say something else by now.
+	 * The slots that live go on. NULL: the pool brings it back. */
+	void (*loader_lost)(void *arg, const struct tf_err *err);
+	/* A slot ended before it was ready; `told`: it said why itself. */
+	void (*slot_failed)(void *arg, bool told, const struct tf_err *err);
+	/* No slot is wanted (tf_pool_want) and the last one has ended. */
+	void (*empty)(void *arg);
 };
 
 int tf_pool_new(struct tf_loop *loop, const struct tf_pool_config *config,
 	const struct tf_pool_events *events, void *arg, struct tf_pool **out, struct tf_err *err);
 /* Hand a request to a slot; `job` is the caller's key. TF_EAGAIN: none is free, nor quick enough to be given more. */
 int tf_pool_submit(struct tf_pool *p, uint64_t job, const struct tf_request *r, struct tf_err *err);
+/* Have `slots` slots from now on, at most as many as in the configuration: more are forked, or those that are too many end,
+ * at once or after the request that they run; they get TF_POOL_STOP_MS to do so. */
+void tf_pool_want(struct tf_pool *p, unsigned slots);
+#define TF_POOL_STOP_MS 5000
+/* Give all requests back that no slot has begun (events.back). */
+void tf_pool_take_back(struct tf_pool *p);
+/* Processes of slots, those that end included. */
+unsigned tf_pool_live_slots(const struct tf_pool *p);
+pid_t tf_pool_loader_pid(const struct tf_pool *p); /* 0: none */
+/* What the loader has read, each path ended by NUL, and its hash; known from `ready` on, also when it failed. */
+const struct tf_buf *tf_pool_files(const struct tf_pool *p);
+const char *tf_pool_hash(const struct tf_pool *p);
 /* Slots that have nothing to do. */
 unsigned tf_pool_free_slots(const struct tf_pool *p);
 unsigned tf_pool_busy_slots(const struct tf_pool *p);

@@ -108,6 +108,29 @@ static void ahead_take_back(struct pool_slot *s)
 	}
 }
 
+void pool_slot_take_back(struct pool_slot *s)
+{
+	pool_slot_tell_started(s);
+	if (s->pool->deleted || s->state != POOL_SLOT_BUSY)
+		return;
+	ahead_take_back(s);
+	if (s->jobs > 1 || !tf_claims_take_back(s->claims, s->job->number))
+		return;
+	struct pool_job *j = pool_slot_pop(s);
+	pool_add_orphan(s->pool, j);
+	pool_slot_idle(s);
+}
+
+void pool_return_orphans(struct tf_pool *p)
+{
+	struct pool_job *j;
+	while (p->events.back && !p->deleted && (j = p->orphans) != NULL) {
+		p->orphans = j->next;
+		p->events.back(p->arg, j->id);
+		pool_job_free(j);
+	}
+}
+
 /* Without an idle slot the owner may know better. */
 static void ahead_return(struct tf_pool *p)
 {

@@ -107,11 +107,19 @@ static struct pool_slot *loader_slot_by_id(struct tf_pool *p, uint64_t id)
 	return NULL;
 }
 
+static void loader_keep_files(struct tf_pool *p, const struct tf_frame *f)
+{
+	tf_buf_reset(&p->files);
+	tf_buf_append(&p->files, f->field[1].data, f->field[1].len);
+}
+
 static void loader_on_loaded(struct tf_pool *p, const struct tf_frame *f)
 {
 	bool first = !p->loaded;
 	size_t count = 0, n = 0;
 	const char *list = f->field[0].data;
+	loader_keep_files(p, f);
+	snprintf(p->hash, sizeof(p->hash), "%.*s", (int)f->field[2].len, f->field[2].data);
 	p->loader_state = POOL_LOADER_READY;
 	p->loader_failures = 0;
 	p->loaded = true;
@@ -133,6 +141,7 @@ static void loader_on_loaded(struct tf_pool *p, const struct tf_frame *f)
 static void loader_on_load_error(struct tf_pool *p, const struct tf_frame *f)
 {
 	struct tf_err err;
+	loader_keep_files(p, f);
 	tf_err_set(&err, TF_ELUA, "%.*s", (int)f->field[0].len, f->field[0].data);
 	if (p->loaded)
 		tf_error("pool", "loading the scripts again: %s", err.message);
@@ -222,6 +231,10 @@ void pool_loader_failed(struct tf_pool *p, const struct tf_err *err, bool again)
 	p->loader_failures++;
 	if (!p->over)
 		tf_warn("pool", "%s", err->message);
+	if (p->loaded && p->events.loader_lost) {
+		p->events.loader_lost(p->arg, err);
+		return;
+	}
 	bool endless = p->config.loader_argv && p->loaded;
 	if (!again || (!endless && p->loader_failures > LOADER_TRIES))
 		pool_give_up(p, err);

@@ -50,6 +50,7 @@ struct pool_slot {
 	uint64_t begun_ms;    /* since then the first job is the first */
 	uint64_t born_ms;
 	uint64_t hung_ms; /* closed its socket then, but lived; 0: did not */
+	bool dismissed;   /* not wanted any more, it ends by itself */
 	bool ended;       /* reaped: what it still had sent is read, nothing new is given to it */
 	char *breach;     /* why we killed it */
 };
@@ -76,7 +77,10 @@ struct tf_pool {
 	unsigned loader_failures; /* in a row */
 	uint64_t loader_hung_ms;  /* as pool_slot.hung_ms */
 	bool loaded;              /* at least once: ready was told */
-	bool over;                /* ready(err) or lost was told */
+	unsigned wanted;          /* slots */
+	struct tf_buf files;      /* tf_pool_files */
+	char hash[TF_SOURCES_HASH];
+	bool over; /* ready(err) or lost was told */
 
 	struct pool_slot *slots;
 	uint64_t next_id;
@@ -100,6 +104,8 @@ void pool_leave(struct tf_pool *p);
 uint64_t pool_hung(struct tf_pool *p);
 /* Ask for what is missing: slots of the loader, or a loader; now or when its time comes. */
 void pool_fill(struct tf_pool *p);
+/* More slots live than are wanted. */
+bool pool_has_surplus(const struct tf_pool *p);
 /* Jobs that wait for a slot will not get one. */
 void pool_fail_orphans(struct tf_pool *p, const struct tf_err *err);
 /* ready(err) or lost(err), once; what waits for a slot fails. */
@@ -138,6 +144,14 @@ struct pool_job *pool_slot_pop(struct pool_slot *s);
 /* Call events.started if the first job has begun and that was not told. */
 void pool_slot_tell_started(struct pool_slot *s);
 void pool_on_tick(void *pool);
+/* It waits for work, or ends if it is not needed any more. */
+void pool_slot_idle(struct pool_slot *s);
+/* An IDLE slot that is not needed any more: let it end by itself. */
+void pool_slot_dismiss(struct pool_slot *s);
+/* Take back what it has not begun. */
+void pool_slot_take_back(struct pool_slot *s);
+/* All that waits for a slot is the caller's again. */
+void pool_return_orphans(struct tf_pool *p);
 /* Look whether the process has ended, and if so settle everything. */
 void pool_slot_reap(struct pool_slot *s);
 /* Kill it if its socket closed before `limit_ms`. True if it still is to be waited for. */

@@ -166,8 +166,17 @@ static void slot_adopt(struct pool_slot *s)
 	}
 }
 
+void pool_slot_dismiss(struct pool_slot *s)
+{
+	s->pool->idle--;
+	s->dismissed = true;
+	s->state = POOL_SLOT_ENDING;
+	shutdown(s->fd, SHUT_WR);
+	s->hung_ms = pool_hung(s->pool) + TF_POOL_STOP_MS;
+}
+
 /* The slot waits for work. */
-static void slot_idle(struct pool_slot *s)
+void pool_slot_idle(struct pool_slot *s)
 {
 	struct tf_pool *p = s->pool;
 	if (s->ended) {
@@ -176,6 +185,10 @@ static void slot_idle(struct pool_slot *s)
 	}
 	s->state = POOL_SLOT_IDLE;
 	p->idle++;
+	if (pool_has_surplus(p)) {
+		pool_slot_dismiss(s);
+		return;
+	}
 	slot_adopt(s);
 }
 
@@ -186,6 +199,12 @@ static void slot_tell_free(struct tf_pool *p)
 	p->starved = false;
 	if (p->events.slot_free)
 		p->events.slot_free(p->arg);
+}
+
+static void slot_tell_failed(struct pool_slot *s, bool told, const struct tf_err *err)
+{
+	if (s->pool->events.slot_failed)
+		s->pool->events.slot_failed(s->pool->arg, told, err);
 }
 
 /* ---- frames of the slot ---- */
@@ -253,7 +272,7 @@ static void slot_on_done(struct pool_slot *s, const struct tf_frame *f)
 	if (s->job)
 		slot_adopt(s);
 	else
-		slot_idle(s);
+		pool_slot_idle(s);
 	if (p->events.done)
 		p->events.done(p->arg, j->id, failed, result);
 	pool_job_free(j);
@@ -265,15 +284,20 @@ static void slot_on_done(struct pool_slot *s, const struct tf_frame *f)
 static void slot_on_frame(struct pool_slot *s, const struct tf_frame *f)
 {
 	struct tf_pool *p = s->pool;
+	struct tf_err err;
 	bool starting = s->state == POOL_SLOT_STARTING;
 	bool busy = s->state == POOL_SLOT_BUSY && s->job && f->id == s->job->id;
 	if (f->type == TF_FRAME_BORN && (starting || s->state == POOL_SLOT_FORKING)) {
 		slot_on_born(s, f);
 	} else if (f->type == TF_FRAME_READY && starting) {
-		slot_idle(s);
+		pool_slot_idle(s);
 		slot_tell_free(p);
 	} else if (f->type == TF_FRAME_START_ERROR && starting) {
-		tf_error("pool", "a slot could not start: %.*s", (int)f->field[0].len, f->field[0].data);
+		tf_err_set(&err, TF_ELUA, "a slot could not start: %.*s", (int)f->field[0].len,
+			f->field[0].data);
+		if (!p->events.slot_failed)
+			tf_error("pool", "%s", err.message);
+		slot_tell_failed(s, true, &err);
 	} else if (f->type == TF_FRAME_EVENT && busy) {
 		pool_slot_tell_started(s);
 		if (!p->deleted)
@@ -395,7 +419,7 @@ static void slot_gone(struct pool_slot *s, enum pool_slot_state was)
 	slot_close(s);
 	s->state = POOL_SLOT_ABSENT;
 	s->pid = 0;
-	s->ended = false;
+	s->ended = s->dismissed = false;
 	s->hung_ms = 0;
 	if (was == POOL_SLOT_FORKING || was == POOL_SLOT_STARTING ||
 		(was == POOL_SLOT_IDLE && pool_now(p) - s->born_ms < SLOT_YOUNG_MS))
@@ -410,6 +434,7 @@ void pool_slot_reap(struct pool_slot *s)
 	struct tf_pool *p = s->pool;
 	int status;
 	struct rusage usage;
+	struct tf_err err;
 	if (s->pid <= 0 || s->state == POOL_SLOT_ABSENT)
 		return;
 	pid_t got = wait4(s->pid, &status, WNOHANG, &usage);
@@ -433,8 +458,12 @@ void pool_slot_reap(struct pool_slot *s)
 	if (was == POOL_SLOT_STARTING || was == POOL_SLOT_FORKING) {
 		struct tf_buf text = TF_BUF_INIT;
 		tf_process_describe_end(status, &text);
-		tf_warn("pool", "slot (pid %d) %s before it was ready", (int)s->pid, text.data);
+		tf_err_set(&err, TF_ECLOSED, "slot (pid %d) %s before it was ready", (int)s->pid, text.data);
+		tf_warn("pool", "%s", err.message);
 		tf_buf_free(&text);
+		slot_tell_failed(s, false, &err);
+		if (p->deleted)
+			return;
 	}
 	s->state = POOL_SLOT_ENDING;
 	if (s->job)
@@ -444,7 +473,13 @@ void pool_slot_reap(struct pool_slot *s)
 	slot_gone(s, was);
 	free(s->breach);
 	s->breach = NULL;
-	pool_fill(p);
+	if (p->wanted == 0) {
+		pool_return_orphans(p);
+		if (!p->deleted && p->events.empty && tf_pool_live_slots(p) == 0)
+			p->events.empty(p->arg);
+	}
+	if (!p->deleted)
+		pool_fill(p);
 }
 
 /* The socket ended. A living process has no use without it. */
@@ -473,6 +508,8 @@ bool pool_slot_check_hung(struct pool_slot *s, uint64_t limit_ms)
 	if (s->hung_ms == 0)
 		return false;
 	if (s->hung_ms <= limit_ms) {
+		if (s->dismissed)
+			tf_warn("pool", "slot (pid %d) is killed: it did not end by itself", (int)s->pid);
 		if (!s->breach)
 			s->breach = tf_strdup("it closed its socket");
 		pool_slot_kill(s);

@@ -17,13 +17,20 @@ struct tf_runner_sink {
 	void *arg;
 };
 
+#define TF_SOURCES_HASH 17 /* 16 hex digits and NUL */
+
 struct tf_runner {
 	void *arg;
 	/* In the loader, once: load the scripts and give the class names served, as on the wire.
 	 * *names is a NULL-terminated array, strings and array freed by the caller. */
 	int (*load)(void *arg, char ***names, struct tf_err *err);
+	/* After load, whatever came of it: the files that were read, as absolute paths (NULL-terminated, freed by the
+	 * caller), and a hash of what they say, TF_SOURCES_HASH bytes with NUL. May be NULL. */
+	void (*sources)(void *arg, char ***files, char *hash);
 	/* In a freshly forked slot, once (reseed random numbers, setup hooks). */
 	int (*slot_start)(void *arg, struct tf_err *err);
+	/* In a slot that is not needed any more, before it exits (teardown hooks). May be NULL. */
+	void (*slot_stop)(void *arg);
 	/* Perform the action. Returns a new reference: the value returned, or with *failed a failure
 	 * dict; never NULL. */
 	struct tf_value *(*run)(

@@ -157,6 +157,8 @@ int tf_slot_main(int fd, const struct tf_runner *runner, size_t max_frame)
 	slot_begin(&s);
 	for (;; s.number++) {
 		int rc = slot_next(&s, &request);
+		if (rc == TF_ECLOSED && runner->slot_stop)
+			runner->slot_stop(runner->arg);
 		if (rc == TF_ECLOSED)
 			slot_quit();
 		if (rc < 0) {

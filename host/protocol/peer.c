@@ -74,13 +74,18 @@ static bool read_member(struct tf_json key, struct tf_json v, struct tf_peer *p,
 		return read_number(v, &p->dispatch);
 	if (tf_json_string_is(key, "action"))
 		return read_action(v, &p->action);
+	if (tf_json_string_is(key, "generation"))
+		return read_number(v, &p->generation);
+	if (tf_json_string_is(key, "hash"))
+		return read_text(v, p->hash, sizeof(p->hash));
 	return true;
 }
 
 struct tf_peer tf_peer_parse(const char *text)
 {
 	struct tf_peer p = TF_PEER_INIT;
-	const struct tf_peer absent = {.pid = -1, .round = -1, .dispatch = -1, .action = -1};
+	const struct tf_peer absent = {
+		.pid = -1, .round = -1, .dispatch = -1, .action = -1, .generation = -1};
 	struct tf_json header, key, v;
 	struct tf_json_iter it;
 	int64_t version = -1;
@@ -128,7 +133,9 @@ const char *tf_peer_write(const struct tf_peer *p, char buf[TF_PEER_MAX])
 	at = put_number(at, "dispatch", p->dispatch);
 	if (p->action >= 0)
 		at = put_text(at, "action", tf_action_name((enum tf_action)p->action));
+	at = put_number(at, "generation", p->generation);
+	at = put_text(at, "hash", p->hash);
 	at = put(at, "}");
-	TF_ASSERT(at < buf + TF_PEER_MAX); /* 37 + 64 bytes of text, three numbers, names: about 230 */
+	TF_ASSERT(at < buf + TF_PEER_MAX); /* 37 + 64 + 16 bytes of text, four numbers, names: about 300 */
 	return buf;
 }

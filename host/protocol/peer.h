@@ -2,10 +2,11 @@
  * Python peers never see a difference: bodies are unchanged (ARCHITECTURE 4).
  *
  *   REQUEST:   {"v":1,"round":R,"dispatch":D}        engine -> worker
- *   RESPONSE:  {"v":1,"worker":W,"host":H,"pid":P,"round":R,"dispatch":D,"action":A}
+ *   RESPONSE:  {"v":1,"worker":W,"host":H,"pid":P,"round":R,"dispatch":D,"action":A,"generation":G,"hash":X}
  *   NOTIFY:    {"v":1,"worker":W,"host":H,"pid":P}   answer, and beat  worker -> engine;  {"v":1} probe
  * W is the worker's uuid, which is also the topic of its private queue. Execute and revert of one
- * round share R, so a reply says which action A it answers. Unknown members are ignored.
+ * round share R, so a reply says which action A it answers. G and X say which code ran: the number of the worker's
+ * scripts, raised with each reload, and a hash of what they say. Unknown members are ignored.
  */
 #ifndef TF_PROTOCOL_PEER_H
 #define TF_PROTOCOL_PEER_H
@@ -23,15 +24,19 @@ struct tf_peer {
 	int64_t round;                   /* raised with each retry or reset of the atom; -1 if absent */
 	int64_t dispatch;                /* raised with each sending of the same round; -1 if absent */
 	int action;                      /* enum tf_action that a reply answers; -1 if absent */
+	int64_t generation;              /* of the worker's scripts; -1 if absent */
+	char hash[17];                   /* of them, hex; "" if absent */
 };
 
 /* A header that says nothing yet but "tfhost". */
-#define TF_PEER_INIT ((struct tf_peer){.present = true, .pid = -1, .round = -1, .dispatch = -1, .action = -1})
+#define TF_PEER_INIT \
+	((struct tf_peer){ \
+		.present = true, .pid = -1, .round = -1, .dispatch = -1, .action = -1, .generation = -1})
 
 /* Never fails: anything but a well-formed header is "not present". text may be NULL. */
 struct tf_peer tf_peer_parse(const char *text);
 /* Writes the header into buf (at least TF_PEER_MAX bytes), returns buf. */
-#define TF_PEER_MAX 320
+#define TF_PEER_MAX 400
 const char *tf_peer_write(const struct tf_peer *p, char buf[TF_PEER_MAX]);
 
 /* Whether `text` is a uuid in the form of base/uuid.h: only such a name is used as a topic. */

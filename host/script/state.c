@@ -17,10 +17,13 @@
 #include "script/call.h"
 #include "script/embed.h"
 #include "script/modules.h"
+#include "script/sources.h"
 #include "script/value_lua.h"
 
 /* Registry: module name -> path of the file that was loaded by path; "" for names that are ours. */
 #define STATE_FILES "tfhost.files"
+/* Place of the loader for Lua files in package.loaders, behind preload and the library's. */
+enum { STATE_FILE_LOADER = 3 };
 
 static const struct luaL_Reg state_modules[] = {
 #define X(name, open) {name, open},
@@ -45,7 +48,7 @@ TF_RAISES static int state_library_loader(lua_State *L)
 		for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
 			const char *path = lua_pushfstring(L, shapes[i], dir, rel); /* rel, path */
 			if (access(path, R_OK) == 0) {
-				if (luaL_loadfile(L, path))
+				if (tf_sources_load(L, path))
 					return lua_error(L);
 				return 1;
 			}
@@ -135,6 +138,7 @@ TF_RAISES static int state_open(lua_State *L)
 	}
 	lua_pop(L, 1); /* package */
 	state_add_loader(L, lua_dir);
+	tf_sources_open(L, STATE_FILE_LOADER);
 	state_prefix_path(L, "path", "./?.lua;./?/init.lua");
 	state_prefix_path(L, "cpath", "");
 	return 0;
@@ -301,7 +305,7 @@ TF_RAISES static void state_prepare_file(lua_State *L, const struct state_refere
 	if (!loaded) {
 		lua_getglobal(L, "package");
 		lua_getfield(L, -1, "preload"); /* ..., preload */
-		if (luaL_loadfile(L, ref->path))
+		if (tf_sources_load(L, ref->path))
 			lua_error(L);
 		lua_setfield(L, -2, ref->module);
 		lua_pushstring(L, ref->path);

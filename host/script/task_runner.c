@@ -16,6 +16,7 @@
 #include "script/bind.h"
 #include "script/call.h"
 #include "script/failure_lua.h"
+#include "script/sources.h"
 #include "script/state.h"
 #include "script/task_arguments.h"
 #include "script/value_lua.h"
@@ -28,7 +29,7 @@ struct tf_task_runner {
 	char *const *references; /* borrowed; NULL: tasks of this state */
 	size_t count;
 	int collected; /* kilobytes in use after the last step of collection */
-	int table; /* registry reference: wire name -> class, or atom name -> instance */
+	int table;     /* registry reference: wire name -> class, or atom name -> instance */
 };
 
 /* ---- one action ---- */
@@ -359,6 +360,12 @@ static int runner_load(void *arg, char ***names, struct tf_err *err)
 	return 0;
 }
 
+static void runner_sources(void *arg, char ***files, char *hash)
+{
+	struct tf_task_runner *r = arg;
+	*files = tf_sources_list(r->L, hash);
+}
+
 /* Slots are forks of one state: without this all would draw the same random numbers. */
 TF_RAISES static int runner_reseed(lua_State *L)
 {
@@ -481,6 +488,7 @@ static struct tf_task_runner *runner_new(lua_State *L)
 	r->L = L;
 	r->runner = (struct tf_runner){.arg = r,
 		.load = runner_load,
+		.sources = runner_sources,
 		.slot_start = runner_slot_start,
 		.run = runner_run,
 		.idle = runner_idle};

@@ -8,15 +8,15 @@
 
 struct fake_pool *fake_pool_last;
 
-static int open_fake(struct tf_loop *loop, const struct tf_pool_config *config,
+static int open_fake(struct tf_loop *loop, const struct tf_generations_config *config,
 	const struct tf_pool_events *events, void *arg, void **pool, struct tf_err *err)
 {
 	(void)loop, (void)err;
 	struct fake_pool *p = TF_NEW(struct fake_pool);
 	p->events = *events;
 	p->arg = arg;
-	p->slots = config->slots;
-	p->jobs = tf_calloc(config->slots, sizeof(*p->jobs));
+	p->slots = config->pool.slots;
+	p->jobs = tf_calloc(config->pool.slots, sizeof(*p->jobs));
 	fake_pool_last = p;
 	*pool = p;
 	return 0;

@@ -271,8 +271,12 @@ static void on_timeout(void *arg)
 	f->timed_out = true;
 }
 
-static const struct tf_pool_events events = {
-	on_ready, on_started, on_event, NULL, on_done, on_slot_free, on_lost};
+static const struct tf_pool_events events = {.ready = on_ready,
+	.started = on_started,
+	.event = on_event,
+	.done = on_done,
+	.slot_free = on_slot_free,
+	.lost = on_lost};
 
 static int setup(void **state)
 {

@@ -58,6 +58,7 @@ static void on_notify(struct tf_server *s, const struct tf_message *m)
 		ignore(s, m, "the reply_to property is missing");
 	} else {
 		s->stats.probes++;
+		tf_audience_heard(s, m->reply_to, tf_peer_parse(m->peer).present);
 		tf_reply_notify(s, m->reply_to, tf_peer_parse(m->peer).present);
 		tf_transport_settle(s->transport, m->tag, TF_ACK);
 	}
@@ -188,6 +189,7 @@ static void on_valid_request(struct tf_server *s, const struct tf_message *m, st
 {
 	const struct tf_peer peer = tf_peer_parse(m->peer);
 	char *key = key_of(s, m, &peer, r->action);
+	tf_audience_heard(s, m->reply_to, peer.present);
 	bool known = m->redelivered || (peer.present && peer.round >= 0);
 	struct tf_job *j = known ? tf_map_get(s->by_key, key) : NULL;
 	size_t len = 0;

@@ -1,4 +1,5 @@
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -23,6 +24,8 @@ static int send(
 	peer.round = j->peer.round;
 	peer.dispatch = j->peer.dispatch;
 	peer.action = (int)j->action;
+	peer.generation = j->label.number ? (int64_t)j->label.number : -1;
+	memcpy(peer.hash, j->label.hash, sizeof(peer.hash));
 	const struct tf_message m = {.topic = j->engine->reply_to,
 		.type = TF_TYPE_RESPONSE,
 		.correlation_id = j->correlation_id,

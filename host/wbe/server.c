@@ -70,13 +70,22 @@ static void on_ready(void *arg, char *const *names, size_t count, const struct t
 		tf_map_set(s->classes, names[i], s);
 	}
 	compose_answer(s, names, count);
-	if (s->consuming)
+	if (s->consuming) {
+		tf_audience_announce(s);
 		return;
+	}
 	s->consuming = true;
 	struct tf_err why = {0};
 	if (tf_transport_consume(s->transport, s->topic, s->window.size, &why) < 0 ||
 		tf_transport_consume(s->transport, s->self.worker, PRIVATE_PREFETCH, &why) < 0)
 		s->ready_err = why;
+}
+
+/* The pool tells about `j`: whose code runs it? */
+static void keep_label(struct tf_server *s, struct tf_job *j)
+{
+	if (s->endpoint.ops->label)
+		j->label = *s->endpoint.ops->label(s->endpoint.pool);
 }
 
 static void on_started(void *arg, uint64_t job)
@@ -86,6 +95,7 @@ static void on_started(void *arg, uint64_t job)
 	if (!j || j->state != TF_JOB_SUBMITTED)
 		return;
 	j->state = TF_JOB_RUNNING;
+	keep_label(s, j);
 	tf_request_free(&j->request);
 	tf_reply_begun(s, j);
 }
@@ -110,8 +120,10 @@ static void on_done(void *arg, uint64_t job, bool failed, struct tf_value *resul
 {
 	struct tf_server *s = arg;
 	struct tf_job *j = tf_job_find(s, job);
-	if (j && j->state != TF_JOB_FINISHED)
+	if (j && j->state != TF_JOB_FINISHED) {
+		keep_label(s, j);
 		tf_job_finish(s, j, failed, tf_value_ref(result));
+	}
 	tf_jobs_pump(s);
 }
 
@@ -276,10 +288,11 @@ static int open_all(struct tf_server *s, struct tf_loop *loop, const struct tf_s
 	static const struct tf_transport_events transport_events = {
 		.message = tf_service_message, .published = tf_reply_published, .state = on_state};
 	struct tf_transport_config transport = config->transport;
+	const struct tf_generations_config generations = {.pool = config->pool, .load_ms = config->load_ms};
 	transport.prefetch = s->window.size;
 	int rc = seam->open(loop, &transport, &transport_events, s, &s->transport, err);
 	if (rc == 0)
-		rc = endpoint->open(loop, &config->pool, &pool_events, s, &s->endpoint.pool, err);
+		rc = endpoint->open(loop, &generations, &pool_events, s, &s->endpoint.pool, err);
 	if (rc == 0)
 		s->endpoint.ops = endpoint;
 	return rc;
@@ -308,6 +321,7 @@ int tf_server_new_with(struct tf_loop *loop, const struct tf_server_config *conf
 	s->armed = UINT64_MAX;
 	s->classes = tf_map_new();
 	TAILQ_INIT(&s->held);
+	tf_audience_create(s);
 	s->ledger = tf_ledger_new(seam->clock, &ledger_limits);
 	s->digest_key = tf_digest_random_key();
 	int rc = open_all(s, loop, config, seam, endpoint, err);
@@ -324,7 +338,7 @@ int tf_server_new(struct tf_loop *loop, const struct tf_server_config *config,
 	const struct tf_server_events *events, void *arg, struct tf_server **out, struct tf_err *err)
 {
 	const struct tf_wbe_seam real = {.clock = tf_loop_clock(loop), .open = tf_transport_open};
-	return tf_server_new_with(loop, config, &real, &tf_endpoint_pool, events, arg, out, err);
+	return tf_server_new_with(loop, config, &real, &tf_endpoint_generations, events, arg, out, err);
 }
 
 void tf_server_drain(struct tf_server *s)
@@ -347,6 +361,11 @@ void tf_server_stats(const struct tf_server *s, struct tf_server_stats *out)
 	out->malformed += s->transport->stats.malformed + s->transport->stats.oversized;
 	out->slots = s->slots;
 	out->busy = s->endpoint.ops->busy_slots(s->endpoint.pool);
+}
+
+struct tf_generations *tf_server_generations(struct tf_server *s)
+{
+	return s->endpoint.pool;
 }
 
 const char *tf_server_uuid(const struct tf_server *s)
@@ -376,6 +395,7 @@ void tf_server_delete(struct tf_server *s)
 	tf_map_delete(s->by_id, NULL);
 	tf_map_delete(s->by_key, NULL);
 	tf_map_delete(s->engines_by_topic, NULL);
+	tf_audience_destroy(s);
 	tf_ledger_delete(s->ledger);
 	free_names(s->names);
 	tf_buf_free(&s->answer);

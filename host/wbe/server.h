@@ -30,6 +30,7 @@ struct tf_server_config {
 	const char *topic; /* required */
 	struct tf_pool_config pool;
 	uint64_t beat_ms; /* 0: 500 */
+	uint64_t load_ms; /* as in tf_generations_config */
 };
 
 struct tf_server_stats {
@@ -44,7 +45,7 @@ struct tf_server_stats {
 };
 
 struct tf_server_events {
-	/* Scripts loaded and serving (names: class names), or err: nothing can be served. */
+	/* Scripts loaded and serving (names: class names), or err: nothing can be served. Again whenever other scripts serve. */
 	void (*ready)(void *arg, char *const *names, size_t count, const struct tf_err *err);
 	/* Drained after tf_server_drain, or broken beyond repair (err). The owner then deletes it, in
 	 * this callback or later. */
@@ -57,6 +58,8 @@ int tf_server_new(struct tf_loop *loop, const struct tf_server_config *config,
 void tf_server_drain(struct tf_server *s);
 void tf_server_stats(const struct tf_server *s, struct tf_server_stats *out);
 const char *tf_server_uuid(const struct tf_server *s);
+/* What it runs requests with, borrowed. Not for a server made by tf_server_new_with. */
+struct tf_generations *tf_server_generations(struct tf_server *s);
 /* The same with time, transport and pool handed in. */
 int tf_server_new_with(struct tf_loop *loop, const struct tf_server_config *config,
 	const struct tf_wbe_seam *seam, const struct tf_endpoint_ops *endpoint,

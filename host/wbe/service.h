@@ -52,6 +52,7 @@ struct tf_job {
 	bool tag_live; /* to be settled; not so once its connection is lost */
 	enum tf_job_state state;
 	struct tf_request request; /* owned; empty once it runs */
+	struct tf_label label;     /* of the code that runs it; number 0: none yet */
 	bool from_ledger;
 	bool running_owed; /* RUNNING could not be sent yet: it goes before the final message */
 	bool unsaid;       /* in `begun` */
@@ -63,6 +64,14 @@ struct tf_job {
 	uint64_t retry_at;    /* paced */
 };
 TAILQ_HEAD(tf_jobs, tf_job);
+
+/* An engine that has asked what is served here, lately. */
+struct tf_listener {
+	TAILQ_ENTRY(tf_listener) link;
+	char *reply_to; /* owned */
+	bool tfhost;
+	uint64_t asked_at; /* paced */
+};
 
 struct tf_held { /* a message that came while draining */
 	TAILQ_ENTRY(tf_held) link;
@@ -98,6 +107,9 @@ struct tf_server {
 	size_t live_tags;       /* jobs with one */
 	TAILQ_HEAD(, tf_engine_peer) engines;
 	struct tf_map *engines_by_topic;
+	TAILQ_HEAD(tf_audience, tf_listener) audience; /* who asked last comes last */
+	struct tf_map *audience_by_topic;
+	size_t audience_count;
 	struct tf_ledger *ledger; /* owned */
 	struct tf_digest_key digest_key;
 
@@ -143,6 +155,14 @@ void tf_job_join(struct tf_server *s, struct tf_job *j, uint64_t tag);
 void tf_job_finish(struct tf_server *s, struct tf_job *j, bool failed, struct tf_value *result);
 /* A connection was lost: its tags are void, what waited is the broker's again. */
 void tf_jobs_disconnected(struct tf_server *s);
+
+/* audience.c: who wants to know at once when other classes are served */
+void tf_audience_create(struct tf_server *s);
+void tf_audience_destroy(struct tf_server *s);
+/* That engine has probed, or sent a request. */
+void tf_audience_heard(struct tf_server *s, const char *reply_to, bool tfhost);
+/* Tell all of them what is served now. */
+void tf_audience_announce(struct tf_server *s);
 
 /* intake.c */
 void tf_service_message(void *arg, const struct tf_message *m);

@@ -1,0 +1,155 @@
+#include "control/client.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "control/control.h"
+
+enum { CLIENT_CHUNK = 16 << 10, CLIENT_MAX = 64 << 20 };
+
+/* A connected socket, or a negative code. */
+static int client_connect(const char *path, struct tf_err *err)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return tf_err_sys(err, "socket");
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+		return fd;
+	int code = errno == ECONNREFUSED || errno == ENOENT ? TF_ECLOSED : TF_ESYS;
+	tf_err_sys(err, "%s", path);
+	close(fd);
+	if (err)
+		err->code = code;
+	return code;
+}
+
+static bool client_is_socket_of(const char *kind, const char *name)
+{
+	size_t n = strlen(kind), len = strlen(name);
+	return !strncmp(name, kind, n) && name[n] == '-' && len > n + 6 && !strcmp(name + len - 5, ".sock");
+}
+
+int tf_control_find(const char *kind, char ***paths, struct tf_err *err)
+{
+	char *directory;
+	size_t count = 0;
+	*paths = tf_calloc(1, sizeof(**paths));
+	int rc = tf_control_directory(false, &directory, err);
+	if (rc == TF_ENOTFOUND)
+		return 0;
+	DIR *dir = rc == 0 ? opendir(directory) : NULL;
+	if (rc == 0 && !dir)
+		rc = tf_err_sys(err, "%s", directory);
+	for (struct dirent *e; dir && (e = readdir(dir)) != NULL;) {
+		if (!client_is_socket_of(kind, e->d_name))
+			continue;
+		char *path = tf_asprintf("%s/%s", directory, e->d_name);
+		int fd = client_connect(path, NULL);
+		if (fd >= 0)
+			close(fd);
+		if (fd == TF_ECLOSED)
+			unlink(path);
+		if (fd < 0) {
+			free(path);
+			continue;
+		}
+		*paths = tf_realloc(*paths, (count + 2) * sizeof(**paths));
+		(*paths)[count++] = path;
+		(*paths)[count] = NULL;
+	}
+	if (dir)
+		closedir(dir);
+	if (rc == 0)
+		free(directory);
+	else
+		free(*paths);
+	return rc;
+}
+
+static int client_send(int fd, const char *request, struct tf_err *err)
+{
+	char *line = tf_asprintf("%s\n", request);
+	size_t len = strlen(line), sent = 0;
+	int rc = 0;
+	while (sent < len && rc == 0) {
+		ssize_t n = send(fd, line + sent, len - sent, MSG_NOSIGNAL);
+		if (n > 0)
+			sent += (size_t)n;
+		else if (errno != EINTR)
+			rc = tf_err_sys(err, "asking");
+	}
+	free(line);
+	return rc;
+}
+
+/* A line into `in`, without its end. */
+static int client_receive(int fd, unsigned timeout_ms, struct tf_buf *in, struct tf_err *err)
+{
+	uint64_t limit = tf_clock_ms(&tf_clock_real) + timeout_ms;
+	while (!in->len || in->data[in->len - 1] != '\n') {
+		uint64_t now = tf_clock_ms(&tf_clock_real);
+		struct pollfd wait = {.fd = fd, .events = POLLIN};
+		int ready = now < limit ? poll(&wait, 1, (int)(limit - now)) : 0;
+		if (ready < 0 && errno == EINTR)
+			continue;
+		if (ready <= 0)
+			return tf_err_set(err, TF_ETIMEOUT, "no answer within %g s", timeout_ms / 1000.0);
+		tf_buf_reserve(in, CLIENT_CHUNK);
+		ssize_t n = recv(fd, in->data + in->len, CLIENT_CHUNK, 0);
+		if (n <= 0)
+			return tf_err_set(err, TF_ECLOSED, "the other side ended before it answered");
+		in->len += (size_t)n;
+		if (in->len > CLIENT_MAX)
+			return tf_err_set(err, TF_ELIMIT, "the answer is too long");
+	}
+	in->len--;
+	return 0;
+}
+
+static int client_read(const struct tf_buf *line, struct tf_value **result, struct tf_err *err)
+{
+	struct tf_json answer, v;
+	int rc = tf_json_validate(line->data, line->len, 0, &answer, err);
+	if (rc < 0)
+		return tf_err_prefix(err, "the answer");
+	if (tf_json_get(answer, "error", &v)) {
+		char *text = tf_json_strdup(v, err);
+		rc = tf_err_set(err, TF_ESTATE, "%s", text ? text : "refused");
+		free(text);
+		return rc;
+	}
+	if (!tf_json_get(answer, "result", &v))
+		return tf_err_set(err, TF_EFORMAT, "the answer has no result");
+	*result = tf_value_from(v);
+	return 0;
+}
+
+int tf_control_ask(const char *path, const char *request, unsigned timeout_ms, struct tf_value **result,
+	struct tf_err *err)
+{
+	struct tf_buf line = TF_BUF_INIT;
+	int fd = client_connect(path, err);
+	if (fd < 0)
+		return fd;
+	int rc = client_send(fd, request, err);
+	if (rc == 0)
+		rc = client_receive(fd, timeout_ms, &line, err);
+	if (rc == 0)
+		rc = client_read(&line, result, err);
+	tf_buf_free(&line);
+	close(fd);
+	return rc;
+}

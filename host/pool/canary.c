@@ -1,0 +1,50 @@
+#include "pool/canary.h"
+
+#include <math.h>
+
+/* A rate of zero measured over few requests is not believed to be zero. */
+#define CANARY_LEAST_RATE 0.01
+/* Outcomes of either side before the rates say anything. */
+#define CANARY_FEW 5
+
+void tf_canary_begin(struct tf_canary *c, double share, uint64_t wanted)
+{
+	*c = (struct tf_canary){.share = share, .wanted = wanted ? wanted : TF_CANARY_WANTED};
+	c->due = 1 - share; /* the first one at once */
+}
+
+bool tf_canary_next(struct tf_canary *c)
+{
+	c->due += c->share;
+	if (c->due < 1)
+		return false;
+	c->due -= 1;
+	return true;
+}
+
+void tf_canary_missed(struct tf_canary *c)
+{
+	c->due += 1;
+	if (c->due > 2) /* no burst for what could not be given for long */
+		c->due = 2;
+}
+
+void tf_canary_count(struct tf_canary *c, bool trial, bool failed)
+{
+	struct tf_canary_count *n = trial ? &c->trial : &c->base;
+	n->ended++;
+	n->failed += failed;
+}
+
+enum tf_canary_verdict tf_canary_judge(const struct tf_canary *c)
+{
+	double n = (double)c->trial.ended;
+	double rate = c->base.ended ? (double)c->base.failed / (double)c->base.ended : 0;
+	if (rate < CANARY_LEAST_RATE)
+		rate = CANARY_LEAST_RATE;
+	double most = n * rate + 2 * sqrt(n * rate * (1 - rate)) + 1;
+	bool known = c->trial.ended >= CANARY_FEW && (c->base.ended >= CANARY_FEW || n >= 2 * CANARY_FEW);
+	if (known && (double)c->trial.failed > most)
+		return TF_CANARY_ROLL_BACK;
+	return known && c->trial.ended >= c->wanted ? TF_CANARY_PROMOTE : TF_CANARY_GO_ON;
+}
