@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "script/call.h"
 #include "script/embed.h"
+#include "script/jit_repair.h"
 #include "script/modules.h"
 #include "script/sources.h"
 #include "script/value_lua.h"
@@ -128,6 +129,7 @@ TF_RAISES static int state_open(lua_State *L)
 {
 	const char *lua_dir = lua_touserdata(L, 1);
 	luaL_openlibs(L);
+	tf_jit_repair_attach(L);
 	tf_value_lua_open(L);
 	state_reserve_names(L);
 	lua_getglobal(L, "package");    /* package */
