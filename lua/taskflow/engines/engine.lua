@@ -380,6 +380,7 @@ function Engine:_connect()
   end
   self._handle = self:_check(host.load(host_options(self)))
   self._names = self._handle:atoms()
+  self._plan.steps, self._plan.indices = nil, nil -- the host has the graph: a large flow is a lot to keep twice
 end
 
 ---Flatten the flow. Done once; run does it by itself.
@@ -569,7 +570,7 @@ end)
 ---@return taskflow.Turns
 function Engine:run_iter(run_options)
   local timeout = check.options(run_options, { timeout = true }, "run_iter").timeout
-  if timeout ~= nil and not (check.is(timeout, "number", "run_iter: the timeout") >= 0) then
+  if timeout ~= nil and (check.is(timeout, "number", "run_iter: the timeout") ~= timeout or timeout < 0) then
     exceptions.raise(exceptions.ValueError, "run_iter: the timeout must be seconds of at least 0, not " .. timeout)
   end
   return setmetatable({ _engine = self, _timeout = timeout or 60 }, turns_meta)

@@ -1,0 +1,79 @@
+-- A large flow with a retry over a tenth of it, which fails twice: ends right, and costs no more than twice as much
+-- an atom as a small one. host/test/test_engine_scale.c is the same below Lua.
+local engines = require "taskflow.engines"
+local lf = require "taskflow.patterns.linear_flow"
+local retry = require "taskflow.retry"
+local task = require "taskflow.task"
+
+local ran, reverted
+
+local Step = task.Task {
+  execute = function()
+    ran = ran + 1
+  end,
+  revert = function()
+    reverted = reverted + 1
+  end,
+}
+local Third = task.Task {
+  execute = function(_self, attempt)
+    if attempt < 3 then
+      error("again", 0)
+    end
+    return attempt
+  end,
+}
+
+local function build(n)
+  local part = lf.Flow("part", { retry = retry.Times(5, { name = "r", provides = "attempt" }) })
+  for i = 1, n / 10 - 2 do
+    part:add(Step { name = "p" .. i })
+  end
+  part:add(Third { name = "third", provides = "result" })
+  local before, after = lf.Flow "before", lf.Flow "after"
+  for i = 1, n * 0.45 do
+    before:add(Step { name = "b" .. i })
+    after:add(Step { name = "a" .. i })
+  end
+  return lf.Flow("all"):add(before, part, after)
+end
+
+-- CPU time of an atom: building, loading, running, closing.
+local function cost(n)
+  ran, reverted = 0, 0
+  local began = os.clock()
+  local engine = engines.load(build(n))
+  assert.equal("SUCCESS", (engine:run()))
+  assert.equal(3, engine.storage:fetch "result")
+  local states = engine.storage:get_atoms_states()
+  engine:close()
+  local spent = os.clock() - began
+  for name, state in pairs(states) do
+    if state[1] ~= "SUCCESS" then
+      error(name .. " is " .. state[1])
+    end
+  end
+  assert.equal(2 * (n / 10 - 2), reverted)
+  assert.equal(n * 0.9 + 3 * (n / 10 - 2), ran)
+  return spent / n
+end
+
+describe("a flow of 100,000 atoms with a retry over 10,000", function()
+  it("ends right, at no more than twice the cost an atom of one of 1,000", function()
+    local few, many = math.huge, math.huge
+    for _ = 1, 4 do -- the least of some tries is what the machine's load leaves
+      local sum = 0
+      for _ = 1, 20 do
+        sum = sum + cost(1000)
+      end
+      few = math.min(few, sum / 20)
+      collectgarbage()
+      many = math.min(many, cost(100000))
+      collectgarbage()
+      if many < 2 * few then
+        break
+      end
+    end
+    assert.is_true(many < 2 * few, ("%.1f us an atom of many, %.1f of few"):format(many * 1e6, few * 1e6))
+  end)
+end)
