@@ -36,6 +36,7 @@ local COMMON = {
   inject = true,
   optional = true,
   auto_extract = true,
+  ignore_list = true,
   revert_requires = true,
   revert_rebind = true,
   version = true,
@@ -66,6 +67,7 @@ end
 ---@field inject table<string, any>? constant inputs of this task alone
 ---@field optional string[]? parameters that may be missing
 ---@field auto_extract boolean? false: parameters are not read from the functions
+---@field ignore_list string[]? names; without effect, as in TaskFlow 5.0.0
 ---@field revert_requires string|string[]|nil the same for revert; default: requires
 ---@field revert_rebind string[]|table<string, string>|nil the same for revert; default: rebind
 ---@field version integer[]? default { 1, 0 }
@@ -258,6 +260,7 @@ local function instantiate(class, options)
     optional_parameters = check_optional(pick(options, class, "optional"), class.execute, class.revert, name),
     notifier = new_notifier(),
   }
+  atom.names(pick(options, class, "ignore_list"), "ignore_list")
   local auto_extract = pick(options, class, "auto_extract") ~= false
   local function mapping(what, sig, ignore, requires, rebind)
     return atom.build_mapping {
@@ -512,21 +515,35 @@ function M.FunctorTask(execute, options)
   return functor(execute, options, class)
 end
 
-local function required_names(options, what, least)
+-- What a functor must be: how many values it takes at once, and how many inputs there must be at least.
+local MAP = { title = "MapFunctorTask", what = "Map", takes = "1 argument", arity = 1, least = 0 }
+local REDUCE = { title = "ReduceFunctorTask", what = "Reduce", takes = "2 arguments", arity = 2, least = 2 }
+
+local function invalid(message, ...)
+  exceptions.raise(exceptions.ValueError, message:format(...))
+end
+
+local function check_inputs(f, options, kind)
+  if type(f) ~= "function" then
+    check.fail("%s: the functor must be a function, not %s", kind.title, check.kind(f))
+  end
+  local info = debug.getinfo(f, "Su") -- of a C function nobody knows
+  if info.what ~= "C" and not info.isvararg and info.nparams ~= kind.arity then
+    invalid("%d arguments were provided. %s functor must take exactly %s.", info.nparams, kind.what, kind.takes)
+  end
+  if options.requires == nil then
+    check.fail("%s: requires must name the inputs", kind.title)
+  end
   local names = atom.names(options.requires, "requires")
-  if #names < least then
-    exceptions.raise(
-      exceptions.ValueError,
-      ("%s: requires must name at least %d input%s"):format(what, least, least == 1 and "" or "s")
-    )
+  if #names < kind.least then
+    invalid("%d elements were provided. Requires must have at least %d elements.", #names, kind.least)
   end
   return names
 end
 
-local function over_inputs(f, options, what, least, run)
-  check_functor(f, what .. ": the functor")
-  options = check.options(options, FUNCTOR_OPTIONS, what)
-  local params = required_names(options, what, least)
+local function over_inputs(f, options, kind, run)
+  options = check.options(options, FUNCTOR_OPTIONS, kind.title)
+  local params = check_inputs(f, options, kind)
   return functor(f, options, {
     methods = {
       execute = function(_, kwargs)
@@ -547,7 +564,7 @@ end
 ---@param options taskflow.TaskOptions `requires` names the inputs
 ---@return taskflow.Task
 function M.MapFunctorTask(f, options)
-  return over_inputs(f, options, "MapFunctorTask", 1, function(functor_, inputs)
+  return over_inputs(f, options, MAP, function(functor_, inputs)
     local out = values.list {}
     for i, value in ipairs(inputs) do
       local result = functor_(value)
@@ -562,7 +579,7 @@ end
 ---@param options taskflow.TaskOptions `requires` names at least two inputs
 ---@return taskflow.Task
 function M.ReduceFunctorTask(f, options)
-  return over_inputs(f, options, "ReduceFunctorTask", 2, function(functor_, inputs)
+  return over_inputs(f, options, REDUCE, function(functor_, inputs)
     local result = inputs[1]
     for i = 2, #inputs do
       result = functor_(result, inputs[i])

@@ -53,3 +53,84 @@ for _, case in ipairs {
     end)
   end)
 end
+
+-- The engine's process dies inside an item; another one goes on from the logbook.
+local SCRIPT = [[
+local backends = require "taskflow.persistence.backends"
+local engines = require "taskflow.engines"
+local lf = require "taskflow.patterns.linear_flow"
+local task = require "taskflow.task"
+local how, database, journal = unpack(arg)
+
+local function say(text)
+  local file = assert(io.open(journal, "a"))
+  file:write(text, "\n")
+  file:close()
+end
+
+local flow = lf.Flow("f"):add(
+  task.FunctorTask(function()
+    return { 1, 2, 3, 4 }
+  end, { name = "list", provides = "xs" }),
+  task.Map {
+    task = function(x)
+      say("execute " .. x)
+      if how == "die" and x == 3 then
+        os.exit(9)
+      end
+      return x * 2
+    end,
+    revert = function(x, result)
+      say(("revert %s %s"):format(x, tostring(result)))
+    end,
+    name = "m", over = "xs", as = "x", provides = "ys", limit = 1,
+  },
+  task.FunctorTask(function(ys)
+    if how == "fail" then
+      error("no", 0)
+    end
+    return #ys
+  end, { name = "count", provides = "n" })
+)
+local backend = backends.fetch { connection = "sqlite:///" .. database }
+local detail
+for book in backend:get_connection():get_logbooks() do
+  for flow_detail in book:iter() do
+    detail = flow_detail
+  end
+end
+local engine = engines.load(flow, { backend = backend, flow_detail = detail })
+print((pcall(engine.run, engine)))
+print(engine.storage:get_flow_state(), engine.storage:fetch_all_text())
+]]
+
+describe("a map in a logbook", function()
+  after_each(process.cleanup)
+
+  local function play(second)
+    local dir = process.directory()
+    local script = process.write(dir .. "/flow.lua", SCRIPT)
+    local function run(how)
+      return process.run { peers.tfhost, "lua", script, how, dir .. "/flows.db", dir .. "/journal" }
+    end
+    assert.equal(9, run("die").code)
+    local went_on = run(second)
+    local lines = {}
+    for line in process.read(dir .. "/journal"):gmatch "[^\n]+" do
+      lines[#lines + 1] = line
+    end
+    return lines, went_on.stdout
+  end
+
+  it("goes on with the items that were not done", function()
+    local lines, out = play "go"
+    assert.same({ "execute 1", "execute 2", "execute 3", "execute 3", "execute 4" }, lines)
+    assert.truthy(out:find('SUCCESS\t{"xs": [1, 2, 3, 4], "ys": [2, 4, 6, 8], "n": 4}', 1, true), out)
+  end)
+
+  it("reverts items that an earlier process executed", function()
+    local lines, out = play "fail"
+    assert.same({ "revert 4 8", "revert 3 6", "revert 2 4", "revert 1 2" }, { unpack(lines, 6) })
+    assert.truthy(out:find("REVERTED", 1, true), out)
+  end)
+end)

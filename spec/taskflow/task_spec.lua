@@ -1,5 +1,7 @@
+local engines = require "taskflow.engines"
 local exceptions = require "taskflow.exceptions"
 local task = require "taskflow.task"
+local values = require "taskflow.values"
 
 local function failing(f, ...)
   local ok, err = pcall(f, ...)
@@ -152,9 +154,9 @@ describe("taskflow.task", function()
         failing(task.Task, { execute = execute, revret = execute })
       )
       assert.equal(
-        "TypeError: Task: unknown option 'colour' (known: auto_extract, default_provides, execute, inject, kwargs, "
-          .. "name, optional, post_execute, post_revert, pre_execute, pre_revert, priority, rebind, requires, revert, "
-          .. "revert_rebind, revert_requires, version)",
+        "TypeError: Task: unknown option 'colour' (known: auto_extract, default_provides, execute, ignore_list, inject, "
+          .. "kwargs, name, optional, post_execute, post_revert, pre_execute, pre_revert, priority, rebind, requires, "
+          .. "revert, revert_rebind, revert_requires, version)",
         failing(task.Task, { execute = execute, colour = 3 })
       )
       assert.equal("TypeError: Task: revert must be a function, not a number", failing(task.Task, {
@@ -277,8 +279,17 @@ describe("taskflow.task", function()
         return l - r
       end, { name = "r", requires = { "a", "b", "c" } })
       assert.equal(5, call(reduce, { a = 10, b = 3, c = 2 }))
-      assert.truthy(failing(task.ReduceFunctorTask, print, { requires = { "a" } }):find "at least 2 inputs")
-      assert.truthy(failing(task.MapFunctorTask, print, {}):find "at least 1 input$")
+      assert.truthy(failing(task.ReduceFunctorTask, print, { requires = { "a" } }):find "at least 2 elements")
+      assert.truthy(failing(task.MapFunctorTask, print, {}):find "requires must name the inputs$")
+      assert.equal(
+        "ValueError: 2 arguments were provided. Map functor must take exactly 1 argument.",
+        failing(task.MapFunctorTask, function(_a, _b) end, { requires = { "a" } })
+      )
+      assert.equal(
+        "ValueError: 1 arguments were provided. Reduce functor must take exactly 2 arguments.",
+        failing(task.ReduceFunctorTask, function(_a) end, { requires = { "a", "b" } })
+      )
+      assert.equal("[]", values.encode(engines.run(task.MapFunctorTask(print, { requires = {}, provides = "out" })).out))
     end)
   end)
 end)
