@@ -69,10 +69,21 @@ TF_RAISES static void arguments_add_revert(lua_State *L, const struct tf_request
 	lua_setfield(L, -2, "flow_failures");
 }
 
+void tf_task_field(lua_State *L, int index, const char *name)
+{
+	/* By way of the metatable: asking the instance would call into Lua. */
+	if (luaL_getmetafield(L, index, "example")) {
+		lua_getfield(L, -1, name);
+		lua_remove(L, -2);
+	} else {
+		lua_getfield(L, index, name);
+	}
+}
+
 /* Whether the task lets parameter `name` be missing. Stack: task at index 1. */
 TF_RAISES static bool arguments_is_optional(lua_State *L, const char *name)
 {
-	lua_getfield(L, 1, "optional_parameters");
+	tf_task_field(L, 1, "optional_parameters");
 	bool yes = false;
 	if (lua_istable(L, -1)) {
 		lua_getfield(L, -1, name);
@@ -172,11 +183,11 @@ TF_RAISES int tf_task_arguments(lua_State *L)
 	const struct tf_request *r = p->request;
 	const char *missing[64];
 	size_t missing_count = 0;
-	lua_getfield(L, 1, tf_action_name(r->action)); /* task, struct, function */
+	tf_task_field(L, 1, tf_action_name(r->action)); /* task, struct, function */
 	if (lua_isnil(L, -1))
 		return 0;
 	struct arguments_frame f = {.function = lua_gettop(L)};
-	lua_getfield(L, 1, "kwargs");
+	tf_task_field(L, 1, "kwargs");
 	f.takes_kwargs = lua_toboolean(L, -1);
 	lua_pop(L, 1);
 	arguments_push_value(L, tf_value_json(r->arguments), "arguments"); /* ..., function, arguments */

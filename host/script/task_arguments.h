@@ -14,4 +14,7 @@ struct tf_task_arguments {
  * the task has no function for the action, or if `failure` is set. Rules: task_runner.h. */
 TF_RAISES int tf_task_arguments(struct lua_State *L);
 
+/* Push field `name` of the task at `index`, as its class or what it shares with others of it says. */
+TF_RAISES void tf_task_field(struct lua_State *L, int index, const char *name);
+
 #endif

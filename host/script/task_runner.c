@@ -93,8 +93,7 @@ TF_RAISES static int perform_close_sink(lua_State *L)
 /* (task, name) -> the task's function of that name, task; nothing if it has none */
 TF_RAISES static int perform_hook(lua_State *L)
 {
-	lua_pushvalue(L, 2);
-	lua_gettable(L, 1);
+	tf_task_field(L, 1, lua_tostring(L, 2));
 	if (lua_isnil(L, -1))
 		return 0;
 	lua_pushvalue(L, 1);

@@ -247,7 +247,8 @@ local function instantiate(class, options)
     exceptions.raise(exceptions.TypeError, "the name of a task must be a string")
   end
   if class.plain_meta and only_name(options) then
-    return setmetatable({ name = name, where = place.caller() or class.where }, class.plain_meta)
+    -- With room for _sink from the start, which otherwise would cost a table anew.
+    return setmetatable({ name = name, where = place.caller() or class.where, _sink = false }, class.plain_meta)
   end
   local self = {
     name = name,
@@ -334,6 +335,7 @@ local function share(class, example)
   example.notifier = nil
   class.plain_meta = {
     mark = task_mark,
+    example = example, -- for the host: what an instance shares
     __index = function(self, key)
       if key == "notifier" then
         self.notifier = new_notifier()

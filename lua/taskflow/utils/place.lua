@@ -13,17 +13,33 @@ function M.is_library(source)
   return root ~= nil and source:sub(1, #root) == root and FOLDERS[source:match("^%w+", #root + 1)] ~= nil
 end
 
+-- By function: false if it is none of the user's, else its places by line. Flows of a million tasks ask for few.
+local known = setmetatable({}, { __mode = "k" })
+
+local function places_of(f)
+  local info = debug.getinfo(f, "S")
+  local users = info.what ~= "C" and not M.is_library(info.source)
+  known[f] = users and { file = info.short_src } or false
+  return known[f]
+end
+
 ---"flow.lua:12" of the nearest frame outside the library, or nil if there is none.
 ---@return string?
 function M.caller()
   local level = 2
   while true do
-    local info = debug.getinfo(level, "Sl")
+    local info = debug.getinfo(level, "fl")
     if not info then
       return nil
     end
-    if info.what ~= "C" and info.currentline > 0 and not M.is_library(info.source) then
-      return info.short_src .. ":" .. info.currentline
+    local places = known[info.func]
+    if places == nil then
+      places = places_of(info.func)
+    end
+    local line = info.currentline
+    if places and line > 0 then
+      places[line] = places[line] or places.file .. ":" .. line
+      return places[line]
     end
     level = level + 1
   end
