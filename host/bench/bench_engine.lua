@@ -1,11 +1,14 @@
--- usage: tfhost lua bench_engine.lua OPTIONS.json chain|fan N
+-- usage: tfhost lua bench_engine.lua OPTIONS.json SHAPE N
 --
--- Runs one task and then N on tfhost, and prints seconds a task of the N, from the outcome of the first to the last.
+-- Runs one task and then a flow of N, and prints JSON: `seconds` a task of the N, from the outcome of the first to the
+-- last; for an engine of this process `load`, seconds a task of building and compiling besides; `bytes`, resident
+-- memory a task that the engine took; `rss`, kilobytes at the end.
+local cjson = require "cjson"
 local ffi = require "ffi"
 local linear_flow = require "taskflow.patterns.linear_flow"
 local taskflow = require "taskflow"
-local unordered_flow = require "taskflow.patterns.unordered_flow"
 local values = require "taskflow.values"
+local bench_flows = require "bench_flows"
 local bench_tasks = require "bench_tasks"
 
 ffi.cdef [[
@@ -21,23 +24,49 @@ local function now()
   return tonumber(t.sec) + tonumber(t.nsec) / 1e9
 end
 
+local function rss() -- kilobytes
+  local handle = assert(io.open "/proc/self/status")
+  local text = handle:read "*a"
+  handle:close()
+  return tonumber(text:match "VmRSS:%s*(%d+)")
+end
+
 local handle = assert(io.open(arg[1]))
 local options = assert(values.decode(handle:read "*a"))
 handle:close()
-local count = assert(tonumber(arg[3]))
-options.engine = "worker-based"
-
-local measured = (arg[2] == "chain" and linear_flow or unordered_flow).Flow "measured"
-for i = 1, count do
-  measured:add(bench_tasks.Nothing { name = "t" .. i })
+local shape, count = arg[2], assert(tonumber(arg[3]))
+local on_workers = options.engine == nil
+options.engine = options.engine or "worker-based"
+options.store = { text0 = "" }
+if options.persistence then
+  options.backend = require("taskflow.persistence.backends").fetch(options.persistence)
+  options.persistence = nil
 end
-local flow = linear_flow.Flow("bench"):add(bench_tasks.Nothing { name = "first" }, measured)
+
+local begun = now()
+local measured = bench_flows.make(shape, count)
+local flow = on_workers and linear_flow.Flow("bench"):add(bench_tasks.Nothing { name = "first" }, measured) or measured
+local before = rss()
 local engine = taskflow.engines.load(flow, options)
-local first, last, done = nil, nil, 0
-engine.atom_notifier:register("SUCCESS", function()
-  last, done = now(), done + 1
-  first = first or last
-end)
+engine:compile()
+local loaded = now()
+local first, last, done = not on_workers and loaded or nil, nil, 0
+if on_workers then
+  engine.atom_notifier:register("SUCCESS", function()
+    last, done = now(), done + 1
+    first = first or last
+  end)
+end
 engine:run()
-assert(done == count + 1)
-print(("%.9f"):format((last - first) / count))
+if on_workers then
+  assert(done == count + 1)
+else
+  last = now()
+end
+local after = rss()
+print(cjson.encode {
+  seconds = (last - first) / count,
+  load = (loaded - begun) / count,
+  bytes = (after - before) * 1024 / count,
+  rss = after,
+})
