@@ -198,9 +198,9 @@ demo: all ## a worker and a flow over a directory: what the main job looks like
 	@doc/demo/run $(B)/tfhost
 
 .PHONY: bench
-bench: all bench-programs ## tasks a second beside Python TaskFlow and bare rabbitmq-c
+bench: all bench-programs ## time, memory, ratios beside Python TaskFlow and bare rabbitmq-c; ONLY="chain start" for some
 	@.ci/setup build test
-	@spec/support/rabbitmq run $(B)/tfhost lua host/bench/run.lua $(B)
+	@spec/support/rabbitmq run $(B)/tfhost lua host/bench/run.lua $(B) $(ONLY)
 
 .PHONY: bench-programs
 bench-programs: $(B)/bench/raw_amqp

@@ -1,6 +1,6 @@
--- Measurements in rounds: every case is run once a round, in turn, so that what the machine does meanwhile hits all alike.
--- A case has a section, a name, a contestant and a function that gives one sample; the report gives medians, spread, and
--- the ratio to the contestant that its section is measured by.
+-- Measurements in rounds: every case is run once a round, in turn, so that what the machine does meanwhile hits all
+-- alike. A case has a section, a name, a contestant and a function that gives one sample; the report gives medians,
+-- spread, and the ratio to the contestant that its section is measured by.
 local cjson = require "cjson"
 
 local M = {}

@@ -1,8 +1,8 @@
 -- usage: spec/support/rabbitmq run BUILD/tfhost lua host/bench/run.lua BUILD [short] [SECTION...]
 --
--- What tfhost costs beside bare rabbitmq-c and Python TaskFlow, on one machine and one broker, in rounds. What counts are
--- the ratios; absolute figures are those of this machine at this hour, for which `calibration` gives a measure. Prints
--- a table and writes BUILD/bench.json. `short` checks that everything works, on a few tasks.
+-- What tfhost costs beside bare rabbitmq-c and Python TaskFlow, on one machine and one broker, in rounds. What counts
+-- are the ratios; absolute figures are those of this machine at this hour, for which `calibration` gives a measure.
+-- Prints a table and writes BUILD/bench.json. `short` checks that everything works, on a few tasks.
 package.path = "spec/support/?.lua;host/bench/?.lua;" .. package.path
 local cjson = require "cjson"
 local contest = require "contest"

@@ -105,7 +105,9 @@ void tf_loop_run(struct tf_loop *loop)
 
 bool tf_loop_turn(struct tf_loop *loop, bool block)
 {
-	return uv_run(&loop->uv, block ? UV_RUN_ONCE : UV_RUN_NOWAIT) != 0;
+	/* A timer that is due would be called before the wait, and what it did would have to wait for the next event. */
+	bool due = uv_backend_timeout(&loop->uv) == 0;
+	return uv_run(&loop->uv, block && !due ? UV_RUN_ONCE : UV_RUN_NOWAIT) != 0;
 }
 
 void tf_loop_stop(struct tf_loop *loop)

@@ -23,7 +23,7 @@ struct tf_loop *tf_loop_new(void);
 void tf_loop_delete(struct tf_loop *loop);
 /* Runs until tf_loop_stop, or until no active handle is left. */
 void tf_loop_run(struct tf_loop *loop);
-/* One turn; waits for an event if `block`. Returns false when nothing is left to wait for. */
+/* One turn; waits for an event if `block` and nothing is due. Returns false when nothing is left to wait for. */
 bool tf_loop_turn(struct tf_loop *loop, bool block);
 /* From a callback, or before tf_loop_run, which then returns at once. */
 void tf_loop_stop(struct tf_loop *loop);

@@ -207,6 +207,24 @@ static void a_stop_before_the_run_counts_once(void **state)
 	assert_int_equal(w->count, 1);
 }
 
+static void restart_late(void *arg)
+{
+	tf_timer_start(*(struct tf_timer **)arg, 60000, 0);
+}
+
+/* A benchmark stood still now and then: what a timer brought to light at the begin of a turn waited until its end. */
+static void a_turn_does_not_wait_after_a_timer(void **state)
+{
+	struct world *w = *state;
+	struct tf_timer *t;
+	t = tf_timer_new(w->loop, restart_late, &t);
+	tf_timer_start(t, 0, 0);
+	uint64_t start = tf_clock_ms(&tf_clock_real);
+	assert_true(tf_loop_turn(w->loop, true));
+	assert_true(tf_clock_ms(&tf_clock_real) - start < 10000);
+	tf_timer_delete(t);
+}
+
 static void a_turn_does_not_block_unless_asked(void **state)
 {
 	struct world *w = *state;
@@ -617,6 +635,7 @@ int main(void)
 		IN_LOOP(a_timer_may_delete_itself_and_one_that_is_due),
 		IN_LOOP(stop_from_a_callback_leaves_handles_alive),
 		IN_LOOP(a_stop_before_the_run_counts_once),
+		IN_LOOP(a_turn_does_not_wait_after_a_timer),
 		IN_LOOP(a_turn_does_not_block_unless_asked),
 		IN_LOOP(reading_comes_again_until_all_is_read),
 		IN_LOOP(only_watched_events_are_told),

@@ -6,25 +6,42 @@ local process = require "process"
 describe("the benchmark", function()
   after_each(process.cleanup)
 
-  it("runs every contestant on both transports", function()
+  it("measures every contestant of a section, and says how they compare", function()
     local build = peers.tfhost:match "^(.*)/"
-    local done = process.run { peers.tfhost, "lua", "host/bench/run.lua", build, "short", timeout = 200 }
+    local done = process.run {
+      peers.tfhost,
+      "lua",
+      "host/bench/run.lua",
+      build,
+      "short",
+      "calibration",
+      "chain",
+      "filesystem",
+      "local",
+      "persist",
+      "start",
+      "memory",
+      timeout = 200,
+    }
     assert(done.code == 0, done.story)
-    local seen = {}
+    local ratios = {}
     for _, result in ipairs(cjson.decode(process.read(build .. "/bench-short.json")).results) do
-      seen[#seen + 1] = result.transport .. " " .. result.name
-      assert.is_true(result.seconds_per_chained_task > 0)
-      assert.is_true(result.tasks_per_second_fanned_out > 0)
+      assert.is_true(result.median > 0)
+      assert.is_true(result.low <= result.median and result.median <= result.high)
+      ratios[result.section .. ", " .. result.name] = result.ratios
     end
-    assert.same({
-      "amqp rabbitmq-c",
-      "amqp Python TaskFlow",
-      "amqp tfhost",
-      "filesystem Python TaskFlow",
-      "filesystem tfhost",
-    }, seen)
-    for _, name in ipairs { "rabbitmq%-c", "Python TaskFlow", "tfhost" } do
-      assert.matches(name .. "%s+%d+%.%d+ ms", done.stdout)
+    assert.is_true(ratios["amqp chain, tfhost"]["rabbitmq-c"] > 0)
+    for _, case in ipairs {
+      "amqp chain, tfhost",
+      "filesystem fan, tfhost",
+      "serial dag, tfhost, 100",
+      "start of one local task, tfhost",
+      "memory of an idle worker, tfhost, one slot",
+    } do
+      assert.is_true(ratios[case]["Python TaskFlow"] > 0, case)
     end
+    assert.is_not_nil(ratios["filesystem backlog, tfhost, 20 files"])
+    assert.is_true(ratios["serial chain, persisted, SQLite, full"]["not at all"] > 0)
+    assert.matches("amqp chain%s+tfhost%s+[%d.]+ us/task", done.stdout)
   end)
 end)
