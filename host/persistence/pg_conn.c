@@ -35,6 +35,7 @@ static const struct {
 	{"28", TF_EAUTH, "check user and password"},
 	{"42501", TF_EAUTH, "the role needs the right to read, write and create tables"},
 	{"25006", TF_EAUTH, "the server only reads: connect to the primary"},
+	{"3F000", TF_EAUTH, "the role needs a schema that it may make tables in"},
 	{"3D000", TF_ENOTFOUND, "make it with createdb"},
 	{"53100", TF_EIO, "make room on the server, then resume the flow"},
 	{"53", TF_EAGAIN, "the server is at its limits"},
@@ -161,8 +162,8 @@ int tf_pg_number(struct tf_pg *p, const char *sql, int64_t *out, struct tf_err *
 	return rc;
 }
 
-/* PostgreSQL never loses the file; off and normal differ only where the system is ours to command, in SQLite. The
- * keepalives free the locks of a host that vanished: the server notices within half a minute. */
+/* A server knows nothing between full and off: what it has not written yet is lost when it dies itself, so normal is
+ * full here. The keepalives free the locks of a host that vanished: the server notices within half a minute. */
 static int set_up(struct tf_pg *p, struct tf_err *err)
 {
 	static const char settings[] =
@@ -172,8 +173,8 @@ static int set_up(struct tf_pg *p, struct tf_err *err)
 	int rc = tf_pg_script(p, settings, err);
 	if (rc == 0)
 		rc = tf_pg_script(p,
-			p->durability == TF_DURABILITY_FULL ? "SET synchronous_commit = on"
-							    : "SET synchronous_commit = off",
+			p->durability == TF_DURABILITY_OFF ? "SET synchronous_commit = off"
+							   : "SET synchronous_commit = on",
 			err);
 	return rc;
 }
@@ -226,6 +227,12 @@ void tf_pg_close(struct tf_pg *p)
 const char *tf_pg_name(const struct tf_pg *p)
 {
 	return p->name;
+}
+
+void tf_pg_drop(struct tf_pg *p)
+{
+	PQfinish(p->conn);
+	p->conn = NULL;
 }
 
 bool tf_pg_lost(const struct tf_pg *p)

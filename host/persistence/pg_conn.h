@@ -26,6 +26,7 @@ void tf_pg_close(struct tf_pg *p); /* NULL allowed */
 const char *tf_pg_name(const struct tf_pg *p); /* host, port and database, for stories: no password */
 bool tf_pg_lost(const struct tf_pg *p);
 int tf_pg_again(struct tf_pg *p, struct tf_err *err);
+void tf_pg_drop(struct tf_pg *p); /* lost from now on */
 
 /* Run one statement; *out (unless NULL) is its result, the caller's to PQclear. */
 int tf_pg_run(struct tf_pg *p, unsigned statement, const char *const *params, int count, PGresult **out,

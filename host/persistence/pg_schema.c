@@ -30,6 +30,11 @@
 	"CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num));" \
 	"INSERT INTO alembic_version VALUES ('40fc8c914bd2');"
 
+/* to_regclass would remember within a transaction that there was none. */
+#define TABLE_IS_THERE(name) \
+	"SELECT count(*) FROM pg_tables WHERE tablename = '" name \
+	"' AND schemaname = ANY (current_schemas(false))"
+
 /* The step to version i + 1. */
 static const char *const steps[] = {
 	"CREATE TABLE tfhost_schema (version INTEGER NOT NULL);"
@@ -50,7 +55,7 @@ static int step_up(struct tf_pg *p, int64_t version, struct tf_err *err)
 	int64_t tables = 0;
 	int rc = 0;
 	if (version == 0)
-		rc = tf_pg_number(p, "SELECT (to_regclass('logbooks') IS NOT NULL)::int", &tables, err);
+		rc = tf_pg_number(p, TABLE_IS_THERE("logbooks"), &tables, err);
 	if (rc == 0 && version == 0 && !tables)
 		rc = tf_pg_script(p, TASKFLOW, err);
 	for (int64_t i = version; rc == 0 && i < SCHEMA_VERSION; i++)
@@ -62,7 +67,7 @@ static int step_up(struct tf_pg *p, int64_t version, struct tf_err *err)
 static int version_of(struct tf_pg *p, int64_t *version, struct tf_err *err)
 {
 	*version = 0;
-	int rc = tf_pg_number(p, "SELECT (to_regclass('tfhost_schema') IS NOT NULL)::int", version, err);
+	int rc = tf_pg_number(p, TABLE_IS_THERE("tfhost_schema"), version, err);
 	if (rc == 0 && *version)
 		rc = tf_pg_number(p, "SELECT version FROM tfhost_schema", version, err);
 	if (rc == 0 && *version > SCHEMA_VERSION)

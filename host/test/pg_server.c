@@ -16,7 +16,8 @@ static char url[128];
 /* `what` DIR [SQL], by the script. */
 static int script(const char *what, const char *sql)
 {
-	char *command = sql ? tf_asprintf("spec/support/postgresql %s %s/pg \"%s\"", what, folder.path, sql)
+	char *command = sql ? tf_asprintf("spec/support/postgresql %s %s/pg \"%s\" >/dev/null", what,
+				      folder.path, sql)
 			    : tf_asprintf("PG_OWNER=%d spec/support/postgresql %s %s/pg", (int)getpid(), what,
 				      folder.path);
 	int rc = system(command); /* NOLINT(cert-env33-c): our own script */
