@@ -17,6 +17,9 @@ enum tf_exit {
 	X("run", tf_cmd_run, "run a flow, show its progress and its results") \
 	X("flow", tf_cmd_flow, "list, show, resume, cancel or delete the flows that run keeps") \
 	X("worker", tf_cmd_worker, "serve tasks to engines over a broker or a directory") \
+	X("status", tf_cmd_status, "show what the workers of this machine serve") \
+	X("reload", tf_cmd_reload, "have a worker load its scripts again") \
+	X("rollback", tf_cmd_rollback, "have a worker return to the scripts before") \
 	X("lua", tf_cmd_lua, "run a Lua script with the library at hand") \
 	X("loader", tf_cmd_loader, NULL)
 

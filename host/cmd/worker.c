@@ -12,16 +12,31 @@
 #include "script/worker_config.h"
 #include "wbe/worker.h"
 
-enum { KEY_LUA_DIR = 256, KEY_SLOTS, MAX_SLOTS = 10000 };
+enum {
+	KEY_LUA_DIR = 256,
+	KEY_SLOTS,
+	KEY_NO_WATCH,
+	KEY_CONTROL,
+	KEY_LOAD_TIMEOUT,
+	MAX_SLOTS = 10000,
+	MAX_LOAD_TIMEOUT = 86400
+};
 
 static const struct argp_option worker_options[] = {
 	{"config", 'c', "FILE", 0,
 		"Lua file that returns a table with url, exchange, topic, tasks, transport, "
 		"transport_options, "
-		"retry_options, slots; options of the command line win",
+		"retry_options, slots, watch, control, load_timeout; options of the command line win",
 		0},
 	{"topic", 't', "NAME", 0, "Topic to serve (\"default\")", 0},
 	{"slots", KEY_SLOTS, "N", 0, "Tasks at once (number of cores)", 0},
+	{"no-watch", KEY_NO_WATCH, 0, 0,
+		"Do not load scripts again when they change; HUP and `tfhost reload` do", 0},
+	{"control", KEY_CONTROL, "PATH", 0,
+		"Control socket, for status, reload, rollback; \"none\": without (a name with the pid, in "
+		"$TFHOST_CONTROL_DIR, $XDG_RUNTIME_DIR/tfhost, or /tmp/tfhost-UID)",
+		0},
+	{"load-timeout", KEY_LOAD_TIMEOUT, "SECONDS", 0, "Scripts may take so long to load (30)", 0},
 	{"verbose", 'v', 0, 0, "Log more", 0},
 	{"lua-dir", KEY_LUA_DIR, "DIR", 0, "Take the library from the source tree DIR (also: TFHOST_LUA_DIR)",
 		0},
@@ -43,6 +58,16 @@ static unsigned worker_parse_slots(const char *text, struct argp_state *state)
 	return (unsigned)n;
 }
 
+static double worker_parse_seconds(const char *text, struct argp_state *state)
+{
+	char *end;
+	double n = strtod(text, &end);
+	if (*end || end == text || !(n >= 0.001 && n <= MAX_LOAD_TIMEOUT))
+		argp_error(state, "--load-timeout: expected seconds, above 0 and up to %d, got \"%s\"",
+			MAX_LOAD_TIMEOUT, text);
+	return n;
+}
+
 static error_t worker_parse(int key, char *value, struct argp_state *state)
 {
 	struct worker_args *args = state->input;
@@ -59,6 +84,16 @@ static error_t worker_parse(int key, char *value, struct argp_state *state)
 		return 0;
 	case KEY_SLOTS:
 		args->config.slots = worker_parse_slots(value, state);
+		return 0;
+	case KEY_NO_WATCH:
+		args->config.no_watch = true;
+		return 0;
+	case KEY_CONTROL:
+		free(args->config.control);
+		args->config.control = tf_strdup(value);
+		return 0;
+	case KEY_LOAD_TIMEOUT:
+		args->config.load_timeout = worker_parse_seconds(value, state);
 		return 0;
 	case 'v':
 		tf_log_set_level(TF_LOG_DEBUG);
@@ -86,7 +121,7 @@ static const struct argp worker_argp = {
 	.args_doc = "SCRIPT|MODULE|MODULE:TASK...\n--config FILE",
 	.doc = "Serve tasks: every task class that SCRIPT (tasks.lua) or MODULE returns, or the one named."
 	       "\vTERM or INT finishes what runs and exits with 0; a second one gives up at once (128 + "
-	       "signal). 1 says "
+	       "signal). HUP loads the scripts again. 1 says "
 	       "that the scripts or the transport could not be used, 64 that the command line is wrong.",
 	.children = worker_children,
 };
@@ -109,6 +144,10 @@ static int worker_merge(struct worker_args *args, struct tf_worker_config *out, 
 	worker_override(&out->exchange, args->transport.exchange);
 	worker_override(&out->transport, args->transport.transport);
 	worker_override(&out->topic, args->config.topic);
+	worker_override(&out->control, args->config.control);
+	out->no_watch |= args->config.no_watch;
+	if (args->config.load_timeout > 0)
+		out->load_timeout = args->config.load_timeout;
 	if (args->config.slots)
 		out->slots = args->config.slots;
 	if (args->transport.options) {

@@ -6,6 +6,8 @@
 #define CANARY_LEAST_RATE 0.01
 /* Outcomes of either side before the rates say anything. */
 #define CANARY_FEW 5
+/* Of adding up shares. */
+#define CANARY_ROUNDING 1e-6
 
 void tf_canary_begin(struct tf_canary *c, double share, uint64_t wanted)
 {
@@ -16,7 +18,7 @@ void tf_canary_begin(struct tf_canary *c, double share, uint64_t wanted)
 bool tf_canary_next(struct tf_canary *c)
 {
 	c->due += c->share;
-	if (c->due < 1)
+	if (c->due < 1 - CANARY_ROUNDING)
 		return false;
 	c->due -= 1;
 	return true;

@@ -200,9 +200,6 @@ static void end_canary(struct tf_generations *g, const char *why)
 	g->canary = NULL;
 	tf_warn("reload", "generation %" PRIu64 " (%s) is taken back: %s", n->label.number, n->label.hash,
 		why);
-	tf_err_set(&g->error, TF_ESTATE, "the canary, generation %" PRIu64 ", was taken back: %s",
-		n->label.number, why);
-	g->error_at = time(NULL);
 	g->rollbacks++;
 	generation_retire(n, GENERATION_FINISHING);
 	if (g->events.slot_free)
@@ -226,6 +223,9 @@ static void judge(struct tf_generations *g)
 			"%" PRIu64 " of its %" PRIu64 " requests failed, and %" PRIu64 " of the %" PRIu64
 			" others",
 			c->trial.failed, c->trial.ended, c->base.failed, c->base.ended);
+		tf_err_set(&g->error, TF_ESTATE, "the canary, generation %" PRIu64 ", was taken back: %s",
+			n->label.number, why);
+		g->error_at = time(NULL);
 		end_canary(g, why);
 		break;
 	default:
@@ -321,6 +321,20 @@ static void load_done(struct tf_generations *g)
 	answer(g, NULL, &label, NULL);
 }
 
+/* The files say again what serves already. */
+static void load_needless(struct tf_generations *g)
+{
+	struct generation *n = g->loading;
+	const struct tf_label label = g->current->label;
+	tf_timer_stop(g->limit);
+	tell_loaded(g, n);
+	generation_delete(n);
+	g->error.code = 0;
+	if (g->canary)
+		end_canary(g, "its scripts are gone");
+	answer(g, NULL, &label, NULL);
+}
+
 static unsigned slots_for(const struct tf_generations *g)
 {
 	unsigned slots = g->config.pool.slots;
@@ -340,13 +354,9 @@ static void on_ready(void *arg, char *const *names, size_t count, const struct t
 		return;
 	}
 	snprintf(n->label.hash, sizeof(n->label.hash), "%s", tf_pool_hash(n->pool));
-	if (g->wish.if_new && g->current && !current_needs_loader(g) && !g->error.code &&
+	if (g->wish.if_new && g->current && !current_needs_loader(g) &&
 		!strcmp(n->label.hash, g->current->label.hash)) {
-		const struct tf_label label = g->current->label;
-		tf_timer_stop(g->limit);
-		tell_loaded(g, n);
-		generation_delete(n);
-		answer(g, NULL, &label, NULL);
+		load_needless(g);
 		return;
 	}
 	n->names = tf_calloc(count + 1, sizeof(*n->names));
@@ -383,6 +393,12 @@ void tf_generations_reload(struct tf_generations *g, const struct tf_reload *how
 	struct tf_err err;
 	bool only_checks = !g->loading || g->wish.check;
 	struct tf_reload wish = *how;
+	if (g->stopped) {
+		tf_err_set(&err, TF_ESTATE, "the worker ends");
+		if (how->done)
+			how->done(how->arg, NULL, &err);
+		return;
+	}
 	if (g->loading) { /* what changed since is not in it */
 		wish.check = wish.check && g->wish.check;
 		wish.if_new = (wish.check || wish.if_new) && (only_checks || g->wish.if_new);
@@ -421,7 +437,7 @@ int tf_generations_rollback(
 		answer(g, g->current, &g->current->label, NULL);
 		return 0;
 	}
-	if (!g->previous)
+	if (!g->previous || g->stopped)
 		return tf_err_set(err, TF_ESTATE, "there is no generation before to go back to");
 	g->rollbacks++;
 	wait_for(g, done, arg, g->previous);
@@ -584,12 +600,15 @@ void tf_generations_delete(struct tf_generations *g)
 {
 	struct generation *n;
 	struct waiter *w;
+	struct tf_err ends;
 	if (!g)
 		return;
 	while ((n = TAILQ_FIRST(&g->list)) != NULL)
 		generation_delete(n);
+	tf_err_set(&ends, TF_ECLOSED, "the worker ends");
 	while ((w = STAILQ_FIRST(&g->waiters)) != NULL) {
 		STAILQ_REMOVE_HEAD(&g->waiters, link);
+		w->done(w->arg, NULL, &ends);
 		free(w);
 	}
 	tf_timer_delete(g->limit);

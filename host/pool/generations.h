@@ -49,7 +49,7 @@ struct tf_reload {
 	bool if_new;  /* only if the files say something else than those of the generation that serves */
 	double share; /* above 0: on trial first, with so much of the requests */
 	uint64_t canary_wanted;    /* tf_canary.wanted */
-	tf_generations_done *done; /* once, unless the generations are deleted before; may be NULL */
+	tf_generations_done *done; /* once, at the latest when the generations are deleted; may be NULL */
 	void *arg;
 };
 void tf_generations_reload(struct tf_generations *g, const struct tf_reload *how);

@@ -16,6 +16,7 @@
 #include "script/bind.h"
 #include "script/call.h"
 #include "script/failure_lua.h"
+#include "script/hooks.h"
 #include "script/sources.h"
 #include "script/state.h"
 #include "script/task_arguments.h"
@@ -262,6 +263,7 @@ TF_RAISES static bool runner_is_class(lua_State *L, int is_class, int value)
 TF_RAISES static int runner_add(lua_State *L)
 {
 	struct runner_load *load = lua_touserdata(L, 2);
+	tf_hooks_add(L, load->module);
 	lua_getglobal(L, "require");
 	lua_pushliteral(L, "taskflow.task");
 	lua_call(L, 1, 1);
@@ -382,7 +384,15 @@ static int runner_slot_start(void *arg, struct tf_err *err)
 {
 	struct tf_task_runner *r = arg;
 	setvbuf(stdout, NULL, _IOLBF, 0); /* a killed slot would take what it printed with it */
-	return tf_call_protected(r->L, runner_reseed, NULL, err);
+	int rc = tf_call_protected(r->L, runner_reseed, NULL, err);
+	return rc < 0 ? rc : tf_hooks_setup(r->L, err);
+}
+
+static void runner_slot_stop(void *arg)
+{
+	struct tf_task_runner *r = arg;
+	tf_hooks_teardown(r->L);
+	fflush(stdout);
 }
 
 /* (table, key) -> table[key]; items of maps come to be as they are asked for */
@@ -489,6 +499,7 @@ static struct tf_task_runner *runner_new(lua_State *L)
 		.load = runner_load,
 		.sources = runner_sources,
 		.slot_start = runner_slot_start,
+		.slot_stop = runner_slot_stop,
 		.run = runner_run,
 		.idle = runner_idle};
 	return r;

@@ -17,6 +17,9 @@ void tf_worker_config_read(lua_State *L, int index, struct tf_worker_config *out
 	for (size_t i = 0; tasks[i]; i++)
 		tf_worker_add_task(out, tasks[i]);
 	out->slots = (unsigned)tf_bind_number(L, index, "slots", 0);
+	out->no_watch = tf_bind_boolean(L, index, "no_watch");
+	out->control = tf_strdup(tf_bind_string(L, index, "control"));
+	out->load_timeout = tf_bind_number(L, index, "load_timeout", 0);
 	out->topic = tf_strdup(tf_bind_string(L, index, "topic"));
 	tf_transport_lua_read(L, index, &transport);
 	out->url = tf_strdup(transport.url);

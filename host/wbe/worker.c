@@ -11,6 +11,8 @@
 #include "base/mem.h"
 #include "loop/loop.h"
 #include "transport/url.h"
+#include "wbe/commands.h"
+#include "wbe/reloader.h"
 #include "wbe/server.h"
 
 enum { WORKER_STATS_MS = 60000 };
@@ -37,6 +39,7 @@ void tf_worker_config_free(struct tf_worker_config *c)
 		free(c->dirs[i]);
 	free(c->dirs);
 	free(c->path);
+	free(c->control);
 	memset(c, 0, sizeof(*c));
 }
 
@@ -60,7 +63,11 @@ struct worker {
 	const struct tf_worker_config *config;
 	struct tf_loop *loop;
 	struct tf_server *server;
+	struct tf_reloader *reloader;
+	struct tf_control *control; /* NULL: none */
+	struct tf_worker_subject subject;
 	const char *exchange, *topic;
+	char *place; /* owned */
 	unsigned slots;
 	bool serving, draining;
 	int signo;
@@ -101,15 +108,21 @@ static void worker_ready(void *arg, char *const *names, size_t count, const stru
 		tf_loop_stop(w->loop);
 		return;
 	}
+	if (w->serving) /* a new generation: the log has said so */
+		return;
 	w->serving = true;
-	char *place = worker_place(w->config);
 	printf("serving %zu task%s on topic \"%s\" of exchange \"%s\" at %s, %u slot%s, pid %ld\n", count,
-		count == 1 ? "" : "s", w->topic, w->exchange, place, w->slots, w->slots == 1 ? "" : "s",
+		count == 1 ? "" : "s", w->topic, w->exchange, w->place, w->slots, w->slots == 1 ? "" : "s",
 		(long)getpid());
-	free(place);
 	for (size_t i = 0; i < count; i++)
 		printf("  %s\n", names[i]);
 	fflush(stdout);
+}
+
+static void worker_end(void *arg)
+{
+	struct worker *w = arg;
+	tf_loop_stop(w->loop);
 }
 
 static void worker_stopped(void *arg, const struct tf_err *err)
@@ -119,7 +132,7 @@ static void worker_stopped(void *arg, const struct tf_err *err)
 		*w->err = *err;
 		w->rc = err->code;
 	}
-	tf_loop_stop(w->loop);
+	tf_generations_stop(tf_server_generations(w->server), worker_end, w);
 }
 
 static void worker_signal(void *arg, int signo)
@@ -181,6 +194,25 @@ static char **worker_loader_argv(const struct tf_worker_config *c)
 	return argv;
 }
 
+/* A worker without its control socket is still of use. */
+static void worker_open_control(struct worker *w)
+{
+	const char *path = w->config->control;
+	struct tf_err err;
+	w->subject = (struct tf_worker_subject){.topic = w->topic,
+		.exchange = w->exchange,
+		.place = w->place,
+		.begun_ms = tf_clock_ms(tf_loop_clock(w->loop)),
+		.loop = w->loop,
+		.server = w->server,
+		.reloader = w->reloader};
+	if (path && !strcmp(path, TF_WORKER_NO_CONTROL))
+		return;
+	if (tf_control_new(w->loop, "worker", path, tf_worker_commands, &w->subject, &w->control, &err) < 0)
+		tf_warn("worker", "no control socket, `tfhost status` will not see this worker: %s",
+			err.message);
+}
+
 static void worker_serve(struct worker *w)
 {
 	static const int signals[] = {SIGINT, SIGTERM};
@@ -219,14 +251,22 @@ int tf_worker_run(const struct tf_worker_config *c, int *signo, struct tf_err *e
 			.retry = c->retry},
 		.topic = w.topic,
 		.pool = {.slots = w.slots, .loader_argv = argv},
+		.load_ms = (uint64_t)(1000 * c->load_timeout),
 	};
+	w.place = worker_place(c);
 	w.loop = tf_loop_new();
+	w.reloader = tf_reloader_new(w.loop, !c->no_watch);
 	w.rc = tf_server_new(w.loop, &config, &events, &w, &w.server, err);
 	if (w.rc == 0) {
+		tf_reloader_attach(w.reloader, tf_server_generations(w.server));
+		worker_open_control(&w);
 		worker_serve(&w);
-		tf_server_delete(w.server);
 	}
+	tf_reloader_delete(w.reloader);
+	tf_server_delete(w.server); /* answers who waits at the control socket */
+	tf_control_delete(w.control);
 	tf_loop_delete(w.loop);
+	free(w.place);
 	for (size_t i = 0; argv[i]; i++)
 		free(argv[i]);
 	free(argv);

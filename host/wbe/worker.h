@@ -2,7 +2,7 @@
  * the Worker of a script share.
  *
  * TERM or INT: no more work is taken, what runs is finished, then the run ends. A second one: give up at once;
- * running slots are killed and their requests go back to the queue. */
+ * running slots are killed and their requests go back to the queue. HUP: the scripts are loaded again. */
 #ifndef TF_WBE_WORKER_H
 #define TF_WBE_WORKER_H
 
@@ -14,6 +14,7 @@
 #include "transport/transport.h"
 
 /* All owned by the config; zeroes are the defaults. */
+#define TF_WORKER_NO_CONTROL "none"
 struct tf_worker_config {
 	char *url, *transport;
 	char *exchange;           /* NULL: "default" */
@@ -24,8 +25,11 @@ struct tf_worker_config {
 	size_t task_count;
 	char **dirs; /* searched for modules besides the working directory */
 	size_t dir_count;
-	char *path;     /* package.path of the script that runs the worker; NULL: the usual one */
-	unsigned slots; /* 0: number of cores */
+	char *path;          /* package.path of the script that runs the worker; NULL: the usual one */
+	unsigned slots;      /* 0: number of cores */
+	bool no_watch;       /* changed scripts are loaded on demand alone: HUP, `tfhost reload` */
+	char *control;       /* path of the control socket; NULL: the usual one; "none" */
+	double load_timeout; /* seconds that scripts may take to load; 0: TF_GENERATIONS_LOAD_MS */
 };
 void tf_worker_config_free(struct tf_worker_config *c); /* frees members, zeroes */
 void tf_worker_add_task(struct tf_worker_config *c, const char *reference);

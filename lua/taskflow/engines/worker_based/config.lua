@@ -39,7 +39,32 @@ local function references(value, key)
   return value
 end
 
-local KNOWN = { topic = name, tasks = references, slots = count, threads_count = count }
+local function flag(value, key)
+  if type(value) ~= "boolean" then
+    exceptions.raise(exceptions.TypeError, ("%s: expected true or false"):format(key))
+  end
+  return value
+end
+
+local function seconds(value, key)
+  if type(value) ~= "number" or not (value >= 0.001 and value <= 86400) then
+    exceptions.raise(
+      exceptions.ValueError,
+      ("%s: expected seconds, above 0 and up to 86400, got '%s'"):format(key, tostring(value))
+    )
+  end
+  return value
+end
+
+local KNOWN = {
+  topic = name,
+  tasks = references,
+  slots = count,
+  threads_count = count,
+  watch = flag,
+  control = name,
+  load_timeout = seconds,
+}
 for key, check in pairs(options.TRANSPORT) do
   KNOWN[key] = check
 end
@@ -54,6 +79,9 @@ end
 ---@field retry_options table<string, number>?
 ---@field slots integer? tasks at once, default: number of cores
 ---@field threads_count integer? TaskFlow's name of slots
+---@field watch boolean? load scripts again when they change, default true
+---@field control string? path of the control socket, "none" for none
+---@field load_timeout number? seconds that scripts may take to load, default 30
 
 ---Check a configuration; unknown keys are errors.
 ---@param config any
@@ -65,6 +93,7 @@ function M.check(config)
   local out = options.convert(config, KNOWN, "worker")
   out.slots = out.slots or out.threads_count
   out.threads_count = nil
+  out.no_watch = out.watch == false
   return out
 end
 
