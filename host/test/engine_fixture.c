@@ -578,6 +578,19 @@ static int x_submit(struct tf_executor *x, const struct tf_work *w, struct tf_er
 	return 0;
 }
 
+static void x_withdraw(struct tf_executor *x)
+{
+	struct fixture *f = of(x);
+	if (!f->gives_back)
+		return;
+	size_t count = f->work_count;
+	f->work_count = 0;
+	for (size_t i = 0; i < count; i++) {
+		tf_value_unref(f->works[i].result);
+		x->events.withdrawn(x->arg, f->works[i].atom, f->works[i].round);
+	}
+}
+
 static void x_stop(struct tf_executor *x)
 {
 	of(x)->stops++;
@@ -588,8 +601,12 @@ static void x_destroy(struct tf_executor *x)
 	(void)x;
 }
 
-static const struct tf_executor_ops ops = {
-	.name = "fixture", .start = x_start, .submit = x_submit, .stop = x_stop, .destroy = x_destroy};
+static const struct tf_executor_ops ops = {.name = "fixture",
+	.start = x_start,
+	.submit = x_submit,
+	.withdraw = x_withdraw,
+	.stop = x_stop,
+	.destroy = x_destroy};
 static const struct tf_executor_ops ops_at_once = {.name = "fixture",
 	.at_once = true,
 	.start = x_start,

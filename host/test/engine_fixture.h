@@ -49,6 +49,7 @@ struct fixture {
 	struct tf_clock clock;
 	bool hold;          /* run: do not deliver by itself */
 	bool log_tasks;     /* also "progress a 0.0", off by default */
+	bool gives_back;    /* withdraw hands back what is not delivered yet; false: nothing */
 	int starts, stops;  /* of the executor */
 	bool fail_by_round; /* "fail": n is of rounds, not of calls */
 	struct fixture_book *book;

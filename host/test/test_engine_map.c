@@ -2,6 +2,8 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -302,6 +304,121 @@ static void test_late_completion(void **state)
 	fixture_delete(f);
 }
 
+/* --- anything goes ----------------------------------------------------------------------- */
+
+struct dice {
+	uint64_t state;
+};
+
+static unsigned roll(struct dice *d, unsigned sides)
+{
+	d->state = d->state * 6364136223846793005u + 1442695040888963407u;
+	return (unsigned)(d->state >> 33) % sides;
+}
+
+/* Beside a map under a retry, a task that may fail, too. */
+static struct fixture *random_fixture(struct dice *d)
+{
+	char flow[1024], options[256];
+	struct tf_err err;
+	unsigned items = roll(d, 6);
+	snprintf(flow, sizeof flow,
+		"{\"kind\": \"unordered\", \"name\": \"f\", \"children\": ["
+		"{\"kind\": \"linear\", \"name\": \"g\", \"retry\": {\"name\": \"r\", \"class\": \"Times\", "
+		"\"attempts\": %u}, \"children\": [{\"name\": \"a\"}, {\"name\": \"m\", \"requires\": "
+		"[\"xs\"], "
+		"\"each\": \"xs\", \"provides\": \"ys\", \"limit\": %u, \"%s\": [%u, %u], "
+		"\"revert_fail_elements\": [%u]}, {\"name\": \"z\", \"fail\": %u}]}, "
+		"{\"name\": \"b\", \"fail\": %u}, {\"name\": \"c\"}]}",
+		1 + roll(d, 3), roll(d, 4), roll(d, 2) ? "fail_elements" : "fail_elements_once", roll(d, 9),
+		roll(d, 9), roll(d, 4) ? 99 : roll(d, 6), roll(d, 2), roll(d, 3) == 0);
+	size_t at = (size_t)snprintf(options, sizeof options, "{\"never_resolve\": %s, \"store\": {\"xs\": [",
+		roll(d, 8) ? "false" : "true");
+	for (unsigned i = 0; i < items; i++)
+		at += (size_t)snprintf(options + at, sizeof options - at, "%s%u", i ? ", " : "", i);
+	snprintf(options + at, sizeof options - at, "]}}");
+	struct fixture *f = fixture_new(flow, options, &err);
+	assert_non_null(f);
+	f->hold = true;
+	f->gives_back = roll(d, 2);
+	return f;
+}
+
+static void play(struct fixture *f, struct dice *d)
+{
+	struct tf_err err;
+	unsigned steps = 0;
+	assert_int_equal(fixture_run(f, &err), 0);
+	while (!tf_engine_finished(f->engine)) {
+		assert_true(++steps < 1000);
+		if (roll(d, 12) == 0)
+			tf_engine_suspend(f->engine);
+		if (f->work_count > 0 && roll(d, 4)) {
+			const struct fixture_work *w = &f->works[roll(d, (unsigned)f->work_count)];
+			char name[32];
+			snprintf(name, sizeof name, "%s", tf_engine_atom_name(f->engine, w->atom));
+			fixture_deliver(f, name);
+		}
+		tf_engine_step(f->engine);
+	}
+}
+
+/* How often the log says so of an item. */
+static unsigned count(const char *log, size_t item, const char *what)
+{
+	char text[64];
+	unsigned n = 0;
+	snprintf(text, sizeof text, "task m[%zu] %s", item + 1, what);
+	for (const char *at = log; (at = strstr(at, text)); at += strlen(text))
+		n += at[strlen(text)] == ';' || at[strlen(text)] == '\0';
+	return n;
+}
+
+static void check_end(struct fixture *f, const char *log)
+{
+	enum tf_state flow = tf_engine_flow_state(f->engine);
+	unsigned m = fixture_atom(f, "m");
+	enum tf_state map = tf_engine_atom_state(f->engine, m);
+	assert_int_equal(f->work_count, 0);
+	for (size_t i = 0; i < tf_engine_item_count(f->engine, m); i++) {
+		enum tf_state item = tf_engine_atom_state(f->engine, tf_engine_item_at(f->engine, m, i));
+		unsigned ended = count(log, i, "SUCCESS") + count(log, i, "FAILURE");
+		if (flow == TF_FAILURE) /* it may have been withdrawn, or lost its map */
+			continue;
+		assert_true(item == TF_PENDING || item == (flow == TF_SUCCESS ? TF_SUCCESS : TF_REVERTED));
+		/* What was done stays done, or is undone once. */
+		assert_int_equal(ended, count(log, i, "REVERTED") + (item == TF_SUCCESS));
+	}
+	if (map == TF_SUCCESS && flow == TF_SUCCESS) {
+		char expected[64] = "[";
+		for (size_t i = 0; i < tf_engine_item_count(f->engine, m); i++)
+			snprintf(expected + strlen(expected), sizeof expected - strlen(expected), "%s%zu",
+				i ? ", " : "", i);
+		strcat(expected, "]");
+		fetched(f, "ys", expected);
+	}
+}
+
+/* With TF_TRACE set, prints what happened for each seed. */
+static void test_anything_goes(void **state)
+{
+	(void)state;
+	unsigned ends[TF_STATE_COUNT] = {0};
+	for (unsigned seed = 0; seed < 3000; seed++) {
+		struct dice d = {seed * 2654435761u + 1};
+		struct fixture *f = random_fixture(&d);
+		for (int runs = 0; runs == 0 || tf_engine_flow_state(f->engine) == TF_SUSPENDED; runs++)
+			play(f, &d);
+		ends[tf_engine_flow_state(f->engine)]++;
+		const char *log = fixture_log(f);
+		if (getenv("TF_TRACE"))
+			printf("seed %u: %s\n\n", seed, log);
+		check_end(f, log);
+		fixture_delete(f);
+	}
+	assert_true(ends[TF_SUCCESS] > 300 && ends[TF_REVERTED] > 300 && ends[TF_FAILURE] > 100);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -319,6 +436,7 @@ int main(void)
 		cmocka_unit_test(test_cut_short),
 		cmocka_unit_test(test_reset),
 		cmocka_unit_test(test_late_completion),
+		cmocka_unit_test(test_anything_goes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -117,7 +117,11 @@ function convert.retry_options(value, name)
 end
 
 local EXECUTORS = {}
-for _, name in ipairs { "thread", "threads", "threaded", "process", "processes", "greenthread", "greenthreads" } do
+for _, name in ipairs {
+  "thread", "threads", "threaded",
+  "process", "processes",
+  "greenthread", "greenthreads", "greenthreaded",
+} do
   EXECUTORS[name] = true
 end
 
