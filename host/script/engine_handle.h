@@ -34,7 +34,8 @@ struct tf_engine_handle {
 	bool running;               /* inside start or step */
 	bool watched;               /* signals suspend the run */
 	struct tf_backend *backend; /* a reference, or NULL: nothing is kept */
-	bool gather;                /* statistics: seconds by phase, of the run */
+	unsigned long commits;      /* counted for tests alone */
+	bool gather; /* statistics: seconds by phase, of the run */
 	double seconds[TF_PHASE_ENDING], began, active_for;
 	pid_t owner; /* the process that made it; in a slot forked from that it is not ours to touch */
 	char flow_uuid[TF_UUID_LEN + 1];

@@ -1,5 +1,8 @@
 /* An engine and its logbook. */
+#include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <lauxlib.h>
 #include <lua.h>
@@ -37,6 +40,14 @@ void tf_engine_keep_close(struct tf_engine_handle *h)
 	tf_backend_close(h->backend);
 }
 
+/* For the tests of resumption: die right after the n-th commit. */
+static void die_at_commit(struct tf_engine_handle *h)
+{
+	const char *at = getenv("TFHOST_TEST_KILL_AT_COMMIT");
+	if (at && ++h->commits == strtoul(at, NULL, 10))
+		kill(getpid(), SIGKILL);
+}
+
 static int keep(void *arg, const struct tf_flow_change *c, struct tf_err *err)
 {
 	struct tf_engine_handle *h = arg;
@@ -45,7 +56,10 @@ static int keep(void *arg, const struct tf_flow_change *c, struct tf_err *err)
 		.atoms = c->atoms,
 		.count = c->count,
 		.fresh = c->fresh};
-	return h->backend->ops->save(h->backend, &save, err);
+	int rc = h->backend->ops->save(h->backend, &save, err);
+	if (rc == 0)
+		die_at_commit(h);
+	return rc;
 }
 
 struct tf_engine_events tf_engine_keep_events(const struct tf_engine_handle *h)

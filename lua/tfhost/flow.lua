@@ -168,8 +168,6 @@ local function print_tree(flow, by_name, indent, shown)
   end
 end
 
-local INJECTOR = "_TaskFlow_INJECTOR"
-
 -- How to make the flow again: what `tfhost run` noted, or a factory.
 local function recipe(row)
   local meta = meta_of(row)
@@ -183,7 +181,7 @@ local function make(given, row, atoms)
     host.enter(noted.directory)
     local texts = {}
     for _, atom in ipairs(atoms) do
-      if atom.name == INJECTOR and atom.results then
+      if atom.name == logbook.INJECTOR and atom.results then
         texts = host.members(atom.results)
       end
     end
@@ -253,7 +251,7 @@ local function show(given, backend)
       io.write("  since then: ", change, "\n")
     end
   end
-  local by_name, shown = {}, { [INJECTOR] = true }
+  local by_name, shown = {}, { [logbook.INJECTOR] = true }
   for _, atom in ipairs(atoms) do
     by_name[atom.name] = atom
   end
@@ -267,7 +265,7 @@ local function show(given, backend)
       print_atom(atom, "  ")
     end
   end
-  local store = by_name[INJECTOR]
+  local store = by_name[logbook.INJECTOR]
   if store and store.results then
     io.write("  store: ", short(store.results), "\n")
   end
@@ -412,6 +410,7 @@ local function delete_one(given, backend, row)
   if not ok then
     return fail(given, message, M.EXIT.BUSY)
   end
+  row = backend._handle:flow(row.uuid) or row -- it may have ended since
   if logbook.unfinished(row.state) and not given.force then
     backend._handle:unlock(row.uuid)
     return fail(

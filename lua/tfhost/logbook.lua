@@ -75,23 +75,28 @@ local function absolute(reference, directory)
   return reference
 end
 
----Note a new flow.
+---Name of the detail that keeps the store (ENGINE.md 7).
+M.INJECTOR = "_TaskFlow_INJECTOR"
+
+---Note a new flow, with its store.
 ---@param backend taskflow.Backend
 ---@param flow taskflow.Flow
 ---@param given table reference, engine_options
+---@param texts table<string, string> values of the store as JSON texts
 ---@return taskflow.FlowDetail
-function M.add(backend, flow, given)
-  local persistence = require "taskflow.persistence"
+function M.add(backend, flow, given, texts)
   local models = require "taskflow.persistence.models"
   local directory = host.directory()
-  return persistence.create_flow_detail(flow.name, models.LogBook(flow.name), backend, {
-    tfhost = {
-      reference = absolute(given.reference, directory),
-      directory = directory,
-      engine_options = given.engine_options,
-      scripts = digests(),
-    },
-  })
+  local detail = models.FlowDetail(flow.name)
+  detail.meta.tfhost = {
+    reference = absolute(given.reference, directory),
+    directory = directory,
+    engine_options = given.engine_options,
+    scripts = digests(),
+  }
+  detail:add(models.injector(texts))
+  backend:get_connection():save_new_flow(models.LogBook(flow.name), detail)
+  return detail
 end
 
 ---Scripts that are not as they were when the flow was noted, sorted.

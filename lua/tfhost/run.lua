@@ -262,7 +262,7 @@ function M.main(given)
   local detail
   if backend then
     local ok
-    ok, detail = pcall(logbook.add, backend, flow, given)
+    ok, detail = pcall(logbook.add, backend, flow, given, texts)
     if not ok then
       return complain(given, tostring(detail))
     end

@@ -76,7 +76,7 @@ function Connection:save_new_flow(book, detail)
     name = detail.name,
     state = detail.state,
     meta = meta_text(detail),
-  }, {}))
+  }, models.rows(detail)))
 end
 
 ---@package the metadata of a flow whose engine keeps the rest
