@@ -1,17 +1,17 @@
 #include "script/jit_repair.h"
 
 #include <dlfcn.h>
-#include <lauxlib.h>
+#include <errno.h>
 #include <lua.h>
-#include <luajit.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/log.h"
-#include "script/call.h"
 
 #ifdef __x86_64__
 
@@ -66,7 +66,7 @@ static unsigned char *make_thunk(const unsigned char *target)
 		0xC3};                                              /* ret */
 	memcpy(text + 2, &target, sizeof target);
 	memcpy(p, text, sizeof text);
-	if (mprotect(p, page, PROT_READ | PROT_EXEC) == 0)
+	if (syscall(SYS_mprotect, p, page, PROT_READ | PROT_EXEC) == 0)
 		return p;
 	munmap(p, page);
 	return NULL;
@@ -94,15 +94,10 @@ static int repair_place(unsigned char *at)
 	unsigned char *thunk = thunk_for(call_target(at));
 	if (!thunk || !reaches(at, thunk))
 		return -1;
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	unsigned char *first = at - (uintptr_t)at % page;
-	size_t len = (size_t)(at + CALL_SIZE + 1 - first);
-	if (mprotect(first, len, PROT_READ | PROT_WRITE) < 0)
-		return -1;
 	int32_t offset = (int32_t)(thunk - (at + CALL_SIZE));
 	memcpy(at + 1, &offset, sizeof offset);
 	at[CALL_SIZE] = NOP;
-	return mprotect(first, len, PROT_READ | PROT_EXEC);
+	return 0;
 }
 
 int tf_jit_repair(unsigned char *code, size_t size, const void *within)
@@ -122,6 +117,23 @@ int tf_jit_repair(unsigned char *code, size_t size, const void *within)
 	return places;
 }
 
+/* The C library's own, as LuaJIT finds it: it makes the memory of its traces executable by this call. */
+// NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): its names are reserved
+int mprotect(void *address, size_t len, int flags)
+{
+	/* any function of LuaJIT says where LuaJIT is */
+	const void *lua = (const void *)(uintptr_t)lua_next;
+	Dl_info info;
+	if (flags == (PROT_READ | PROT_EXEC) && dladdr(lua, &info) &&
+		in_object(__builtin_return_address(0), info.dli_fbase) &&
+		tf_jit_repair(address, len, lua) < 0) {
+		tf_error("script", "compiled code cannot be repaired (LuaJIT issue 829): no memory near it");
+		errno = ENOMEM;
+		return -1;
+	}
+	return (int)syscall(SYS_mprotect, address, len, flags);
+}
+
 #else
 
 int tf_jit_repair(unsigned char *code, size_t size, const void *within)
@@ -132,38 +144,6 @@ int tf_jit_repair(unsigned char *code, size_t size, const void *within)
 
 #endif
 
-/* ("stop", trace number, ...), with jit.util.tracemc as upvalue: a trace is ready and has not run yet. */
-static int on_trace(lua_State *L)
+void tf_jit_repair_link(void)
 {
-	const char *what = lua_tostring(L, 1);
-	if (!what || strcmp(what, "stop") != 0)
-		return 0;
-	lua_pushvalue(L, lua_upvalueindex(1)); /* tracemc */
-	lua_pushvalue(L, 2);                   /* tracemc, number */
-	if (lua_pcall(L, 1, 2, 0) != 0 || !lua_isstring(L, -2))
-		return 0;                                    /* code, address */
-	void *code = (void *)(uintptr_t)lua_tonumber(L, -1); // NOLINT(performance-no-int-to-ptr)
-	/* any function of LuaJIT says where LuaJIT is */
-	if (tf_jit_repair(code, lua_objlen(L, -2), (const void *)(uintptr_t)lua_next) < 0) {
-		tf_warn("script", "a compiled loop cannot be repaired (LuaJIT issue 829): scripts go on "
-				  "without the compiler");
-		luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
-		luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_FLUSH);
-	}
-	return 0;
-}
-
-TF_RAISES void tf_jit_repair_attach(lua_State *L)
-{
-	lua_getglobal(L, "jit");          /* jit */
-	lua_getfield(L, -1, "attach");    /* jit, attach */
-	lua_getglobal(L, "require");      /* jit, attach, require */
-	lua_pushliteral(L, "jit.util");   /* jit, attach, require, name */
-	lua_call(L, 1, 1);                /* jit, attach, util */
-	lua_getfield(L, -1, "tracemc");   /* jit, attach, util, tracemc */
-	lua_remove(L, -2);                /* jit, attach, tracemc */
-	lua_pushcclosure(L, on_trace, 1); /* jit, attach, on_trace */
-	lua_pushliteral(L, "trace");      /* jit, attach, on_trace, event */
-	lua_call(L, 2, 0);                /* jit */
-	lua_pop(L, 1);
 }

@@ -129,7 +129,6 @@ TF_RAISES static int state_open(lua_State *L)
 {
 	const char *lua_dir = lua_touserdata(L, 1);
 	luaL_openlibs(L);
-	tf_jit_repair_attach(L);
 	tf_value_lua_open(L);
 	state_reserve_names(L);
 	lua_getglobal(L, "package");    /* package */
@@ -153,6 +152,7 @@ int tf_state_new(const struct tf_state_options *options, struct lua_State **out,
 		lua_dir = getenv("TFHOST_LUA_DIR");
 	if (lua_dir && !*lua_dir)
 		lua_dir = NULL;
+	tf_jit_repair_link();
 	lua_State *L = luaL_newstate();
 	if (!L)
 		return tf_err_set(err, TF_ELUA, "cannot make a Lua state: out of memory");

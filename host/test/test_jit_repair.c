@@ -38,7 +38,6 @@ static unsigned char *write_code(size_t *size)
 	int32_t offset = (int32_t)((intptr_t)wide - (intptr_t)(page + 9));
 	memcpy(code + 5, &offset, sizeof offset);
 	memcpy(page, code, sizeof code);
-	assert_int_equal(mprotect(page, 4096, PROT_READ | PROT_EXEC), 0);
 	*size = sizeof code;
 	return page;
 }
@@ -47,7 +46,10 @@ static struct two run(unsigned char *code)
 {
 	struct two (*f)(void);
 	memcpy(&f, &code, sizeof f);
-	return f();
+	assert_int_equal(mprotect(code, 4096, PROT_READ | PROT_EXEC), 0);
+	struct two got = f();
+	assert_int_equal(mprotect(code, 4096, PROT_READ | PROT_WRITE), 0);
+	return got;
 }
 
 static void whole_registers(void **state)
