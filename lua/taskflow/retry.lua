@@ -349,10 +349,11 @@ local function remaining(all, history)
   return left
 end
 
-local function next_value(all, history)
+local function next_value(self, all, history)
   local left = remaining(all, history)
   if #left == 0 then
-    error(exceptions.NotFound "No elements left in collection of iterable retry controller", 0)
+    local message = "No elements left in collection of iterable retry controller " .. self.name
+    error(exceptions.NotFound(message), 0)
   end
   return left[1]
 end
@@ -366,7 +367,7 @@ end
 
 local ForEachClass = M.Retry {
   execute = function(self, history)
-    return next_value(self.values, history)
+    return next_value(self, self.values, history)
   end,
   on_failure = function(self, history)
     return decide(self, self.values, history)
@@ -391,8 +392,8 @@ function M.ForEach(list, options)
 end
 
 local ParameterizedForEachClass = M.Retry {
-  execute = function(_self, values, history) -- luacheck: ignore 431
-    return next_value(values, history)
+  execute = function(self, values, history) -- luacheck: ignore 431
+    return next_value(self, values, history)
   end,
   on_failure = function(self, values, history) -- luacheck: ignore 431
     return decide(self, values, history)
