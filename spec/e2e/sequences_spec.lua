@@ -115,7 +115,7 @@ sequences.describe("sequences", {
       return linear("f", { retry = retry.ForEach({}, { name = "r", provides = "n" }) }, step "a")
     end,
     events = "flow RUNNING; retry r RUNNING; retry r FAILURE; retry r REVERTING; retry r REVERTED; flow REVERTED",
-    raises = "NotFound: No elements left in collection of iterable retry controller",
+    raises = "NotFound: No elements left in collection of iterable retry controller r",
     states = "a PENDING/REVERT, r REVERTED/REVERT",
   },
   {
