@@ -315,6 +315,30 @@ static int by_text(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
+/* "m[3]" is an item of a map "m". */
+static bool is_item_name(const struct tf_graph *g, const char *name)
+{
+	const char *bracket = strrchr(name, '[');
+	size_t digits = bracket ? strspn(bracket + 1, "0123456789") : 0;
+	if (digits == 0 || strcmp(bracket + 1 + digits, "]") != 0)
+		return false;
+	char *base = tf_strndup(name, (size_t)(bracket - name));
+	uint32_t id = tf_intern_find(g->names, base);
+	free(base);
+	return id != TF_NONE && g->atom_by_name[id] != TF_NONE && g->specs[g->atom_by_name[id]]->each;
+}
+
+/* Items of maps have names that nothing else may have. */
+static int check_item_names(const struct tf_graph *g, struct tf_err *err)
+{
+	for (uint32_t a = 0; a < g->atom_count; a++)
+		if (is_item_name(g, g->specs[a]->name))
+			return tf_err_set(err, TF_EEXIST,
+				"'%s' is the name of an item of a map: no atom can have it",
+				g->specs[a]->name);
+	return 0;
+}
+
 static int index_names(struct tf_graph *g, struct tf_err *err)
 {
 	uint32_t names = tf_intern_count(g->names);
@@ -373,6 +397,7 @@ int tf_graph_compile(struct tf_graph *g, struct tf_err *err)
 		build_edges(&c);
 		collect_deciders(&c);
 		rc = index_names(g, err);
+		rc = rc == 0 ? check_item_names(g, err) : rc;
 	}
 	if (rc == 0)
 		tf_scope_index(g);

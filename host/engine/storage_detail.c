@@ -87,7 +87,7 @@ int tf_storage_load(struct tf_storage *s, unsigned atom, enum tf_state state,
 	struct tf_detail *d = tf_storage_detail(s, atom);
 	if (strlen(from->uuid) > TF_UUID_LEN)
 		return tf_err_set(err, TF_EFORMAT, "atom '%s': '%s' is no uuid", from->name, from->uuid);
-	strcpy(d->uuid, from->uuid);
+	memcpy(d->uuid, from->uuid, strlen(from->uuid) + 1);
 	load_meta(d, from->meta);
 	d->failure = kept(from->failure);
 	d->revert_result = kept(from->revert_results);

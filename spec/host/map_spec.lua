@@ -230,6 +230,20 @@ for _, kind in ipairs { "serial", "parallel" } do
 end
 
 describe("a map", function()
+  it("has the names of its items for itself", function()
+    local function load(name)
+      return pcall(engines.load, lf.Flow("f"):add(double(), Double { name = name, inject = { x = 1 } }))
+    end
+    local ok, err = load "m[3]"
+    assert.is_false(ok)
+    local message = "Duplicate: 'm[3]' is the name of an item of a map: no atom can have it"
+    assert.truthy(tostring(err):find(message, 1, true))
+    assert.truthy(tostring(err):find "'m%[3%]' of flow 'f' is made at %S*map_spec.lua:%d+")
+    for _, name in ipairs { "m[x]", "m[]", "n[3]", "m[3", "[3]" } do
+      assert.is_true((load(name)))
+    end
+  end)
+
   it("runs as many items at once as its limit", function()
     local running, most = 0, 0
     local map = double { limit = 3 }
