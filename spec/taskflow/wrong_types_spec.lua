@@ -1,10 +1,12 @@
 -- Every public function of the library, called with values of wrong types: whatever it does not take is refused by
 -- an error that names this file's line, never by one from inside the library.
+local backends = require "taskflow.persistence.backends"
 local engines = require "taskflow.engines"
 local exceptions = require "taskflow.exceptions"
 local failure = require "taskflow.failure"
 local gf = require "taskflow.patterns.graph_flow"
 local lf = require "taskflow.patterns.linear_flow"
+local models = require "taskflow.persistence.models"
 local notifier = require "taskflow.notifier"
 local printing = require "taskflow.listeners.printing"
 local process = require "process"
@@ -29,6 +31,9 @@ local MODULES = {
   "taskflow.patterns.graph_flow",
   "taskflow.patterns.linear_flow",
   "taskflow.patterns.unordered_flow",
+  "taskflow.persistence",
+  "taskflow.persistence.backends",
+  "taskflow.persistence.models",
   "taskflow.retry",
   "taskflow.task",
   "taskflow.values",
@@ -36,6 +41,10 @@ local MODULES = {
 
 -- What is meant to raise whatever it is given.
 local SKIPPED = { ["taskflow.failure.handler"] = true }
+-- What one part of the library offers to another.
+for _, name in ipairs { "rows", "atom_from_row", "flow_from_row", "book_from_row" } do
+  SKIPPED["taskflow.persistence.models." .. name] = true
+end
 
 local function noop() end
 
@@ -138,6 +147,10 @@ end
 -- What the engine calls, not the user.
 local EVENTS = { flow_event = true, task_event = true, retry_event = true, deregistered = true }
 
+local function a_connection()
+  return backends.fetch("memory"):get_connection()
+end
+
 -- Objects by name: how one is made, the file of its methods, and which of them are not for this.
 local OBJECTS = {
   ["a task"] = { function() return Ok { name = "a" } end, "task.lua" },
@@ -150,12 +163,166 @@ local OBJECTS = {
   ["a closed engine"] = { a_closed_engine, "engines/engine.lua" },
   ["a storage"] = { function() return an_engine().storage end, "engines/storage.lua" },
   ["a storage of a closed engine"] = { function() return a_closed_engine().storage end, "engines/storage.lua" },
+  ["a backend"] = { function() return backends.fetch "memory" end, "persistence/backends/init.lua" },
+  ["a connection"] = { a_connection, "persistence/backends/init.lua" },
+  ["a logbook"] = { function() return models.LogBook "b" end, "persistence/models.lua" },
+  ["a flow detail"] = { function() return models.FlowDetail "f" end, "persistence/models.lua" },
+  ["an atom detail"] = { function() return models.TaskDetail "t" end, "persistence/models.lua" },
   ["a notifier"] = { notifier.new, "notifier.lua" },
   ["a listener"] = { function() return printing.PrintingListener(an_engine(), { out = { write = noop } }) end,
     "listeners/base.lua", skip = EVENTS },
   ["an exception"] = { function() return exceptions.OSError "x" end, "exceptions.lua" },
   ["a failure"] = { function() return failure.from_exception "x" end, "failure.lua", skip = { reraise = true } },
 }
+
+local function a_flow()
+  return lf.Flow("f"):add(Ok { name = "a" })
+end
+
+-- What takes a table of options: the call, and the options that it knows.
+local OPTIONS = {
+  ["engines.load"] = {
+    function(options)
+      engines.load(a_flow(), options):close()
+    end,
+    "engine engine_conf store backend book flow_detail defer_reverts never_resolve inject_transient reference_quirks "
+      .. "gather_statistics max_workers executor url exchange topics transport transport_options retry_options "
+      .. "transition_timeout worker_expiry probe_interval silence_limit",
+  },
+  ["engine:run"] = {
+    function(options)
+      an_engine():run(options)
+    end,
+    "signals on_tick tick",
+  },
+  ["task.Task"] = {
+    function(options)
+      options.execute = options.execute or noop
+      return task.Task(options)
+    end,
+    "execute revert pre_execute post_execute pre_revert post_revert default_provides kwargs name requires rebind "
+      .. "inject optional auto_extract revert_requires revert_rebind version priority",
+  },
+  ["a task class"] = {
+    function(options)
+      return lf.Flow("f"):add(Ok(options))
+    end,
+    "name provides requires rebind inject optional auto_extract revert_requires revert_rebind version priority",
+  },
+  ["task.Map"] = {
+    function(options)
+      options.task, options.over = options.task or Ok, options.over or "list"
+      return task.Map(options)
+    end,
+    "task over as limit name provides requires rebind inject optional version priority revert",
+  },
+  ["task.FunctorTask"] = {
+    function(options)
+      return task.FunctorTask(noop, options)
+    end,
+    "name provides requires rebind inject optional auto_extract revert version priority",
+  },
+  ["task.MapFunctorTask"] = {
+    function(options)
+      options.requires = options.requires or "x"
+      return task.MapFunctorTask(noop, options)
+    end,
+    "name provides requires rebind inject",
+  },
+  ["task.Reference"] = {
+    function(options)
+      return task.Reference("m:T", options)
+    end,
+    "name provides requires rebind inject optional revert_requires revert_rebind version priority",
+  },
+  ["retry.Retry"] = {
+    function(options)
+      options.execute, options.on_failure = options.execute or noop, options.on_failure or noop
+      return retry.Retry(options)
+    end,
+    "execute on_failure revert default_provides kwargs name",
+  },
+  ["retry.Times"] = {
+    retry.Times,
+    "attempts revert_all name provides requires rebind optional auto_extract revert_requires revert_rebind",
+  },
+  ["retry.ForEach"] = { retry.ForEach, "values revert_all name provides" },
+  ["retry.ParameterizedForEach"] = { retry.ParameterizedForEach, "revert_all name provides rebind" },
+  ["a flow"] = {
+    function(options)
+      return lf.Flow("f", options)
+    end,
+    "retry",
+  },
+  ["graph_flow:add"] = {
+    function(options)
+      return gf.Flow("f"):add(Ok { name = "a" }, options)
+    end,
+    "resolve_requires resolve_existing",
+  },
+  ["notifier:register"] = {
+    function(options)
+      notifier.new():register("x", noop, options)
+    end,
+    "details_filter args",
+  },
+  ["backends.fetch"] = {
+    function(options)
+      options.connection = options.connection or "memory"
+      backends.fetch(options):close()
+    end,
+    "path durability",
+  },
+  ["a worker"] = {
+    function(options)
+      options.tasks = options.tasks or { "tasks" }
+      return require("taskflow.engines.worker_based.worker").Worker(options)
+    end,
+    "url exchange topic tasks transport transport_options retry_options slots threads_count",
+  },
+}
+
+for name, class in pairs(require "taskflow.listeners.timing") do
+  OPTIONS[name] = {
+    function(options)
+      class(an_engine(), options)
+    end,
+    "now printer flow_listen_for task_listen_for retry_listen_for",
+  }
+end
+for module, keys in pairs {
+  capturing = "capture_flow capture_task capture_retry skip_flows skip_tasks skip_retries values task_listen_for",
+  logging = "log level failure_level hide_inputs_outputs_of flow_listen_for",
+  printing = "stderr out task_listen_for",
+} do
+  for name, class in pairs(require("taskflow.listeners." .. module)) do
+    if type(class) == "function" then
+      OPTIONS[name] = {
+        function(options)
+          class(an_engine(), options)
+        end,
+        keys,
+      }
+    end
+  end
+end
+
+describe("options of wrong types", function()
+  for name, row in pairs(OPTIONS) do
+    it("are refused by " .. name, function()
+      local complaints = {}
+      for key in row[2]:gmatch "%S+" do
+        for _, bad in ipairs(bad_values()) do
+          local ok, err = pcall(call, row[1], { [key] = bad[1] })
+          if not ok and not is_clear(err) then
+            complaints[#complaints + 1] = ("%s { %s = %s }: %s"):format(name, key, bad[2], story(err))
+          end
+        end
+      end
+      report(complaints)
+    end)
+  end
+end)
 
 describe("wrong types", function()
   for _, name in ipairs(MODULES) do

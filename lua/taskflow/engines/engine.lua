@@ -193,6 +193,25 @@ local function is_delay(decision, delay)
   return decision == retry_module.RETRY and type(delay) == "number" and delay >= 0 and delay <= 1e9
 end
 
+-- What on_failure returned: a decision, and with RETRY perhaps seconds to wait.
+local function check_decision(self, retry, answer, delay)
+  local wrong
+  if not retry_module.is_decision(answer) then
+    wrong = "Unknown atom failure resolution action/strategy " .. quote(answer)
+  elseif not is_delay(answer, delay) then
+    local given = answer == retry_module.RETRY and quote(delay) or answer .. " with a delay"
+    wrong = "RETRY may have seconds to wait, 0 to 1e9, not " .. given
+  end
+  if wrong then
+    local message = ("%s (from on_failure of retry '%s', flow '%s')"):format(
+      wrong,
+      retry.name,
+      self._plan.flows[retry].name
+    )
+    raise_at(place.of_function(retry.on_failure), "on_failure", exceptions.ValueError, message)
+  end
+end
+
 local function handlers(self)
   local h = {}
 
@@ -234,17 +253,8 @@ local function handlers(self)
       arguments.flow_failures = failure.from_dicts(flow_failures)
     end
     local answer, delay = call_by_name(atom, f, arguments)
-    if method == "on_failure" and not retry_module.is_decision(answer) then
-      local message = "Unknown atom failure resolution action/strategy %s (from on_failure of retry '%s', flow '%s')"
-      local flow = self._plan.flows[atom]
-      message = message:format(quote(answer), atom.name, flow.name)
-      raise_at(place.of_function(f), method, exceptions.ValueError, message)
-    end
-    if method == "on_failure" and not is_delay(answer, delay) then
-      local message = "RETRY may have seconds to wait, 0 to 1e9, not %s (from on_failure of retry '%s', flow '%s')"
-      local given = answer == retry_module.RETRY and quote(delay) or answer .. " with a delay"
-      local text_ = message:format(given, atom.name, self._plan.flows[atom].name)
-      raise_at(place.of_function(f), exceptions.ValueError, text_)
+    if method == "on_failure" then
+      check_decision(self, atom, answer, delay)
     end
     return answer, method == "on_failure" and (delay or 0) or nil
   end

@@ -99,6 +99,16 @@ function convert.table(value, name)
   return value
 end
 
+---Values by name.
+function convert.store(value, name)
+  for key in pairs(convert.table(value, name)) do
+    if type(key) ~= "string" then
+      fail("TypeError", "%s: names are strings, not %s (%s)", name, "a " .. type(key), tostring(key))
+    end
+  end
+  return value
+end
+
 local RETRY_OPTIONS = { interval_start = true, interval_step = true, interval_max = true, max_retries = true }
 
 function convert.retry_options(value, name)
@@ -150,11 +160,19 @@ function convert.backend(value)
   return backends.is_backend(value) and value or backends.fetch(value)
 end
 
+function convert.book(value, name)
+  return require("taskflow.persistence.models").check_book(value, name)
+end
+
+function convert.flow_detail(value, name)
+  return require("taskflow.persistence.models").check_flow(value, name)
+end
+
 local GENERIC = {
-  store = convert.table,
+  store = convert.store,
   backend = convert.backend,
-  book = convert.table,
-  flow_detail = convert.table,
+  book = convert.book,
+  flow_detail = convert.flow_detail,
   defer_reverts = convert.boolean,
   never_resolve = convert.boolean,
   inject_transient = convert.boolean,

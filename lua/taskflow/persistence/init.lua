@@ -1,4 +1,6 @@
 -- Flows that outlive their engine: see taskflow.persistence.models and taskflow.persistence.backends.
+local backends = require "taskflow.persistence.backends"
+local check = require "taskflow.utils.check"
 local models = require "taskflow.persistence.models"
 
 local M = {}
@@ -10,6 +12,13 @@ local M = {}
 ---@param meta table<string, any>?
 ---@return taskflow.FlowDetail
 function M.create_flow_detail(name, book, backend, meta)
+  if book ~= nil then
+    models.check_book(book, "create_flow_detail: the book")
+  end
+  if backend ~= nil and not backends.is_backend(backend) then
+    check.fail("create_flow_detail: the backend must be a backend, not %s", check.kind(backend))
+  end
+  check.is(meta or {}, "table", "create_flow_detail: the metadata")
   local detail = models.FlowDetail(name)
   detail.meta = meta or {}
   if not book and backend then

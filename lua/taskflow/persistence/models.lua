@@ -6,6 +6,19 @@ local uuid = require("tfhost.persistence").uuid
 
 local M = {}
 
+local function has_meta(meta)
+  return function(value)
+    return type(value) == "table" and getmetatable(value) == meta
+  end
+end
+
+local function check_id(id, what)
+  if id ~= nil then
+    check.is(id, "string", what .. ": the uuid")
+  end
+  return id or uuid()
+end
+
 -- Members in the order they were added, found by uuid.
 local function add(self, child)
   if not self._by_uuid[child.uuid] then
@@ -48,6 +61,8 @@ M.AtomDetail = AtomDetail
 -- Values are kept as JSON text, as they came, and decoded when somebody looks.
 local VALUES = { meta = true, results = true, failure = true, revert_results = true, revert_failure = true }
 
+local atom_methods
+
 local atom_meta = {
   __index = function(self, key)
     if VALUES[key] then
@@ -59,7 +74,7 @@ local atom_meta = {
       rawset(self, key, value)
       return value
     end
-    return AtomDetail[key]
+    return atom_methods[key]
   end,
   __tostring = function(self)
     return ("%s '%s' (%s)"):format(self.kind, self.name, self.uuid)
@@ -70,6 +85,9 @@ local atom_meta = {
 ---@param key "meta"|"results"|"failure"|"revert_results"|"revert_failure"
 ---@return string?
 function AtomDetail:text(key)
+  if not VALUES[key] then
+    check.fail("text: there is no value '%s'", tostring(key))
+  end
   local value = rawget(self, key)
   if value == nil then
     return self._texts[key]
@@ -77,9 +95,11 @@ function AtomDetail:text(key)
   return assert(values.encode(value))
 end
 
+atom_methods = check.methods("AtomDetail", AtomDetail, has_meta(atom_meta))
+
 local function new_atom(kind, name, id)
   return setmetatable({
-    uuid = id or uuid(),
+    uuid = check_id(id, "AtomDetail"),
     name = check.is(name, "string", "AtomDetail: the name"),
     kind = kind,
     state = "PENDING",
@@ -123,19 +143,17 @@ end
 ---@field created_at string?
 ---@field updated_at string?
 local FlowDetail = {}
-FlowDetail.__index = FlowDetail
+local flow_meta = {}
 M.FlowDetail = setmetatable(FlowDetail, {
-  __call = function(class, name, id)
-    return setmetatable(
-      container { uuid = id or uuid(), name = check.is(name, "string", "FlowDetail: the name"), meta = {} },
-      class
-    )
+  __call = function(_, name, id)
+    check.is(name, "string", "FlowDetail: the name")
+    return setmetatable(container { uuid = check_id(id, "FlowDetail"), name = name, meta = {} }, flow_meta)
   end,
 })
 
 ---@package raise a TypeError unless it is a flow detail
 function M.check_flow(value, what)
-  if type(value) ~= "table" or getmetatable(value) ~= FlowDetail then
+  if not has_meta(flow_meta)(value) then
     check.fail("%s must be a flow detail, not %s", what, check.kind(value))
   end
   return value
@@ -145,13 +163,16 @@ end
 ---@param detail taskflow.AtomDetail
 ---@return taskflow.FlowDetail self
 function FlowDetail:add(detail)
+  if not has_meta(atom_meta)(detail) then
+    check.fail("FlowDetail:add takes an atom detail, not %s", check.kind(detail))
+  end
   return add(self, detail)
 end
 
 ---@param id string uuid of an atom detail
 ---@return taskflow.AtomDetail?
 function FlowDetail:find(id)
-  return self._by_uuid[id]
+  return self._by_uuid[check.is(id, "string", "find: the uuid")]
 end
 
 ---Iterate: for atom in flow_detail:iter() do ... end
@@ -166,6 +187,8 @@ function FlowDetail:len()
   return #self._children
 end
 
+flow_meta.__index = check.methods("FlowDetail", FlowDetail, has_meta(flow_meta))
+
 ---@class taskflow.LogBook
 ---@field uuid string
 ---@field name string
@@ -173,26 +196,41 @@ end
 ---@field created_at string?
 ---@field updated_at string?
 local LogBook = {}
-LogBook.__index = LogBook
+local book_meta = {}
 M.LogBook = setmetatable(LogBook, {
-  __call = function(class, name, id)
-    return setmetatable(
-      container { uuid = id or uuid(), name = check.is(name, "string", "LogBook: the name"), meta = {} },
-      class
-    )
+  __call = function(_, name, id)
+    check.is(name, "string", "LogBook: the name")
+    return setmetatable(container { uuid = check_id(id, "LogBook"), name = name, meta = {} }, book_meta)
   end,
 })
+
+---@package raise a TypeError unless it is a logbook
+function M.check_book(value, what)
+  if not has_meta(book_meta)(value) then
+    check.fail("%s must be a logbook, not %s", what, check.kind(value))
+  end
+  return value
+end
+
+---@package raise a TypeError unless it is an atom detail
+function M.check_atom(value, what)
+  if not has_meta(atom_meta)(value) then
+    check.fail("%s must be an atom detail, not %s", what, check.kind(value))
+  end
+  return value
+end
 
 ---@param detail taskflow.FlowDetail
 ---@return taskflow.LogBook self
 function LogBook:add(detail)
+  M.check_flow(detail, "LogBook:add: the detail")
   return add(self, detail)
 end
 
 ---@param id string uuid of a flow detail
 ---@return taskflow.FlowDetail?
 function LogBook:find(id)
-  return self._by_uuid[id]
+  return self._by_uuid[check.is(id, "string", "find: the uuid")]
 end
 
 ---Iterate: for flow_detail in book:iter() do ... end
@@ -206,6 +244,8 @@ end
 function LogBook:len()
   return #self._children
 end
+
+book_meta.__index = check.methods("LogBook", LogBook, has_meta(book_meta))
 
 ---@package the atoms of a flow detail, as a backend has them
 function M.rows(detail)

@@ -24,7 +24,7 @@ end
 ---@class taskflow.Connection
 ---@field backend taskflow.Backend
 local Connection = {}
-Connection.__index = Connection
+local connection_meta = {}
 
 local function meta_text(detail)
   return assert(values.encode(detail.meta or {}))
@@ -47,6 +47,7 @@ function Connection:close() end
 ---@param book taskflow.LogBook
 ---@return taskflow.LogBook
 function Connection:save_logbook(book)
+  models.check_book(book, "save_logbook: the book")
   result(self:_handle():save_book { uuid = book.uuid, name = book.name, meta = meta_text(book) })
   for detail in book:iter() do
     self:save_flow_details(book, detail)
@@ -59,7 +60,8 @@ end
 ---@param detail taskflow.FlowDetail
 ---@return taskflow.FlowDetail
 function Connection:save_flow_details(book, detail)
-  local id = type(book) == "table" and book.uuid or book
+  local id = type(book) == "string" and book or models.check_book(book, "save_flow_details: the book").uuid
+  models.check_flow(detail, "save_flow_details: the detail")
   result(self:_handle():save_flow(id, {
     uuid = detail.uuid,
     name = detail.name,
@@ -71,6 +73,8 @@ end
 
 ---@package a book, which may be there already, and a new flow detail in it, in one go
 function Connection:save_new_flow(book, detail)
+  models.check_book(book, "save_new_flow: the book")
+  models.check_flow(detail, "save_new_flow: the detail")
   result(self:_handle():save_flow({ uuid = book.uuid, name = book.name, meta = meta_text(book) }, {
     uuid = detail.uuid,
     name = detail.name,
@@ -81,6 +85,8 @@ end
 
 ---@package the metadata of a flow whose engine keeps the rest
 function Connection:save_flow_metadata(detail, state)
+  models.check_flow(detail, "save_flow_metadata: the detail")
+  check.is(state, "string", "save_flow_metadata: the state")
   local row = result(self:_handle():flow(detail.uuid))
   local text = meta_text(detail)
   result(self:_handle():save_flow(row.book, { uuid = detail.uuid, name = row.name, state = state, meta = text }, {}))
@@ -90,6 +96,7 @@ end
 ---@param detail taskflow.FlowDetail
 ---@return taskflow.FlowDetail
 function Connection:update_flow_details(detail)
+  models.check_flow(detail, "update_flow_details: the detail")
   local row = result(self:_handle():flow(detail.uuid))
   return self:save_flow_details(row.book, detail)
 end
@@ -97,6 +104,7 @@ end
 ---@param detail taskflow.AtomDetail
 ---@return taskflow.AtomDetail
 function Connection:update_atom_details(detail)
+  models.check_atom(detail, "update_atom_details: the detail")
   local row = result(self:_handle():atom(detail.uuid))
   result(self:_handle():save_atoms(row.flow, models.rows(models.FlowDetail(""):add(detail))))
   return detail
@@ -139,6 +147,7 @@ end
 ---@param lazy boolean? leave their atoms out
 ---@return fun(): taskflow.FlowDetail?
 function Connection:get_flows_for_book(id, lazy)
+  check.is(id, "string", "get_flows_for_book: the uuid")
   local rows, i = result(self:_handle():flows(id)), 0
   return function()
     i = i + 1
@@ -163,6 +172,7 @@ end
 ---@return taskflow.AtomDetail
 function Connection:get_atom_details(id)
   check.is(id, "string", "get_atom_details: the uuid")
+  check.is(id, "string", "get_atom_details: the uuid")
   return models.atom_from_row(result(self:_handle():atom(id)))
 end
 
@@ -170,6 +180,7 @@ end
 ---@param id string uuid of the flow detail
 ---@return fun(): taskflow.AtomDetail?
 function Connection:get_atoms_for_flow(id)
+  check.is(id, "string", "get_atoms_for_flow: the uuid")
   local rows, i = result(self:_handle():atoms(id)), 0
   return function()
     i = i + 1
@@ -180,12 +191,14 @@ end
 ---Delete a book with everything in it.
 ---@param id string uuid
 function Connection:destroy_logbook(id)
+  check.is(id, "string", "destroy_logbook: the uuid")
   result(self:_handle():delete_book(id))
 end
 
 ---Delete a flow detail with its atoms.
 ---@param id string uuid
 function Connection:destroy_flow_details(id)
+  check.is(id, "string", "destroy_flow_details: the uuid")
   result(self:_handle():delete_flow(id))
 end
 
@@ -200,12 +213,11 @@ end
 ---@field connection string what was asked for
 ---@field package _handle userdata
 local Backend = {}
-Backend.__index = Backend
-M.Backend = Backend
+local backend_meta = {}
 
 ---@return taskflow.Connection
 function Backend:get_connection()
-  return setmetatable({ backend = self }, Connection)
+  return setmetatable({ backend = self }, connection_meta)
 end
 
 ---Close it; flows that are kept in it cannot run any more.
@@ -216,8 +228,13 @@ end
 ---@param value any
 ---@return boolean
 function M.is_backend(value)
-  return type(value) == "table" and getmetatable(value) == Backend
+  return type(value) == "table" and getmetatable(value) == backend_meta
 end
+
+connection_meta.__index = check.methods("Connection", Connection, function(value)
+  return type(value) == "table" and getmetatable(value) == connection_meta
+end)
+backend_meta.__index = check.methods("Backend", Backend, M.is_backend)
 
 ---Open a backend.
 ---@param conf { connection: string, path: string?, durability: string? }|string connection: "memory",
@@ -236,7 +253,7 @@ function M.fetch(conf)
     connection = "dir://" .. conf.path
   end
   local handle = result(host.open { connection = connection, durability = conf.durability })
-  return setmetatable({ connection = conf.connection, _handle = handle }, Backend)
+  return setmetatable({ connection = conf.connection, _handle = handle }, backend_meta)
 end
 
 return M
