@@ -15,7 +15,7 @@ local function build(part, made)
 end
 
 local function install(part, requires)
-  return task.MapFunctorTask(function()
+  return task.MapFunctorTask(function(_part)
     return true
   end, { name = "__main__.install_" .. part, requires = requires, provides = part .. "_installed" })
 end
