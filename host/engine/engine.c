@@ -351,6 +351,11 @@ static bool dispatch(struct tf_engine *e, bool later)
 	return ok;
 }
 
+void tf_engine_dispatch(struct tf_engine *e)
+{
+	dispatch(e, true);
+}
+
 bool tf_engine_submit(struct tf_engine *e, uint32_t atom, bool revert, struct tf_value *arguments)
 {
 	unsigned owner = atom; /* an item is what its map is, but for its name */
@@ -467,6 +472,6 @@ bool tf_engine_schedule(struct tf_engine *e)
 		for (; i < count && e->failures.count == 0; i++)
 			tf_scheduler_ready(e->sched, atoms[i]); /* for the next run */
 	}
-	dispatch(e, true);
+	tf_engine_dispatch(e);
 	return any;
 }

@@ -105,6 +105,8 @@ int tf_engine_change_flow(struct tf_engine *e, enum tf_state state, struct tf_er
 bool tf_engine_accept(struct tf_engine *e, const struct tf_arrival *c);
 /* Begin what is ready, until an error. True if there was anything. */
 bool tf_engine_schedule(struct tf_engine *e);
+/* Hand what was begun since to the executor. */
+void tf_engine_dispatch(struct tf_engine *e);
 void tf_engine_add_raised(
 	struct tf_raised_list *l, uint32_t atom, struct tf_value *failure); /* takes it over */
 void tf_engine_clear_raised(struct tf_raised_list *l);

@@ -292,6 +292,7 @@ static void analyze(struct tf_engine *e)
 		abandon(e);
 		return;
 	}
+	tf_engine_dispatch(e); /* items of maps that go on */
 	/* A suspended flow waits for what runs, not for what only waits to be run. */
 	if (e->flow_state == TF_SUSPENDING && e->in_flight_count > 0 && e->x->ops->withdraw)
 		e->x->ops->withdraw(e->x);
