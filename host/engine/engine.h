@@ -166,6 +166,8 @@ struct tf_value *tf_engine_failure(const struct tf_engine *e, size_t i, unsigned
 
 /* Storage (ENGINE.md 6). New references; NULL with err TF_ENOTFOUND. */
 struct tf_value *tf_engine_fetch(struct tf_engine *e, const char *symbol, struct tf_err *err);
+/* An array of the values of all providers. */
+struct tf_value *tf_engine_fetch_list(struct tf_engine *e, const char *symbol, struct tf_err *err);
 struct tf_value *tf_engine_fetch_all(struct tf_engine *e); /* object */
 /* Execute result of an atom (value or, *failed, its failure dict). */
 struct tf_value *tf_engine_result(struct tf_engine *e, unsigned atom, bool *failed, struct tf_err *err);

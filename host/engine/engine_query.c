@@ -112,6 +112,11 @@ struct tf_value *tf_engine_fetch(struct tf_engine *e, const char *symbol, struct
 	return tf_storage_fetch(e->storage, symbol, err);
 }
 
+struct tf_value *tf_engine_fetch_list(struct tf_engine *e, const char *symbol, struct tf_err *err)
+{
+	return tf_storage_fetch_list(e->storage, symbol, err);
+}
+
 struct tf_value *tf_engine_fetch_all(struct tf_engine *e)
 {
 	return tf_storage_fetch_all(e->storage);

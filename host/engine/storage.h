@@ -98,6 +98,8 @@ struct tf_value *tf_storage_mapped(struct tf_storage *s, unsigned atom, const st
 /* Whether a parameter is optional, or something is injected or will be provided for it. */
 bool tf_storage_satisfied(const struct tf_storage *s, unsigned atom, const struct tf_binding *b);
 struct tf_value *tf_storage_fetch(struct tf_storage *s, const char *symbol, struct tf_err *err);
+struct tf_value *tf_storage_fetch_list(
+	struct tf_storage *s, const char *symbol, struct tf_err *err); /* all of them */
 struct tf_value *tf_storage_fetch_all(struct tf_storage *s);
 struct tf_value *tf_storage_result(struct tf_storage *s, unsigned atom, bool *failed, struct tf_err *err);
 struct tf_value *tf_storage_revert_result(

@@ -211,6 +211,27 @@ struct tf_value *tf_storage_fetch(struct tf_storage *s, const char *symbol, stru
 	return first;
 }
 
+static void write_list(struct tf_buf *b, const struct values *v)
+{
+	tf_buf_putc(b, '[');
+	for (size_t i = 0; i < v->count; i++) {
+		tf_buf_puts(b, i ? ", " : "");
+		tf_buf_append(b, tf_value_text(v->items[i]), tf_value_len(v->items[i]));
+	}
+	tf_buf_putc(b, ']');
+}
+
+struct tf_value *tf_storage_fetch_list(struct tf_storage *s, const char *symbol, struct tf_err *err)
+{
+	struct values v;
+	if (values_of(s, symbol, &v, err) != 0)
+		return NULL;
+	struct tf_buf b = TF_BUF_INIT;
+	write_list(&b, &v);
+	values_free(&v);
+	return tf_value_take(&b);
+}
+
 struct fetch_all {
 	struct tf_storage *s;
 	struct tf_buf b;
@@ -226,11 +247,8 @@ static void write_fetched(struct fetch_all *f, const char *name)
 	} else {
 		tf_buf_puts(&f->b, f->b.len > 1 ? ", " : "");
 		tf_json_write_string(&f->b, name, strlen(name));
-		for (size_t i = 0; i < v.count; i++) {
-			tf_buf_puts(&f->b, i ? ", " : ": [");
-			tf_buf_append(&f->b, tf_value_text(v.items[i]), tf_value_len(v.items[i]));
-		}
-		tf_buf_putc(&f->b, ']');
+		tf_buf_puts(&f->b, ": ");
+		write_list(&f->b, &v);
 	}
 	values_free(&v);
 }

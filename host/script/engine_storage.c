@@ -22,6 +22,16 @@ TF_RAISES static struct tf_value *storage_object(lua_State *L, int index, const 
 	return v;
 }
 
+/* fetch_list(name) -> the values of all providers */
+TF_RAISES static int storage_fetch_list(lua_State *L)
+{
+	struct tf_engine_handle *h = tf_engine_handle_check(L);
+	const char *symbol = luaL_checkstring(L, 2);
+	struct tf_err err;
+	struct tf_value *v = tf_engine_fetch_list(h->engine, symbol, &err);
+	return v ? tf_engine_handle_push(L, v, symbol) : tf_bind_fail(L, &err);
+}
+
 /* inject_atom(name, table, transient) -> true */
 TF_RAISES static int storage_inject_atom(lua_State *L)
 {
@@ -171,6 +181,7 @@ TF_RAISES static int storage_reset_atom(lua_State *L)
 }
 
 const struct luaL_Reg tf_engine_storage_methods[] = {
+	{"fetch_list", storage_fetch_list},
 	{"inject_atom", storage_inject_atom},
 	{"mapped", storage_mapped},
 	{"unsatisfied", storage_unsatisfied},

@@ -472,7 +472,7 @@ function Engine:failures()
   return collect_failures(self)
 end
 
-local RUN_OPTIONS = { signals = true, on_tick = true, tick = true }
+local RUN_OPTIONS = { signals = true, on_tick = true, tick = true, timeout = true }
 
 -- The host prepares and validates by itself.
 local function make_ready(self)
@@ -490,9 +490,9 @@ end
 
 ---Run the flow to its end. Raises what failed: the error itself if there is one and it was raised in this
 ---process, else a WrappedFailure.
----@param run_options { signals: boolean?, on_tick: function?, tick: number? }? signals: the first Ctrl-C or TERM
+---@param run_options { signals: boolean?, on_tick: function?, tick: number?, timeout: number? }? signals: the first Ctrl-C or TERM
 ---  suspends the engine, the second ends the process. on_tick is called every `tick` seconds (0.2) while the engine
----  waits.
+---  waits. timeout is taken as TaskFlow's, and as little to be seen.
 ---@return string state of the flow: "SUCCESS" or "SUSPENDED"
 ---@return integer? signal that suspended it
 function Engine:run(run_options)
@@ -501,6 +501,7 @@ function Engine:run(run_options)
     check.callable(run_options.on_tick, "run: on_tick")
   end
   check.is(run_options.tick or 0, "number", "run: tick")
+  check.is(run_options.timeout or 0, "number", "run: timeout")
   make_ready(self)
   self._on_tick = run_options.on_tick
   local tick_ms = self._on_tick and (run_options.tick or 0.2) * 1000 or 0

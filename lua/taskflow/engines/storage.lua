@@ -27,20 +27,41 @@ local function as_failure(value)
   return value
 end
 
----The value of a symbol. Raises NotFound while nothing provides it.
+-- All values of a symbol, injected ones first, for a function that makes one of them.
+local function handled(self, name, many_handler)
+  local list = self._engine:_check(self._engine._handle:fetch_list(name))
+  for i, value in ipairs(list) do
+    list[i] = as_failure(value)
+  end
+  return many_handler(list)
+end
+
+---The value of a symbol; if it has several, the first. Raises NotFound while nothing provides it.
 ---@param name string
+---@param many_handler (fun(values: any[]): any)? makes one value of all there are
 ---@return any
-function Storage:fetch(name)
+function Storage:fetch(name, many_handler)
   check.is(name, "string", "fetch: the name")
+  if many_handler ~= nil then
+    return handled(self, name, check.callable(many_handler, "fetch: many_handler"))
+  end
   return as_failure(self._engine:_check(self._engine._handle:fetch(name)))
 end
 
 ---All values by name; a list of values where several atoms provide the same name.
+---@param many_handler (fun(values: any[]): any)? makes one value of all there are of a name
 ---@return table<string, any>
-function Storage:fetch_all()
+function Storage:fetch_all(many_handler)
+  if many_handler ~= nil then
+    check.callable(many_handler, "fetch_all: many_handler")
+  end
   local all = self._engine:_check(self._engine._handle:fetch_all())
   for name, value in pairs(all) do
-    all[name] = as_failure(value)
+    if many_handler then
+      all[name] = handled(self, name, many_handler)
+    else
+      all[name] = as_failure(value)
+    end
   end
   return all
 end

@@ -159,6 +159,11 @@ describe("storage", function()
     assert.equal(9, storage:fetch "t")
     assert.same({ t = 9 }, storage:fetch_mapped_args({ t = "t" }, { atom_name = "a" }))
     assert.same({ x = { 7, 9 }, t = { 9, 10 }, y = 2, a = 4 }, storage:fetch_all())
+    local function last(list)
+      return list[#list]
+    end
+    assert.equal(9, storage:fetch("x", last))
+    assert.same({ x = 9, t = 10, y = 2, a = 4 }, storage:fetch_all(last))
   end)
 
   it("injects values for one atom, which come before all others", function()
