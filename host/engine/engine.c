@@ -13,6 +13,7 @@ static const char *const types_execution_failure[] = {
 
 static void on_done(void *arg, const struct tf_completion *c);
 static void on_event(void *arg, unsigned atom, int64_t round, const char *type, struct tf_value *details);
+static void on_began(void *arg, unsigned atom, int64_t round, const char *performer);
 static void on_withdrawn(void *arg, unsigned atom, int64_t round);
 
 static void intention_changed(void *arg, unsigned atom)
@@ -58,7 +59,8 @@ struct tf_engine *tf_engine_new(struct tf_graph *graph, struct tf_executor *exec
 	e->in_flight = tf_calloc(e->in_flight_cap, 1);
 	e->progress_begin = literal("{\"progress\": 0.0}");
 	e->progress_end = literal("{\"progress\": 1.0}");
-	executor->events = (struct tf_executor_events){on_done, on_event, on_withdrawn};
+	executor->events = (struct tf_executor_events){
+		.done = on_done, .event = on_event, .began = on_began, .withdrawn = on_withdrawn};
 	executor->arg = e;
 	return e;
 }
@@ -155,6 +157,7 @@ enum tf_state tf_engine_end_of(const struct tf_arrival *c)
 void tf_engine_keep(struct tf_engine *e, uint32_t atom, enum tf_state end, struct tf_value *result)
 {
 	tf_storage_save(e->storage, atom, end, result);
+	tf_storage_set_performer(e->storage, atom, NULL);
 	if (end == TF_SUCCESS || end == TF_REVERTED)
 		tf_storage_set_progress(e->storage, atom, 1.0);
 	tf_journal_note_end(e, atom, end);
@@ -258,6 +261,15 @@ static void on_event(void *arg, unsigned atom, int64_t round, const char *type, 
 		note_progress(e, atom, p >= 1 ? 1 : p > 0 ? p : 0, details);
 	if (e->on.task_event)
 		e->on.task_event(e->arg, atom, type, details);
+}
+
+static void on_began(void *arg, unsigned atom, int64_t round, const char *performer)
+{
+	struct tf_engine *e = arg;
+	if (!e->on.keep || !current(e, atom, round))
+		return;
+	tf_storage_set_performer(e->storage, atom, performer);
+	tf_journal_note(e, atom);
 }
 
 /* The atom stays RUNNING or REVERTING: the next run begins it again. */
@@ -371,6 +383,7 @@ bool tf_engine_submit(struct tf_engine *e, uint32_t atom, bool revert, struct tf
 		.task_version = spec->version,
 		.action = revert ? TF_REVERT : TF_EXECUTE,
 		.arguments = arguments,
+		.performer = tf_storage_performer(e->storage, atom),
 	};
 	if (revert) {
 		w.result = tf_storage_result(e->storage, atom, &w.result_failed, &err);

@@ -262,7 +262,9 @@ const char *tf_engine_phase_name(struct tf_engine *e)
 bool tf_engine_waits(const struct tf_engine *e)
 {
 	bool delayed = e->put_off_count > 0 && e->flow_state == TF_RUNNING && e->failures.count == 0;
-	return e->active && e->inbox_count == 0 && (e->in_flight_count > 0 || delayed);
+	/* What an event left to be written is written in the next step. */
+	bool idle = e->inbox_count == 0 && e->journal.count == 0;
+	return e->active && idle && (e->in_flight_count > 0 || delayed);
 }
 
 uint64_t tf_engine_wait_ms(const struct tf_engine *e)

@@ -27,6 +27,8 @@ struct tf_work {
 	bool result_failed;         /* revert: what execute gave */
 	struct tf_value *result;    /* revert: value or failure dict; NULL on execute */
 	struct tf_value *failures;  /* revert: object; NULL on execute */
+	const char *
+		performer; /* `began` told an earlier engine this of the action: it may still run there; or NULL */
 };
 
 struct tf_completion {
@@ -42,6 +44,8 @@ struct tf_executor_events {
 	void (*done)(void *arg, const struct tf_completion *c);
 	/* A task notified: "update_progress" or any other type, details an object; borrowed. */
 	void (*event)(void *arg, unsigned atom, int64_t round, const char *type, struct tf_value *details);
+	/* The action is performed by this peer, should anybody ask for it again. May be NULL. */
+	void (*began)(void *arg, unsigned atom, int64_t round, const char *performer);
 	/* From inside `withdraw`: this action will not be performed, and no `done` will follow. */
 	void (*withdrawn)(void *arg, unsigned atom, int64_t round);
 };

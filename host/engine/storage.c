@@ -14,6 +14,7 @@ struct tf_storage *tf_storage_new(const struct tf_graph *g, struct tf_scheduler 
 	s->states = states;
 	s->keep_failures = keep_failures;
 	s->store = tf_map_new();
+	s->performers = tf_map_new();
 	s->transients = tf_map_new();
 	s->details = tf_calloc(g->atom_count + 1, sizeof *s->details);
 	for (uint32_t a = 0; a < g->atom_count; a++) {
@@ -70,6 +71,7 @@ void tf_storage_delete(struct tf_storage *s)
 		free(s->items[i / TF_ITEM_CHUNK]);
 	free(s->items);
 	tf_buf_free(&s->name);
+	tf_map_delete(s->performers, free);
 	free(s->details);
 	free(s->failed);
 	free(s);
@@ -150,6 +152,19 @@ double tf_storage_progress(const struct tf_storage *s, unsigned atom)
 void tf_storage_set_progress(struct tf_storage *s, unsigned atom, double progress)
 {
 	tf_storage_detail(s, atom)->progress = progress;
+}
+
+void tf_storage_set_performer(struct tf_storage *s, unsigned atom, const char *performer)
+{
+	if (performer)
+		free(tf_map_set(s->performers, tf_storage_uuid(s, atom), tf_strdup(performer)));
+	else if (tf_map_count(s->performers) > 0)
+		free(tf_map_remove(s->performers, tf_storage_uuid(s, atom)));
+}
+
+const char *tf_storage_performer(const struct tf_storage *s, unsigned atom)
+{
+	return tf_map_count(s->performers) > 0 ? tf_map_get(s->performers, tf_storage_uuid(s, atom)) : NULL;
 }
 
 /* --- failures to report ------------------------------------------------------------------ */

@@ -44,6 +44,9 @@ double tf_storage_progress(const struct tf_storage *s, unsigned atom);
 void tf_storage_set_progress(struct tf_storage *s, unsigned atom, double progress);
 /* What a task told with its progress: the event's members but for the progress. */
 void tf_storage_set_progress_details(struct tf_storage *s, unsigned atom, struct tf_value *event);
+/* Who performs the atom's action, as the executor told; NULL: nobody that is known. */
+void tf_storage_set_performer(struct tf_storage *s, unsigned atom, const char *performer);
+const char *tf_storage_performer(const struct tf_storage *s, unsigned atom);
 /* A member of the atom's metadata. */
 void tf_storage_set_meta(struct tf_storage *s, unsigned atom, const char *key, struct tf_value *value);
 struct tf_value *tf_storage_meta(

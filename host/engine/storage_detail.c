@@ -4,8 +4,10 @@
 
 #include "base/mem.h"
 #include "engine/storage_internal.h"
+#include "protocol/peer.h"
 
-/* What only tfhost keeps in an atom's metadata: {"round": n} once n is above 0. */
+/* What only tfhost keeps in an atom's metadata: {"round": n} once n is above 0, and while a worker performs it
+ * {"round": n, "performer": uuid}. */
 #define META_OWN "tfhost"
 
 /* --- from a logbook ---------------------------------------------------------------------- */
@@ -60,8 +62,17 @@ static int load_history(
 	return 0;
 }
 
-static void load_meta(struct tf_detail *d, struct tf_value *meta)
+static void load_performer(struct tf_storage *s, unsigned atom, struct tf_json text)
 {
+	char *performer = tf_json_strdup(text, NULL);
+	if (performer && tf_peer_is_uuid(performer))
+		tf_storage_set_performer(s, atom, performer);
+	free(performer);
+}
+
+static void load_meta(struct tf_storage *s, unsigned atom, struct tf_value *meta)
+{
+	struct tf_detail *d = tf_storage_detail(s, atom);
 	struct tf_json object, own, v;
 	if (!is_set(meta))
 		return;
@@ -70,6 +81,8 @@ static void load_meta(struct tf_detail *d, struct tf_value *meta)
 		d->progress = TF_PROGRESS_UNSET;
 	if (tf_json_get(object, META_OWN, &own) && tf_json_get(own, "round", &v))
 		tf_json_int64(v, &d->round);
+	if (tf_json_get(object, META_OWN, &own) && tf_json_get(own, "performer", &v))
+		load_performer(s, atom, v);
 	if (tf_json_count(object))
 		d->meta = tf_value_ref(meta);
 }
@@ -88,7 +101,7 @@ int tf_storage_load(struct tf_storage *s, unsigned atom, enum tf_state state,
 	if (strlen(from->uuid) > TF_UUID_LEN)
 		return tf_err_set(err, TF_EFORMAT, "atom '%s': '%s' is no uuid", from->name, from->uuid);
 	memcpy(d->uuid, from->uuid, strlen(from->uuid) + 1);
-	load_meta(d, from->meta);
+	load_meta(s, atom, from->meta);
 	d->failure = kept(from->failure);
 	d->revert_result = kept(from->revert_results);
 	d->revert_failure = kept(from->revert_failure);
@@ -194,9 +207,14 @@ static void write_meta(const struct tf_storage *s, unsigned atom, struct tf_buf 
 {
 	const struct tf_detail *d = tf_storage_detail(s, atom);
 	write_known(s, atom, b);
-	if (d->round > 0)
+	const char *performer = tf_storage_performer(s, atom);
+	if (d->round > 0 || performer) {
 		tf_buf_printf(
-			b, "%s\"" META_OWN "\": {\"round\": %" PRId64 "}", b->len > 1 ? ", " : "", d->round);
+			b, "%s\"" META_OWN "\": {\"round\": %" PRId64, b->len > 1 ? ", " : "", d->round);
+		if (performer)
+			tf_buf_printf(b, ", \"performer\": \"%s\"", performer);
+		tf_buf_putc(b, '}');
+	}
 	tf_buf_putc(b, '}');
 }
 

@@ -35,7 +35,7 @@ struct tf_engine_handle {
 	bool watched;               /* signals suspend the run */
 	struct tf_backend *backend; /* a reference, or NULL: nothing is kept */
 	unsigned long commits;      /* counted for tests alone */
-	bool gather; /* statistics: seconds by phase, of the run */
+	bool gather;                /* statistics: seconds by phase, of the run */
 	double seconds[TF_PHASE_ENDING], began, active_for;
 	pid_t owner; /* the process that made it; in a slot forked from that it is not ours to touch */
 	char flow_uuid[TF_UUID_LEN + 1];

@@ -76,6 +76,19 @@ void tf_client_state(void *arg, bool up, const struct tf_err *err);
 void tf_client_place(struct tf_client *c);
 /* Send this WAITING request if a known worker can run it; otherwise look for one soon. */
 void tf_client_place_one(struct tf_client *c, struct tf_flight *f);
+/* rejoin.c: a request that an earlier engine of the flow sent, and that a worker may run. */
+/* Ask that worker whether it is there, before anybody else gets the request. */
+void tf_client_rejoin(struct tf_client *c, struct tf_flight *f);
+/* A worker of this topic is there: it gets what it may run already. */
+void tf_client_met(struct tf_client *c, const char *worker, const char *topic);
+/* It is not: let others have the request. */
+void tf_client_give_up_rejoining(struct tf_client *c, struct tf_flight *f);
+/* The same for those that have asked for too long. */
+void tf_client_rejoin_due(struct tf_client *c);
+
+/* Send a WAITING request to a topic, or with `worker` to the private queue of one that serves the topic: it is PENDING
+ * then, or failed, or the transport is clogged. */
+void tf_client_send_first(struct tf_client *c, struct tf_flight *f, const char *topic, const char *worker);
 /* Probes, expiry, silence, repeated sendings: whatever is due. */
 void tf_client_due(struct tf_client *c);
 /* Milliseconds until something is due. */

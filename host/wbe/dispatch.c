@@ -99,13 +99,12 @@ static const char *pick(struct tf_client *c, const char *task_cls, bool *full)
 	return NULL;
 }
 
-/* Send a WAITING request to `topic`: it is PENDING then, or failed, or the transport is clogged. */
-static void send_first(struct tf_client *c, struct tf_flight *f, const char *topic)
+void tf_client_send_first(struct tf_client *c, struct tf_flight *f, const char *topic, const char *worker)
 {
 	struct tf_err err;
 	int rc = check_values(&f->request, &err);
 	if (rc == 0)
-		rc = send(c, f, topic, TF_PUBLISH_DECLARE, &err);
+		rc = worker ? send(c, f, worker, 0, &err) : send(c, f, topic, TF_PUBLISH_DECLARE, &err);
 	if (rc == TF_EAGAIN) {
 		c->clogged = true;
 		return;
@@ -139,7 +138,7 @@ void tf_client_place_one(struct tf_client *c, struct tf_flight *f)
 		return; /* others of its class wait already */
 	const char *topic = pick(c, f->request.task_cls, &full);
 	if (topic)
-		send_first(c, f, topic);
+		tf_client_send_first(c, f, topic, NULL);
 	else if (full)
 		c->full = true;
 	else
@@ -153,7 +152,7 @@ static bool place_class(struct tf_client *c, struct tf_waiting *w)
 	while ((topic = pick(c, w->task_cls, &c->full)) != NULL) {
 		struct tf_flight *f = TAILQ_FIRST(&w->flights);
 		bool last = !TAILQ_NEXT(f, queued); /* `w` goes with its last request */
-		send_first(c, f, topic);
+		tf_client_send_first(c, f, topic, NULL);
 		if (c->clogged)
 			return false;
 		if (last)
@@ -191,7 +190,9 @@ void tf_client_published(void *arg, uint64_t id, enum tf_publish_status status, 
 		tf_err_set(&unknown, TF_EIO, "nothing is bound to the topic");
 		err = &unknown;
 	}
-	if (f->state == TF_REQUEST_PENDING)
+	if (f->queue == TF_QUEUE_ASKING)
+		tf_client_give_up_rejoining(c, f);
+	else if (f->state == TF_REQUEST_PENDING)
 		not_sent(c, f, f->topic, err);
 	else if (f->state == TF_REQUEST_RUNNING && f->watch.worker && in_grace(c))
 		tf_inflight_again(c->inflight, f, TF_QUEUE_RUNNING_AGAIN, tf_pace_ms(&c->pace) + AGAIN_MS);
@@ -442,6 +443,7 @@ void tf_client_due(struct tf_client *c)
 		judge_silence(c);
 		send_again(c, TF_QUEUE_RUNNING_AGAIN);
 		send_again(c, TF_QUEUE_PENDING_AGAIN);
+		tf_client_rejoin_due(c);
 	}
 	size_t forgotten = tf_finder_expire(c->finder);
 	if (forgotten)

@@ -120,7 +120,10 @@ static int submit(struct tf_executor *x, const struct tf_work *w, struct tf_err 
 	if (!f)
 		return tf_err_set(
 			err, TF_EEXIST, "a request of atom '%s' (%s) is in flight already", w->name, w->uuid);
-	tf_client_place_one(c, f);
+	if (f->performer)
+		tf_client_rejoin(c, f);
+	else
+		tf_client_place_one(c, f);
 	tf_client_arm(c, tf_client_next(c));
 	return 0;
 }

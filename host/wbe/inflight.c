@@ -85,6 +85,13 @@ void tf_inflight_dequeue(struct tf_inflight *t, struct tf_flight *f)
 	f->queue = TF_QUEUE_NONE;
 }
 
+void tf_inflight_wait(struct tf_inflight *t, struct tf_flight *f)
+{
+	TF_ASSERT(f->state == TF_REQUEST_WAITING);
+	tf_inflight_dequeue(t, f);
+	wait_for_class(t, f);
+}
+
 struct tf_flight *tf_inflight_add(struct tf_inflight *t, const struct tf_work *w, uint64_t now)
 {
 	if (tf_map_get(t->by_uuid, w->uuid))
@@ -95,6 +102,7 @@ struct tf_flight *tf_inflight_add(struct tf_inflight *t, const struct tf_work *w
 	f->uuid = tf_strdup(w->uuid);
 	f->since = now;
 	f->state = TF_REQUEST_WAITING;
+	f->performer = w->performer ? tf_strdup(w->performer) : NULL;
 	f->request = (struct tf_request){
 		.task_cls = tf_strdup(w->task_cls),
 		.task_name = tf_strdup(w->name),
@@ -120,6 +128,7 @@ void tf_flight_delete(struct tf_flight *f)
 	free(f->uuid);
 	free(f->topic);
 	free(f->unreadable);
+	free(f->performer);
 	free(f);
 }
 
@@ -204,9 +213,15 @@ struct tf_flight *tf_inflight_first(const struct tf_inflight *t)
 void tf_inflight_again(struct tf_inflight *t, struct tf_flight *f, enum tf_flight_queue queue, uint64_t at)
 {
 	TF_ASSERT(queue >= TF_QUEUE_PENDING_AGAIN && queue < TF_QUEUE_COUNT);
-	TF_ASSERT(f->state == TF_REQUEST_PENDING ? queue != TF_QUEUE_RUNNING_AGAIN
-						 : queue != TF_QUEUE_PENDING_AGAIN);
-	TF_ASSERT(f->state == TF_REQUEST_PENDING || f->state == TF_REQUEST_RUNNING);
+	static const enum tf_request_state allowed[] = {
+		[TF_QUEUE_PENDING_AGAIN] = TF_REQUEST_PENDING,
+		[TF_QUEUE_RUNNING_AGAIN] = TF_REQUEST_RUNNING,
+		[TF_QUEUE_ASKING] = TF_REQUEST_WAITING,
+	};
+	if (queue == TF_QUEUE_UNREADABLE)
+		TF_ASSERT(f->state == TF_REQUEST_PENDING || f->state == TF_REQUEST_RUNNING);
+	else
+		TF_ASSERT(f->state == allowed[queue]);
 	tf_inflight_dequeue(t, f);
 	f->queue = queue;
 	f->again_at = at;

@@ -23,6 +23,7 @@ enum tf_flight_queue {
 	TF_QUEUE_WAITING,
 	TF_QUEUE_PENDING_AGAIN,
 	TF_QUEUE_RUNNING_AGAIN,
+	TF_QUEUE_ASKING,     /* WAITING: until the worker that may run it already says that it is there */
 	TF_QUEUE_UNREADABLE, /* PENDING or RUNNING: its outcome came, but cannot be read */
 	TF_QUEUE_COUNT
 };
@@ -46,6 +47,7 @@ struct tf_flight {
 	uint64_t publish; /* id of the last sending, 0 when its outcome is known */
 	struct tf_watch watch; /* the tfhost worker that runs it */
 	uint64_t again_at;     /* in an again queue: when to send it again, or to give up waiting */
+	char *performer;       /* owned or NULL; worker that may run it already, for an earlier engine */
 	char *unreadable;      /* owned or NULL; what is wrong with its outcome */
 	enum tf_flight_queue queue;
 	struct tf_waiting *waiting; /* in TF_QUEUE_WAITING */
@@ -97,6 +99,8 @@ static inline struct tf_flight *tf_inflight_next(const struct tf_flight *f)
 void tf_inflight_again(struct tf_inflight *t, struct tf_flight *f, enum tf_flight_queue queue, uint64_t at);
 /* The head of an again queue, NULL if empty. */
 struct tf_flight *tf_inflight_next_again(const struct tf_inflight *t, enum tf_flight_queue queue);
+/* A WAITING request that was in another queue waits for any worker of its class again. */
+void tf_inflight_wait(struct tf_inflight *t, struct tf_flight *f);
 /* Leave the queue it is in. */
 void tf_inflight_dequeue(struct tf_inflight *t, struct tf_flight *f);
 

@@ -7,7 +7,8 @@
 struct tf_outbox_item {
 	TAILQ_ENTRY(tf_outbox_item) link;
 	struct tf_completion completion; /* of an event: atom, round, and the details as result (owned) */
-	char *event_type;                /* owned; NULL: a completion */
+	char *event_type;                /* owned; NULL: no event */
+	char *performer;                 /* owned; NULL: not told who performs it */
 };
 
 void tf_outbox_create(struct tf_outbox *o)
@@ -38,19 +39,33 @@ void tf_outbox_event(
 	add(o, &c)->event_type = tf_strdup(type);
 }
 
+void tf_outbox_began(struct tf_outbox *o, unsigned atom, int64_t round, const char *performer)
+{
+	const struct tf_completion c = {.atom = atom, .round = round};
+	add(o, &c)->performer = tf_strdup(performer);
+}
+
+static void deliver(const struct tf_outbox_item *i, const struct tf_executor *to)
+{
+	const struct tf_completion *c = &i->completion;
+	if (i->performer && to->events.began)
+		to->events.began(to->arg, c->atom, c->round, i->performer);
+	else if (i->event_type && to->events.event)
+		to->events.event(to->arg, c->atom, c->round, i->event_type, c->result);
+	else if (!i->performer && !i->event_type)
+		to->events.done(to->arg, c);
+}
+
 void tf_outbox_deliver(struct tf_outbox *o, size_t max, const struct tf_executor *to)
 {
 	struct tf_outbox_item *i;
 	while (max-- && (i = TAILQ_FIRST(&o->items)) != NULL) {
 		TAILQ_REMOVE(&o->items, i, link);
 		o->count--;
-		if (!i->event_type)
-			to->events.done(to->arg, &i->completion);
-		else if (to->events.event)
-			to->events.event(to->arg, i->completion.atom, i->completion.round, i->event_type,
-				i->completion.result);
+		deliver(i, to);
 		tf_value_unref(i->completion.result);
 		free(i->event_type);
+		free(i->performer);
 		free(i);
 	}
 }

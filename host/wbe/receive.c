@@ -37,8 +37,10 @@ static void take_answer(struct tf_client *c, const struct tf_notify *n, const st
 		tf_map_set(c->tfhost_topics, n->topic, c);
 	if (peer->present && tf_map_count(c->tfhost_seen) < TF_FINDER_MAX_TOPICS)
 		tf_map_set(c->tfhost_seen, n->topic, c);
-	if (peer->worker[0])
+	if (peer->worker[0]) {
 		tf_supervision_heard(c->supervision, peer);
+		tf_client_met(c, peer->worker, n->topic);
+	}
 	if (!news)
 		return;
 	c->stats.seen++;
@@ -76,8 +78,11 @@ static void on_running(struct tf_client *c, struct tf_flight *f, const struct tf
 		return;
 	if (f->queue != TF_QUEUE_UNREADABLE)
 		tf_inflight_dequeue(c->inflight, f); /* not lost: no need to send it again */
-	if (peer->worker[0])
-		tf_supervision_watch(c->supervision, &f->watch, peer);
+	if (!peer->worker[0])
+		return;
+	tf_supervision_watch(c->supervision, &f->watch, peer);
+	tf_outbox_began(&c->outbox, f->atom, f->round, peer->worker);
+	tf_client_arm(c, 0);
 }
 
 /* Whether the message is to be acknowledged now; an outcome waits until the engine has it safe. */

@@ -204,6 +204,37 @@ describe("a flow whose engine is killed (seed " .. seed .. ")", function()
     return out
   end
 
+  -- The workers of a topic share its queue: a repeated request that came to the other one would run twice.
+  for _, transport in ipairs { "filesystem", "amqp" } do
+    it(("asks the worker that runs a task already, of two on one topic, over %s"):format(transport), function()
+      local side = peers.environment(transport)
+      local words = side:words()
+      for _ = 1, 2 do
+        peers.ready(process.spawn { host, "worker", HERE .. "/work.lua", "--topic", "two", "--slots", "2", unpack(words) })
+      end
+      local c = case("long", { "--engine", "worker-based", "--topics", "two", unpack(words) })
+      local p = c:begin()
+      local performed = process.poll(10, function()
+        local kept = c:kept()
+        local n = 0
+        for _, atom in ipairs(kept and kept.atoms or {}) do
+          n = n + (atom.meta.tfhost and atom.meta.tfhost.performer and 1 or 0)
+        end
+        return n == 4
+      end)
+      assert.is_true(performed, p:story())
+      p:kill "KILL"
+      p:wait(10)
+      local resumed = c:flow("resume", c:kept().uuid)
+      assert.equal(0, resumed.code, resumed.story)
+      assert.same(
+        { ["execute long1"] = 1, ["execute long2"] = 1, ["execute long3"] = 1, ["execute long4"] = 1 },
+        effects(c.log),
+        resumed.story
+      )
+    end)
+  end
+
   for _, engine in ipairs { "serial", "parallel", "worker-based" } do
     local make = ENGINES[engine]
     local names = engine == "worker-based" and { "failure", "retry" } or { "success", "failure", "retry", "exhausted" }

@@ -23,6 +23,13 @@ return {
       step "y"
     )
   end,
+  long = function()
+    local flow = uf.Flow "long"
+    for i = 1, 4 do
+      flow:add(work.Long { name = "long" .. i, provides = "long" .. i })
+    end
+    return flow
+  end,
   exhausted = function()
     local times = retry.Times { name = "times", attempts = 2, provides = "round", revert_all = true }
     local again = lf.Flow("again", { retry = times }):add(step "a", work.Boom { name = "boom" })

@@ -30,6 +30,13 @@ return {
   Boom = step(function(self)
     error(self.name .. " failed", 0)
   end),
+  Long = task.Task {
+    execute = function(self, log)
+      note(log, "execute", self.name)
+      host.sleep(1.5)
+      return self.name .. "!"
+    end,
+  },
   -- Fails in every round but the third.
   Third = task.Task {
     execute = function(self, log, round)
