@@ -134,14 +134,14 @@ static int write_all(int fd, const struct tf_buf *content)
 	return 0;
 }
 
-int tf_fs_folder_write(int folder, const char *name, const struct tf_buf *content, bool sync)
+/* Write an open file from its begin, and cut off what it has beyond that if `cut`; takes `fd`. */
+static int write_and_close(
+	int folder, const char *name, int fd, const struct tf_buf *content, bool cut, bool sync)
 {
-	int fd = openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
-	int rc;
+	int rc = write_all(fd, content);
 
-	if (fd < 0)
-		return errno;
-	rc = write_all(fd, content);
+	if (rc == 0 && cut && ftruncate(fd, (off_t)content->len) < 0)
+		rc = errno;
 	if (rc == 0 && sync && fsync(fd) < 0)
 		rc = errno;
 	if (close(fd) < 0 && rc == 0) /* some file systems tell of a full disk only here */
@@ -149,4 +149,21 @@ int tf_fs_folder_write(int folder, const char *name, const struct tf_buf *conten
 	if (rc)
 		unlinkat(folder, name, 0);
 	return rc;
+}
+
+int tf_fs_folder_write(int folder, const char *name, const struct tf_buf *content, bool sync)
+{
+	int fd = openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+
+	return fd < 0 ? errno : write_and_close(folder, name, fd, content, false, sync);
+}
+
+int tf_fs_folder_rewrite(int folder, const char *name, const struct tf_buf *content, bool sync)
+{
+	int fd = openat(folder, name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd >= 0)
+		return write_and_close(folder, name, fd, content, true, sync);
+	unlinkat(folder, name, 0);
+	return errno;
 }

@@ -29,5 +29,7 @@ bool tf_fs_folder_is_gone(int folder);
 int tf_fs_folder_read(int folder, const char *name, size_t max, struct tf_buf *out);
 /* Create a new file with this content; nothing is left of it on failure. `sync`: onto the disk. */
 int tf_fs_folder_write(int folder, const char *name, const struct tf_buf *content, bool sync);
+/* The same with a regular file of ours that is there already. */
+int tf_fs_folder_rewrite(int folder, const char *name, const struct tf_buf *content, bool sync);
 
 #endif

@@ -20,6 +20,8 @@ static const char ROOT[] = ".tfhost-spool", LOCK[] = "lock", TAKEN[] = ".taken",
 /* A folder without a lock is one that is being made, or was left so by a crash in between. */
 enum { UNLOCKED_GRACE_S = 60 };
 
+enum { SPARE_BYTES = 16 << 10 }; /* larger files are removed */
+
 static void close_fd(int *fd)
 {
 	if (*fd >= 0)
@@ -30,8 +32,6 @@ static void close_fd(int *fd)
 /* Make, open and lock `s->name`. EAGAIN: somebody who recovers took the new folder for a dead one. */
 static int make_own(struct tf_fs_spool *s, const char *path, struct tf_err *err)
 {
-	struct stat st;
-
 	s->own = tf_fs_folder_open_in(s->all, path, s->name, err);
 	if (s->own < 0)
 		return s->own;
@@ -44,9 +44,7 @@ static int make_own(struct tf_fs_spool *s, const char *path, struct tf_err *err)
 		return errno == EWOULDBLOCK
 			       ? TF_EAGAIN
 			       : tf_err_sys(err, "locking %s/%s/%s/%s", path, ROOT, s->name, LOCK);
-	if (fstat(s->lock, &st) < 0 || st.st_nlink == 0)
-		return TF_EAGAIN;
-	return 0;
+	return fstat(s->lock, &s->made) < 0 || s->made.st_nlink == 0 ? TF_EAGAIN : 0;
 }
 
 int tf_fs_spool_create(struct tf_fs_spool *s, int data, const char *path, struct tf_err *err)
@@ -74,8 +72,24 @@ int tf_fs_spool_create(struct tf_fs_spool *s, int data, const char *path, struct
 	return rc == TF_EAGAIN ? TF_EIO : rc;
 }
 
+static void part_name(uint64_t n, char part[40])
+{
+	snprintf(part, 40, "%ju%s", (uintmax_t)n, PART);
+}
+
+static void drop_spares(struct tf_fs_spool *s)
+{
+	char part[40];
+
+	while (s->spare_count) {
+		part_name(s->spares[--s->spare_count], part);
+		unlinkat(s->own, part, 0);
+	}
+}
+
 void tf_fs_spool_destroy(struct tf_fs_spool *s)
 {
+	drop_spares(s);
 	/* Only an empty one: rmdir fails while there are claims, and the lock must outlast them. */
 	if (s->own >= 0 && s->lock >= 0) {
 		struct dirent *d;
@@ -141,11 +155,30 @@ int tf_fs_spool_read(struct tf_fs_spool *s, const char *message, size_t max, str
 	return tf_fs_folder_read(s->own, claim, max, out);
 }
 
+/* A small file, such as we would create it. */
+static bool is_worth_keeping(const struct tf_fs_spool *s, const char *claim)
+{
+	struct stat st;
+
+	return fstatat(s->own, claim, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_size <= SPARE_BYTES &&
+	       st.st_nlink == 1 && st.st_mode == s->made.st_mode && st.st_uid == s->made.st_uid &&
+	       st.st_gid == s->made.st_gid;
+}
+
 int tf_fs_spool_remove(struct tf_fs_spool *s, const char *message)
 {
 	char claim[NAME_MAX + 1];
 
+	char part[40];
+
 	claim_name(message, claim);
+	if (s->spare_count < TF_FS_SPARES && is_worth_keeping(s, claim)) {
+		part_name(++s->parts, part);
+		if (renameat(s->own, claim, s->own, part) == 0) {
+			s->spares[s->spare_count++] = s->parts;
+			return 0;
+		}
+	}
 	return unlinkat(s->own, claim, 0) < 0 ? errno : 0;
 }
 
@@ -205,13 +238,23 @@ int tf_fs_spool_give_back(struct tf_fs_spool *s, const char *message, bool mark,
 	return give_back(s, s->own, claim, message, mark, max);
 }
 
+/* Write a part, and have its name. */
+static int write_part(struct tf_fs_spool *s, const struct tf_buf *content, bool sync, char part[40])
+{
+	while (s->spare_count) {
+		part_name(s->spares[--s->spare_count], part);
+		if (tf_fs_folder_rewrite(s->own, part, content, sync) == 0)
+			return 0;
+	}
+	part_name(++s->parts, part);
+	return tf_fs_folder_write(s->own, part, content, sync);
+}
+
 int tf_fs_spool_publish(struct tf_fs_spool *s, const char *message, const struct tf_buf *content, bool sync)
 {
 	char part[40];
-	int rc;
+	int rc = write_part(s, content, sync, part);
 
-	snprintf(part, sizeof(part), "%ju%s", (uintmax_t)++s->parts, PART);
-	rc = tf_fs_folder_write(s->own, part, content, sync);
 	if (rc)
 		return rc;
 	if (renameat(s->own, part, s->data, message) < 0) {

@@ -2,7 +2,8 @@
  * what it is writing.
  *
  *   <data folder>/.tfhost-spool/<random>/lock       held by flock while the process lives
- *                                       <n>.part    a message being written
+ *                                       <n>.part    a message being written, or the file of one that is done with, to
+ *                                                   be written anew: that is cheaper than to remove and create
  *                                       <ms>_<uuid>.<queue>.taken   a claimed message
  *
  * A message changes hands by rename alone, so it is in one place at any instant, and a second
@@ -15,10 +16,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/uuid.h"
+
+#define TF_FS_SPARES 1024
 
 struct tf_fs_spool {
 	char name[TF_UUID_LEN + 1];
@@ -27,6 +31,9 @@ struct tf_fs_spool {
 	int own;  /* our folder in it */
 	int lock;
 	uint64_t parts; /* numbers used for <n>.part */
+	uint64_t spares[TF_FS_SPARES];
+	unsigned spare_count; /* in `spares`: numbers of files to be written anew */
+	struct stat made;     /* of a file that we created */
 };
 
 #define TF_FS_SPOOL_INIT ((struct tf_fs_spool){.data = -1, .all = -1, .own = -1, .lock = -1})
