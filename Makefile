@@ -203,7 +203,13 @@ bench: all bench-programs ## time, memory, ratios beside Python TaskFlow and bar
 	@spec/support/rabbitmq run $(B)/tfhost lua host/bench/run.lua $(B) $(ONLY)
 
 .PHONY: bench-programs
-bench-programs: $(B)/bench/raw_amqp
+bench-programs: $(B)/bench/raw_amqp $(B)/bench/persist
+
+.PHONY: bench-persist
+bench-persist: $(B)/bench/persist ## what a logbook costs: 100,000 atoms; commits a second beside bare SQLite; a PostgreSQL server
+	@.ci/setup build test
+	@d=$$(mktemp -d $(B)/bench/persist.XXXXXX) && $< $$d && rm -r $$d
+	@PG_FSYNC=1 spec/support/postgresql run sh -c '$< $$TFHOST_TEST_POSTGRESQL_URL'
 
 # Judged with one compiler and its optimisation, whatever the rest is built with.
 .PHONY: instructions instructions-renew

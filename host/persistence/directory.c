@@ -5,16 +5,18 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "persistence/backend.h"
 #include "persistence/directory_object.h"
 
-enum { OBJECT_MAX = 64 * 1024 * 1024 };
+enum { OBJECT_MAX = 64 * 1024 * 1024, PAUSE_MS = 10, PATIENCE_MS = 5000, NO_LOCK = INT_MAX };
 
 struct directory {
 	struct tf_backend base;
@@ -28,13 +30,23 @@ static struct directory *directory_of(struct tf_backend *b)
 
 /* ---- files ---- */
 
-static int lock_shared(const char *path)
+/* The descriptor that holds the lock, or a code. */
+static int lock_shared(const char *folder, struct tf_err *err)
 {
 	struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	while (fd >= 0 && fcntl(fd, F_SETLKW, &lock) < 0 && errno == EINTR)
-		;
-	return fd; /* without one there is nobody to wait for: an archive, a copy */
+	struct timespec pause = {0, PAUSE_MS * 1000000L};
+	char *path = tf_asprintf("%s/lock", folder);
+	int fd = open(path, O_RDONLY | O_CLOEXEC), waited = 0, rc = fd;
+	/* Without such a file there is nobody to wait for: a copy, an archive. */
+	while (fd >= 0 && rc >= 0 && fcntl(fd, F_SETLK, &lock) < 0 && (errno == EACCES || errno == EAGAIN)) {
+		nanosleep(&pause, NULL);
+		if ((waited += PAUSE_MS) >= PATIENCE_MS)
+			rc = tf_err_set(err, TF_EAGAIN, "%s: another process holds it locked", path);
+	}
+	if (rc < 0 && fd >= 0)
+		close(fd);
+	free(path);
+	return rc >= 0 ? rc : fd < 0 ? NO_LOCK : rc;
 }
 
 static int read_all(int fd, const char *path, struct tf_buf *out, struct tf_err *err)
@@ -60,10 +72,13 @@ static int open_code(void)
 /* The validated metadata of one object. */
 static struct tf_value *read_object(const char *folder, struct tf_err *err)
 {
-	char *lock = tf_asprintf("%s/lock", folder), *path = tf_asprintf("%s/metadata", folder);
+	int lock = lock_shared(folder, err);
+	if (lock < 0)
+		return NULL;
+	char *path = tf_asprintf("%s/metadata", folder);
 	struct tf_buf text = TF_BUF_INIT;
 	struct tf_value *v = NULL;
-	int lock_fd = lock_shared(lock), fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		tf_err_set(err, open_code(), "cannot read %s: %s", path, strerror(errno));
 	else if (read_all(fd, path, &text, err) == 0) {
@@ -73,10 +88,9 @@ static struct tf_value *read_object(const char *folder, struct tf_err *err)
 	}
 	if (fd >= 0)
 		close(fd);
-	if (lock_fd >= 0)
-		close(lock_fd);
+	if (lock != NO_LOCK)
+		close(lock);
 	tf_buf_free(&text);
-	free(lock);
 	free(path);
 	return v;
 }
@@ -235,8 +249,12 @@ static int dir_flows(struct tf_backend *b, const char *book, const char *uuid,
 {
 	struct visits v = {.flow = visit, .arg = arg, .uuid = uuid};
 	struct directory *s = directory_of(b);
-	if (book)
-		return is_name(book) && is_child(s->path, "books", false) ? visit_flows(s, book, &v, err) : 0;
+	if (book && !is_name(book))
+		return 0;
+	if (book) {
+		int rc = visit_flows(s, book, &v, err);
+		return rc == TF_ENOTFOUND ? 0 : rc;
+	}
 	return walk(s, "books", "", false, NULL, visit_flows, &v, err);
 }
 

@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -244,6 +245,44 @@ static void test_many(void **state)
 	tf_backend_close(b);
 }
 
+static double cpu_seconds(void)
+{
+	struct rusage used;
+	getrusage(RUSAGE_SELF, &used);
+	return (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+	       (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
+}
+
+/* An atom costs what it costs, however many there are: the last quarter takes little longer than the first. */
+static void test_flat(void **state)
+{
+	enum { N = 40000, BATCH = 1000, PARTS = 4 };
+	static struct tf_atom_detail atoms[BATCH];
+	struct tf_err err = {0};
+	double seconds[2][PARTS] = {{0}}; /* added, then finished */
+	char uuid[24];
+	(void)state;
+	struct tf_backend *b = logbook_open(connection);
+	logbook_flow(b, "book-1", "flow-1");
+	for (int i = 0; i < 2 * N; i += BATCH) {
+		for (int k = 0; k < BATCH; k++) {
+			snprintf(uuid, sizeof uuid, "atom-%d", (i + k) % N);
+			atoms[k] =
+				logbook_atom(uuid, i < N ? "PENDING" : "SUCCESS", i < N ? NULL : "1", NULL);
+		}
+		double start = cpu_seconds();
+		assert_int_equal(
+			logbook_save(b, "flow-1", "RUNNING", atoms, BATCH, i < N ? BATCH : 0, &err), 0);
+		seconds[i / N][i % N / (N / PARTS)] += cpu_seconds() - start;
+		for (int k = 0; k < BATCH; k++)
+			tf_atom_detail_free(&atoms[k]);
+	}
+	for (int i = 0; i < 2; i++)
+		if (seconds[i][PARTS - 1] > 3 * seconds[i][0] + 0.05)
+			fail_msg("first quarter %.3f s, last %.3f s", seconds[i][0], seconds[i][PARTS - 1]);
+	tf_backend_close(b);
+}
+
 static void test_kept_over_closing(void **state)
 {
 	struct tf_err err = {0};
@@ -343,6 +382,7 @@ static void test_killed_owner(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {ALL(use_memory, NULL, "memory"),
-		ALL(use_sqlite, leave_sqlite, "sqlite"), ALL(use_postgresql, NULL, "postgresql")};
+		ALL(use_sqlite, leave_sqlite, "sqlite"), ALL(use_postgresql, NULL, "postgresql"),
+		BOTH(test_flat, use_sqlite, leave_sqlite, "sqlite")};
 	return cmocka_run_group_tests(tests, pg_server_start, pg_server_stop);
 }

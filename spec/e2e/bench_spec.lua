@@ -44,4 +44,14 @@ describe("the benchmark", function()
     assert.is_true(ratios["serial chain, persisted, SQLite, full"]["not at all"] > 0)
     assert.matches("amqp chain%s+tfhost%s+[%d.]+ us/task", done.stdout)
   end)
+
+  it("measures logbooks: atoms by tenths, commits beside bare SQLite", function()
+    local build = peers.tfhost:match "^(.*)/"
+    local done = process.run { build .. "/bench/persist", process.directory(), "short" }
+    assert(done.code == 0, done.story)
+    assert.matches("2000 atoms.*added, 1000 a commit:.*finished, 100 a commit:", done.stdout)
+    for _, level in ipairs { "normal", "full" } do
+      assert.matches(level .. " +1 atoms a commit: +%d+ commits/s.*bare SQLite +%d+ commits/s", done.stdout)
+    end
+  end)
 end)
