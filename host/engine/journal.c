@@ -78,7 +78,7 @@ void tf_journal_loaded(struct tf_engine *e, uint32_t atom)
 void tf_journal_loaded_store(struct tf_engine *e, const char *uuid)
 {
 	if (strlen(uuid) <= TF_UUID_LEN)
-		strcpy(e->journal.store_uuid, uuid);
+		memcpy(e->journal.store_uuid, uuid, strlen(uuid) + 1);
 }
 
 /* --- writing ----------------------------------------------------------------------------- */

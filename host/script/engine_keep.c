@@ -18,7 +18,7 @@ int tf_engine_keep_open(lua_State *L, int index, struct tf_engine_handle *h, str
 	if (uuid && strlen(uuid) > TF_UUID_LEN)
 		return tf_err_set(err, TF_EINVAL, "'%s' is no uuid", uuid);
 	if (uuid)
-		strcpy(h->flow_uuid, uuid);
+		memcpy(h->flow_uuid, uuid, strlen(uuid) + 1);
 	else
 		tf_uuid(h->flow_uuid);
 	lua_getfield(L, index, "backend");

@@ -210,7 +210,8 @@ describe("a flow whose engine is killed (seed " .. seed .. ")", function()
       local side = peers.environment(transport)
       local words = side:words()
       for _ = 1, 2 do
-        peers.ready(process.spawn { host, "worker", HERE .. "/work.lua", "--topic", "two", "--slots", "2", unpack(words) })
+        local serve = { host, "worker", HERE .. "/work.lua", "--topic", "two", "--slots", "2", unpack(words) }
+        peers.ready(process.spawn(serve))
       end
       local c = case("long", { "--engine", "worker-based", "--topics", "two", unpack(words) })
       local p = c:begin()
