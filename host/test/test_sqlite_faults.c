@@ -238,7 +238,7 @@ static bool small_disk(void)
 {
 	if (unshare(geteuid() == 0 ? CLONE_NEWNS : CLONE_NEWNS | CLONE_NEWUSER) < 0)
 		return false;
-	return mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+	return mount("none", "/", "tmpfs", MS_REC | MS_PRIVATE, NULL) == 0 &&
 	       mount("none", folder.path, "tmpfs", 0, "size=1m") == 0;
 }
 

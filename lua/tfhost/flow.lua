@@ -26,7 +26,7 @@ local function find(given, backend)
   if row then
     return row
   elseif code == "ENOTFOUND" then
-    return nil, ("no flow %s in %s (tfhost flow list shows what there is)"):format(given.uuid, backend.connection)
+    return nil, ("no flow %s in %s (tfhost flow list shows what there is)"):format(given.uuid, backend.name)
   end
   return nil, message
 end

@@ -211,6 +211,7 @@ end
 
 ---@class taskflow.Backend
 ---@field connection string what was asked for
+---@field name string the same without a password, for messages
 ---@field package _handle userdata
 local Backend = {}
 local backend_meta = {}
@@ -236,6 +237,12 @@ connection_meta.__index = check.methods("Connection", Connection, function(value
 end)
 backend_meta.__index = check.methods("Backend", Backend, M.is_backend)
 
+-- In the URL's authority, and as a parameter of libpq's.
+local function without_password(connection)
+  connection = connection:gsub("^([%w+]+://[^:/@]*):[^/]*@", "%1:***@")
+  return (connection:gsub("([?&]password=)[^&]*", "%1***"))
+end
+
 ---Open a backend.
 ---@param conf { connection: string, path: string?, durability: string? }|string connection: "memory",
 ---  "sqlite:///relative.db", "sqlite:////absolute.db", "postgresql://...", "dir" with `path` (only read), or the path
@@ -253,7 +260,8 @@ function M.fetch(conf)
     connection = "dir://" .. conf.path
   end
   local handle = result(host.open { connection = connection, durability = conf.durability })
-  return setmetatable({ connection = conf.connection, _handle = handle }, backend_meta)
+  local name = without_password(connection)
+  return setmetatable({ connection = conf.connection, name = name, _handle = handle }, backend_meta)
 end
 
 return M
