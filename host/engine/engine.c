@@ -449,8 +449,9 @@ static void begin(struct tf_engine *e, uint32_t atom)
 		tf_engine_change(e, atom, TF_RETRYING);
 		tf_engine_retry(e, atom);
 	}
-	/* One that an earlier engine left RUNNING may have done something: it is reverted once that has ended. */
-	bool ran = tf_scheduler_state(e->sched, atom) == TF_RUNNING && !tf_engine_is_map(e, atom);
+	/* One that an earlier engine left RUNNING may run on a worker still: it is reverted once that has ended. */
+	bool ran = tf_scheduler_state(e->sched, atom) == TF_RUNNING && !tf_engine_is_map(e, atom) &&
+		   !e->options.reference_quirks;
 	bool revert = action == TF_DO_REVERT && !ran;
 	tf_engine_change(e, atom, revert ? TF_REVERTING : TF_RUNNING);
 	if (retry)

@@ -75,7 +75,9 @@ struct tf_engine_options {
 	 * retried successfully stay in flow_failures and in what run() raises; a failure that arrives when
 	 * reverting has been decided counts as one of revert; reset keeps retry histories and failures; a
 	 * RETRY decided after a REVERT_ALL overrides it; a failure under a retry that a decider ignored ends
-	 * the run instead of going to the retry around it. Off: none of these. */
+	 * the run instead of going to the retry around it; what an earlier engine left RUNNING while reverting
+	 * had been decided is reverted at once, and a revert that failed just before that engine died is
+	 * forgotten. Off: none of these. */
 	bool reference_quirks;
 	struct tf_value *store; /* flow-wide injected object, or NULL; referenced */
 	const char *flow_uuid;  /* NULL: a new one */

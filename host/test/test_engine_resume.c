@@ -168,6 +168,21 @@ static void test_running_that_is_to_revert(void **state)
 		"task b REVERTED; flow REVERTED");
 }
 
+/* The reference reverts it at once. */
+static void test_running_that_is_to_revert_in_the_reference(void **state)
+{
+	(void)state;
+	const struct row rows[] = {{"a", "REVERTED", "REVERT", NULL, NULL, true, false},
+		{"b", "RUNNING", "REVERT", NULL, "{\"progress\": 0.0}", false, false}};
+	struct fixture *f = resumed(
+		"{\"kind\": \"unordered\", \"name\": \"f\", \"children\": [" TASK("a") "," TASK("b") "]}",
+		"{\"reference_quirks\": true}", "RUNNING", rows, 2);
+	assert_string_equal(fixture_log(f),
+		"flow RESUMING; flow SUSPENDED; flow RUNNING; task b REVERTING; revert b; task b REVERTED; "
+		"flow REVERTED");
+	fixture_delete(f);
+}
+
 #define RETRIED \
 	"{\"kind\": \"linear\", \"name\": \"f\", \"retry\": {\"class\": \"Times\", \"name\": \"r\", " \
 	"\"attempts\": 3}, " \
@@ -388,6 +403,7 @@ int main(void)
 		cmocka_unit_test(test_failure_is_resolved_again),
 		cmocka_unit_test(test_reverting_goes_on),
 		cmocka_unit_test(test_running_that_is_to_revert),
+		cmocka_unit_test(test_running_that_is_to_revert_in_the_reference),
 		cmocka_unit_test(test_retry),
 		cmocka_unit_test(test_injected_values),
 		cmocka_unit_test(test_refusals),

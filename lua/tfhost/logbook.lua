@@ -1,6 +1,7 @@
 -- Where `tfhost run` keeps its flows, and what it notes to make one again: script reference, engine options, directory,
 -- and a digest of every script that took part.
 local host = require "tfhost.host"
+local values = require "taskflow.values"
 
 local M = {}
 
@@ -78,6 +79,19 @@ end
 ---Name of the detail that keeps the store (ENGINE.md 7).
 M.INJECTOR = "_TaskFlow_INJECTOR"
 
+-- The detail that keeps the store.
+local function injector(models, texts)
+  local detail = models.TaskDetail(M.INJECTOR)
+  local members = {}
+  for name, text in pairs(texts) do
+    members[#members + 1] = ("%s: %s"):format(values.encode(name), text)
+  end
+  table.sort(members)
+  detail.state = "SUCCESS"
+  detail._texts.results = "{" .. table.concat(members, ", ") .. "}"
+  return detail
+end
+
 ---Note a new flow, with its store.
 ---@param backend taskflow.Backend
 ---@param flow taskflow.Flow
@@ -94,7 +108,7 @@ function M.add(backend, flow, given, texts)
     engine_options = given.engine_options,
     scripts = digests(),
   }
-  detail:add(models.injector(texts))
+  detail:add(injector(models, texts))
   backend:get_connection():save_new_flow(models.LogBook(flow.name), detail)
   return detail
 end

@@ -276,7 +276,11 @@ function M.main(given)
     end
     return complain(given, message)
   end
-  return M.execute(engine, flow, given)
+  local code = M.execute(engine, flow, given)
+  if detail and code == M.EXIT.INVALID then -- it could not start
+    pcall(logbook.remove, backend, detail.uuid)
+  end
+  return code
 end
 
 M.prepare = prepare

@@ -122,19 +122,6 @@ function M.RetryDetail(name, id)
   return new_atom("RETRY_DETAIL", name, id)
 end
 
----@package the detail that keeps injected values, given as JSON texts by name
-function M.injector(texts)
-  local self = M.TaskDetail "_TaskFlow_INJECTOR"
-  local members = {}
-  for name, text in pairs(texts) do
-    members[#members + 1] = ("%s: %s"):format(values.encode(name), text)
-  end
-  table.sort(members)
-  self.state = "SUCCESS"
-  self._texts.results = "{" .. table.concat(members, ", ") .. "}"
-  return self
-end
-
 ---@class taskflow.FlowDetail
 ---@field uuid string
 ---@field name string
