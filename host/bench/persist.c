@@ -242,12 +242,10 @@ int main(int argc, char **argv)
 	flat(connection, few ? 2000 : 100000);
 	static const enum tf_durability levels[] = {TF_DURABILITY_NORMAL, TF_DURABILITY_FULL};
 	static const int batches[] = {1, 10, 100};
+	/* Enough of them that each round meets several checkpoints of the log, not one of us all of them. */
 	for (int d = server ? 1 : 0; d < 2; d++)
 		for (int i = 0; i < 3; i++)
-			commits(connection, path, levels[d], batches[i],
-				few               ? 200
-				: batches[i] == 1 ? 500
-						  : 2000);
+			commits(connection, path, levels[d], batches[i], few ? 200 : server ? 2000 : 20000);
 	tf_value_unref(result);
 	tf_value_unref(meta);
 	free(path);
