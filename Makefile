@@ -106,6 +106,12 @@ check-lua: ## Lua specs, inside the host
 check-e2e: ## specs that start real processes: interop with Python TaskFlow, faults, bad input
 	@.ci/test B=$(B) build e2e
 
+.PHONY: reload-soak
+reload-soak: all ## 1,000 reloads under load on RabbitMQ and on a directory; shows how long they take
+	@.ci/setup build test
+	@TFHOST_RELOADS=1000 TFHOST=$(CURDIR)/$(B)/tfhost spec/support/rabbitmq run \
+		$(B)/tfhost lua spec/run.lua spec/e2e/reload_soak_spec.lua
+
 .PHONY: deps
 deps: ## prove the include rules of the layers
 	@.ci/deps

@@ -15,20 +15,16 @@ void tf_canary_begin(struct tf_canary *c, double share, uint64_t wanted)
 	c->due = 1 - share; /* the first one at once */
 }
 
-bool tf_canary_next(struct tf_canary *c)
+bool tf_canary_turn(const struct tf_canary *c)
 {
-	c->due += c->share;
-	if (c->due < 1 - CANARY_ROUNDING)
-		return false;
-	c->due -= 1;
-	return true;
+	return c->due + c->share >= 1 - CANARY_ROUNDING;
 }
 
-void tf_canary_missed(struct tf_canary *c)
+void tf_canary_gave(struct tf_canary *c, bool trial)
 {
-	c->due += 1;
-	if (c->due > 2) /* no burst for what could not be given for long */
-		c->due = 2;
+	c->due += c->share - trial;
+	if (c->due > 1) /* no burst for what could not be given for long */
+		c->due = 1;
 }
 
 void tf_canary_count(struct tf_canary *c, bool trial, bool failed)

@@ -20,10 +20,10 @@ enum { TF_CANARY_WANTED = 50 };
 
 /* wanted 0: TF_CANARY_WANTED. */
 void tf_canary_begin(struct tf_canary *c, double share, uint64_t wanted);
-/* Whether the next request is the canary's; exactly `share` of them are, evenly spread. */
-bool tf_canary_next(struct tf_canary *c);
-/* The request that tf_canary_next gave to the canary went elsewhere: the next one is its. */
-void tf_canary_missed(struct tf_canary *c);
+/* Whether the next request is the canary's turn; exactly `share` of them are, evenly spread. */
+bool tf_canary_turn(const struct tf_canary *c);
+/* A request was given to it, or (whosever turn it was) to the other. */
+void tf_canary_gave(struct tf_canary *c, bool trial);
 void tf_canary_count(struct tf_canary *c, bool trial, bool failed);
 /* Roll back: more of the canary's requests failed than the other's rate lets expect, by more than two standard deviations
  * and one request. Promote: `wanted` have ended without that. */

@@ -650,13 +650,15 @@ int tf_generations_submit(
 {
 	if (!g->current)
 		return tf_err_set(err, TF_EAGAIN, "no script is loaded yet");
-	if (g->canary && tf_map_get(g->canary->classes, r->task_cls) && tf_canary_next(&g->trial)) {
-		int rc = submit_to(g, g->canary, job, r, err);
-		if (rc != TF_EAGAIN)
-			return rc;
-		tf_canary_missed(&g->trial);
-	}
-	return submit_to(g, g->current, job, r, err);
+	struct generation *n = g->current;
+	int rc = TF_EAGAIN;
+	if (g->canary && tf_map_get(g->canary->classes, r->task_cls) && tf_canary_turn(&g->trial))
+		rc = submit_to(g, n = g->canary, job, r, err);
+	if (rc == TF_EAGAIN)
+		rc = submit_to(g, n = g->current, job, r, err);
+	if (rc == 0 && g->canary)
+		tf_canary_gave(&g->trial, n == g->canary);
+	return rc;
 }
 
 void tf_generations_stop(struct tf_generations *g, void (*done)(void *arg), void *arg)
