@@ -31,6 +31,7 @@ struct tf_atom_spec {
 	const char *task_cls;     /* class name on the wire */
 	struct tf_value *version; /* array of integers; NULL: [1, 0] */
 	int priority;
+	unsigned attempts;                /* runs allowed when workers are lost, 0: the engine's default */
 	const struct tf_binding *execute; /* execute's mapping */
 	size_t execute_count;
 	const struct tf_binding *revert; /* revert's mapping */

@@ -70,6 +70,8 @@ static bool read_member(struct tf_json key, struct tf_json v, struct tf_peer *p,
 		return read_number(v, &p->pid);
 	if (tf_json_string_is(key, "round"))
 		return read_number(v, &p->round);
+	if (tf_json_string_is(key, "once"))
+		return read_number(v, &p->once);
 	if (tf_json_string_is(key, "dispatch"))
 		return read_number(v, &p->dispatch);
 	if (tf_json_string_is(key, "action"))
@@ -85,7 +87,7 @@ struct tf_peer tf_peer_parse(const char *text)
 {
 	struct tf_peer p = TF_PEER_INIT;
 	const struct tf_peer absent = {
-		.pid = -1, .round = -1, .dispatch = -1, .action = -1, .generation = -1};
+		.pid = -1, .round = -1, .dispatch = -1, .once = -1, .action = -1, .generation = -1};
 	struct tf_json header, key, v;
 	struct tf_json_iter it;
 	int64_t version = -1;
@@ -131,6 +133,7 @@ const char *tf_peer_write(const struct tf_peer *p, char buf[TF_PEER_MAX])
 	at = put_number(at, "pid", p->pid);
 	at = put_number(at, "round", p->round);
 	at = put_number(at, "dispatch", p->dispatch);
+	at = put_number(at, "once", p->once);
 	if (p->action >= 0)
 		at = put_text(at, "action", tf_action_name((enum tf_action)p->action));
 	at = put_number(at, "generation", p->generation);

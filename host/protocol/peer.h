@@ -1,7 +1,8 @@
 /* What tfhost peers tell each other in the x-tfhost header (TF_PEER_HEADER), a compact JSON object.
  * Python peers never see a difference: bodies are unchanged (ARCHITECTURE 4).
  *
- *   REQUEST:   {"v":1,"round":R,"dispatch":D}        engine -> worker
+ *   REQUEST:   {"v":1,"round":R,"dispatch":D}        engine -> worker; with "once":1 nobody may run it
+ *              again: the worker acknowledges when it starts, and no queue gives it to another one then
  *   RESPONSE:  {"v":1,"worker":W,"host":H,"pid":P,"round":R,"dispatch":D,"action":A,"generation":G,"hash":X}
  *   NOTIFY:    {"v":1,"worker":W,"host":H,"pid":P}   answer, and beat  worker -> engine;  {"v":1} probe
  * W is the worker's uuid, which is also the topic of its private queue. Execute and revert of one
@@ -23,6 +24,7 @@ struct tf_peer {
 	int64_t pid;                     /* -1 if absent */
 	int64_t round;                   /* raised with each retry or reset of the atom; -1 if absent */
 	int64_t dispatch;                /* raised with each sending of the same round; -1 if absent */
+	int64_t once;                    /* 1: not to be run again; -1 if absent */
 	int action;                      /* enum tf_action that a reply answers; -1 if absent */
 	int64_t generation;              /* of the worker's scripts; -1 if absent */
 	char hash[17];                   /* of them, hex; "" if absent */
@@ -30,8 +32,13 @@ struct tf_peer {
 
 /* A header that says nothing yet but "tfhost". */
 #define TF_PEER_INIT \
-	((struct tf_peer){ \
-		.present = true, .pid = -1, .round = -1, .dispatch = -1, .action = -1, .generation = -1})
+	((struct tf_peer){.present = true, \
+		.pid = -1, \
+		.round = -1, \
+		.dispatch = -1, \
+		.once = -1, \
+		.action = -1, \
+		.generation = -1})
 
 /* Never fails: anything but a well-formed header is "not present". text may be NULL. */
 struct tf_peer tf_peer_parse(const char *text);

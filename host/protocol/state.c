@@ -11,9 +11,9 @@ static const char *const names[] = {
 /* One row a state: the set of states it may change to, as bits. */
 #define TO(name) (1u << TF_REQUEST_##name)
 static const unsigned moves[TF_REQUEST_STATE_COUNT] = {
-	[TF_REQUEST_WAITING] = TO(PENDING) | TO(FAILURE),
+	[TF_REQUEST_WAITING] = TO(PENDING) | TO(RUNNING) | TO(FAILURE),
 	[TF_REQUEST_PENDING] = TO(RUNNING) | TO(SUCCESS) | TO(FAILURE),
-	[TF_REQUEST_RUNNING] = TO(SUCCESS) | TO(FAILURE),
+	[TF_REQUEST_RUNNING] = TO(WAITING) | TO(SUCCESS) | TO(FAILURE),
 };
 #undef TO
 

@@ -1,5 +1,7 @@
 /* The request state machine of the engine side (PROTOCOL.md 5.2), as a table.
- * Lenient where the reference loses messages: PENDING -> SUCCESS is an implied RUNNING. */
+ * Lenient where the reference loses messages: PENDING -> SUCCESS is an implied RUNNING. Beyond it a request whose
+ * worker is lost is given to another: RUNNING -> WAITING; and if the worker was not lost after all, WAITING -> RUNNING.
+ * What was never sent cannot get there: the caller drops such replies. */
 #ifndef TF_PROTOCOL_STATE_H
 #define TF_PROTOCOL_STATE_H
 

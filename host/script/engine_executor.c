@@ -51,6 +51,7 @@ TF_RAISES static int executor_wbe(lua_State *L, int index, struct tf_engine_hand
 	config.transition_timeout_ms = executor_ms(L, index, "transition_timeout");
 	config.probe_ms = (uint64_t)executor_ms(L, index, "probe_interval");
 	config.silence_ms = (uint64_t)executor_ms(L, index, "silence_limit");
+	config.attempts = (unsigned)tf_bind_number(L, index, "attempts", 0);
 	tf_transport_lua_read(L, index, &config.transport);
 	int rc = tf_executor_wbe_new(h->loop, &config, &h->executor, err);
 	h->worker_based = rc == 0;

@@ -88,6 +88,7 @@ TF_RAISES static int flow_add_atom(struct flow_walk *w, bool retry)
 	int atom = lua_gettop(L);
 	spec.name = tf_bind_string(L, atom, "name");
 	spec.priority = (int)tf_bind_number(L, atom, "priority", 0);
+	spec.attempts = (unsigned)tf_bind_number(L, atom, "attempts", 0);
 	spec.each = tf_bind_string(L, atom, "each");
 	spec.limit = (size_t)tf_bind_number(L, atom, "limit", 0);
 	spec.execute = flow_bindings(L, atom, "execute_mapping", &spec.execute_count);

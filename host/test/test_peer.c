@@ -23,6 +23,11 @@ static void each_form_is_written_and_read_back(void **state)
 	p.dispatch = 0;
 	assert_string_equal(tf_peer_write(&p, buf), "{\"v\":1,\"round\":3,\"dispatch\":0}");
 
+	p.once = 1;
+	assert_string_equal(tf_peer_write(&p, buf), "{\"v\":1,\"round\":3,\"dispatch\":0,\"once\":1}");
+	assert_int_equal(tf_peer_parse(buf).once, 1);
+	p.once = -1;
+
 	strcpy(p.worker, W);
 	strcpy(p.host, "node-1.example");
 	p.pid = 4321;
@@ -45,8 +50,12 @@ static void the_largest_header_fits(void **state)
 {
 	(void)state;
 	char buf[TF_PEER_MAX];
-	struct tf_peer p = {
-		.present = true, .pid = INT64_MAX, .round = INT64_MAX, .dispatch = INT64_MAX, .action = 0};
+	struct tf_peer p = {.present = true,
+		.pid = INT64_MAX,
+		.round = INT64_MAX,
+		.dispatch = INT64_MAX,
+		.once = INT64_MAX,
+		.action = 0};
 	tf_uuid(p.worker);
 	memset(p.host, 'h', TF_PEER_HOST_MAX);
 	struct tf_peer q = tf_peer_parse(tf_peer_write(&p, buf));

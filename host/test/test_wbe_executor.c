@@ -491,7 +491,7 @@ static void a_jump_of_the_clock_expires_nothing(void **state)
 static void a_silent_worker_is_lost(void **state)
 {
 	(void)state;
-	struct rig r = {0};
+	struct rig r = {.config.attempts = 1};
 	rig_open(&r);
 	rig_up(&r);
 	answer(&r, "alpha", "m.T", by(W1, -1));
@@ -524,7 +524,7 @@ static void a_silent_worker_is_lost(void **state)
 static void a_request_may_change_its_worker(void **state)
 {
 	(void)state;
-	struct rig r = {0};
+	struct rig r = {.config.attempts = 1};
 	rig_open(&r);
 	rig_up(&r);
 	answer(&r, "alpha", "m.T", by(W1, -1));
@@ -619,7 +619,7 @@ static size_t echo(struct rig *r)
 static void a_silent_broker_is_not_a_silent_worker(void **state)
 {
 	(void)state;
-	struct rig r = {0};
+	struct rig r = {.config.attempts = 1};
 	rig_open(&r);
 	fake_wire_broker(r.wire);
 	rig_up(&r);
@@ -821,7 +821,7 @@ static void a_second_request_of_an_atom_in_flight_is_refused(void **state)
 static void while_the_connection_is_down_no_timer_runs(void **state)
 {
 	(void)state;
-	struct rig r = {0};
+	struct rig r = {.config.attempts = 1};
 	rig_open(&r);
 	rig_up(&r);
 	answer(&r, "alpha", "m.T", by(W1, -1));
@@ -984,6 +984,7 @@ static size_t try_order(struct rig *r, const enum happening *order, size_t n)
 {
 	const char *want = expected(order, n);
 	r->done = r->failed = 0;
+	answer(r, "alpha", "m.T", by(W1, -1)); /* a topic is forgotten with its worker */
 	submit(r, A1, "m.T");
 	for (size_t i = 0; i < n; i++)
 		happen(r, order[i]);
@@ -1020,7 +1021,7 @@ static size_t permute(struct rig *r, enum happening *order, size_t n, unsigned u
 static void every_order_gives_exactly_one_outcome(void **state)
 {
 	(void)state;
-	struct rig r = {0};
+	struct rig r = {.config.attempts = 1};
 	enum happening order[HAPPENINGS];
 	size_t tried = 0;
 	rig_open(&r);
@@ -1029,6 +1030,243 @@ static void every_order_gives_exactly_one_outcome(void **state)
 	for (size_t n = 0; n <= 5; n++)
 		tried += permute(&r, order, 0, 0, n);
 	assert_int_equal(tried, 1 + 7 + 42 + 210 + 840 + 2520);
+	assert_int_equal(r.wire->unsettled, 0);
+	rig_close(&r);
+}
+
+/* ---- fail-over */
+
+/* The next REQUEST, probes aside; NULL if none. */
+static struct fake_sent *next_request(struct rig *r)
+{
+	struct fake_sent *s;
+	while ((s = fake_wire_take(r->wire)) != NULL && strcmp(s->m.type, "REQUEST") != 0)
+		fake_sent_free(s);
+	return s;
+}
+
+static void assert_request(struct rig *r, const char *topic, int64_t dispatch)
+{
+	struct fake_sent *s = next_request(r);
+	if (!s)
+		fail_msg("no request to %s", topic);
+	assert_string_equal(s->m.topic, topic);
+	assert_string_equal(s->m.correlation_id, A1);
+	assert_int_equal(tf_peer_parse(s->m.peer).dispatch, dispatch);
+	fake_sent_free(s);
+	assert_null(next_request(r));
+}
+
+/* One of two workers was killed with SIGKILL while it ran a task: the flow failed though the other could run it. */
+static void another_worker_takes_what_a_lost_one_ran(void **state)
+{
+	(void)state;
+	struct rig r = {0};
+	rig_open(&r);
+	rig_up(&r);
+	answer(&r, "alpha", "m.T", by(W1, -1));
+	submit(&r, A1, "m.T");
+	assert_request(&r, "alpha", 1);
+	respond(&r, A1, by(W1, 1), "RUNNING", "{}");
+	pass(&r, 2600);
+	assert_int_equal(r.done, 0);
+	assert_null(next_request(&r)); /* the topic may have died with its worker: who answers, gets it */
+	answer(&r, "beta", "m.T", by(W2, -1));
+	assert_request(&r, "beta", 2);
+	respond(&r, A1, by(W2, 1), "RUNNING", "{}");
+	respond(&r, A1, by(W2, 1), "SUCCESS", "{\"result\": 2}");
+	tf_executor_wbe_tick(r.x);
+	assert_int_equal(r.done, 1);
+	assert_int_equal(r.failed, 0);
+	assert_int_equal(stats(&r).lost, 1);
+	assert_int_equal(stats(&r).handed_over, 1);
+	rig_close(&r);
+}
+
+static void attempts_end_with_the_last_loss(void **state)
+{
+	(void)state;
+	struct rig r = {0};
+	rig_open(&r);
+	rig_up(&r);
+	submit(&r, A1, "m.T");
+	for (int i = 1; i <= 3; i++) {
+		answer(&r, "alpha", "m.T", by(W1, -1));
+		assert_request(&r, "alpha", i);
+		respond(&r, A1, by(W1, 1), "RUNNING", "{}");
+		assert_int_equal(r.done, 0);
+		pass(&r, 2600);
+	}
+	assert_int_equal(r.done, 1);
+	assert_failure(&r, "tfhost.WorkerLost", "attempts used up: 3 of 3");
+	rig_close(&r);
+}
+
+static void nobody_takes_over_is_a_lost_worker_after_a_while(void **state)
+{
+	(void)state;
+	struct rig r = {0};
+	rig_open(&r);
+	rig_up(&r);
+	answer(&r, "alpha", "m.T", by(W1, -1));
+	submit(&r, A1, "m.T");
+	pass(&r, 30000);
+	respond(&r, A1, by(W1, 1), "RUNNING", "{}");
+	pass(&r, 2600 + 59000);
+	assert_int_equal(r.done, 0);
+	pass(&r, 1000);
+	assert_int_equal(r.done, 1);
+	assert_failure(&r, "tfhost.WorkerLost", "no other worker took it over within 60.");
+	rig_close(&r);
+}
+
+/* It was only stopped. Its outcome counts, whether the request is with another one by then or not. */
+static void a_worker_presumed_lost_may_still_be_first(void **state)
+{
+	(void)state;
+	for (int taken = 0; taken < 2; taken++) {
+		struct rig r = {0};
+		rig_open(&r);
+		rig_up(&r);
+		answer(&r, "alpha", "m.T", by(W1, -1));
+		submit(&r, A1, "m.T");
+		respond(&r, A1, by(W1, 1), "RUNNING", "{}");
+		pass(&r, 2600);
+		if (taken)
+			answer(&r, "beta", "m.T", by(W2, -1));
+		respond(&r, A1, by(W1, 1), "SUCCESS", "{\"result\": 1}");
+		respond(&r, A1, by(W2, 1), "SUCCESS", "{\"result\": 2}");
+		tf_executor_wbe_tick(r.x);
+		assert_int_equal(r.done, 1);
+		assert_string_equal(tf_value_text(r.last.result), "1");
+		assert_int_equal(stats(&r).in_flight, 0);
+		rig_close(&r);
+	}
+}
+
+/* Two workers, two attempts: what can happen to one request, in every order. */
+enum turn { RUNS_1, RUNS_2, ENDS_1, ENDS_2, FAILS, WAITS, LOST, LOST_AGAIN, OLD_ROUND, TURNS };
+
+static void turn(struct rig *r, enum turn t)
+{
+	switch (t) {
+	case RUNS_1:
+	case RUNS_2:
+		respond(r, A1, by(t == RUNS_1 ? W1 : W2, 1), "RUNNING", "{}");
+		break;
+	case ENDS_1:
+	case ENDS_2:
+		respond(r, A1, by(t == ENDS_1 ? W1 : W2, 1), "SUCCESS", "{\"result\": 1}");
+		break;
+	case FAILS:
+		respond(r, A1, by(W2, 1), "FAILURE", "{\"result\": " GOOD_FAILURE "}");
+		break;
+	case WAITS:
+		for (int i = 0; i < 61; i++) {
+			tf_clock_fake_advance(&r->clock, 1000);
+			answer(r, "alpha", "m.T", by(W1, -1));
+			answer(r, "alpha", "m.T", by(W2, -1));
+			tf_executor_wbe_tick(r->x);
+		}
+		break;
+	case LOST:
+	case LOST_AGAIN:
+		for (int i = 0; i < 3; i++) {
+			tf_clock_fake_advance(&r->clock, 1000);
+			tf_executor_wbe_tick(r->x);
+		}
+		answer(r, "alpha", "m.T", "{\"v\":1}"); /* somebody is there */
+		break;
+	default:
+		respond(r, A1, by(W1, 0), "SUCCESS", "{\"result\": 0}");
+		break;
+	}
+	tf_executor_wbe_tick(r->x);
+}
+
+/* The outcome, and how often the request was sent. */
+static const char *foretold(const enum turn *order, size_t n, int64_t *sendings)
+{
+	bool running = false;
+	*sendings = 1;
+	for (size_t i = 0; i < n; i++) {
+		switch (order[i]) {
+		case RUNS_1:
+		case RUNS_2:
+			running = true;
+			break;
+		case ENDS_1:
+		case ENDS_2:
+			return "success";
+		case FAILS:
+			return "E";
+		case WAITS:
+			if (!running)
+				return *sendings == 1 ? "taskflow.exceptions.RequestTimeout"
+						      : "tfhost.WorkerLost";
+			break;
+		case LOST:
+		case LOST_AGAIN:
+			if (running && *sendings == 2)
+				return "tfhost.WorkerLost";
+			*sendings += running;
+			running = false;
+			break;
+		default:
+			break;
+		}
+	}
+	return NULL;
+}
+
+static void try_turns(struct rig *r, const enum turn *order, size_t n)
+{
+	int64_t sendings, last = 0;
+	const char *want = foretold(order, n, &sendings);
+	struct fake_sent *s;
+	r->done = 0;
+	answer(r, "alpha", "m.T", by(W1, -1));
+	submit(r, A1, "m.T");
+	for (size_t i = 0; i < n; i++)
+		turn(r, order[i]);
+	if (r->done != (want != NULL))
+		fail_msg("%zu outcomes", r->done);
+	if (want && strcmp(want, "success") != 0)
+		assert_true(r->last.failed && tf_failure_is(tf_value_json(r->last.result), want));
+	else if (want)
+		assert_true(!r->last.failed && !strcmp(tf_value_text(r->last.result), "1"));
+	else
+		turn(r, FAILS);
+	assert_int_equal(r->done, 1);
+	assert_int_equal(stats(r).in_flight, 0);
+	while ((s = next_request(r)) != NULL) {
+		assert_int_equal(tf_peer_parse(s->m.peer).dispatch, ++last);
+		fake_sent_free(s);
+	}
+	assert_int_equal(last, sendings);
+}
+
+static size_t permute_turns(struct rig *r, enum turn *order, size_t n, unsigned used, size_t left)
+{
+	size_t tried = 1;
+	try_turns(r, order, n);
+	for (int t = 0; left && t < TURNS; t++) {
+		if (used & 1u << t)
+			continue;
+		order[n] = (enum turn)t;
+		tried += permute_turns(r, order, n + 1, used | 1u << t, left - 1);
+	}
+	return tried;
+}
+
+static void every_order_of_a_fail_over_gives_one_outcome(void **state)
+{
+	(void)state;
+	struct rig r = {.config.attempts = 2};
+	enum turn order[TURNS];
+	rig_open(&r);
+	rig_up(&r);
+	assert_int_equal(permute_turns(&r, order, 0, 0, 5), 1 + 9 + 72 + 504 + 3024 + 15120);
 	assert_int_equal(r.wire->unsettled, 0);
 	rig_close(&r);
 }
@@ -1236,6 +1474,11 @@ int main(void)
 		cmocka_unit_test(what_may_be_lost_with_the_broker_is_sent_again),
 		cmocka_unit_test(nothing_is_sent_to_python_workers_twice),
 		cmocka_unit_test(every_order_gives_exactly_one_outcome),
+		cmocka_unit_test(another_worker_takes_what_a_lost_one_ran),
+		cmocka_unit_test(attempts_end_with_the_last_loss),
+		cmocka_unit_test(nobody_takes_over_is_a_lost_worker_after_a_while),
+		cmocka_unit_test(a_worker_presumed_lost_may_still_be_first),
+		cmocka_unit_test(every_order_of_a_fail_over_gives_one_outcome),
 		cmocka_unit_test(malformed_messages_are_rejected_and_counted),
 		cmocka_unit_test(a_reply_without_an_id_is_acknowledged_and_ignored),
 		cmocka_unit_test(stop_gives_up_everything),

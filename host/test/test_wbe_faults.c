@@ -235,6 +235,8 @@ static void on_done(void *arg, const struct tf_completion *c)
 	assert_int_equal(c->round, a->round);
 	a->outcomes++;
 	w->failed += c->failed;
+	if (c->receipt)
+		w->x->ops->settle(w->x, c->receipt);
 	if (c->failed) /* nothing that was lost stays lost until it times out */
 		assert_true(tf_failure_is(tf_value_json(c->result), "tfhost.WorkerLost"));
 	if (a->outcomes > a->wanted)

@@ -37,6 +37,8 @@ static int send(
 	struct tf_peer peer = TF_PEER_INIT;
 	peer.round = f->round;
 	peer.dispatch = f->dispatch + 1;
+	if (f->losses + 1 >= (f->attempts ? f->attempts : c->config.attempts))
+		peer.once = 1; /* the last attempt, which its engine watches over */
 	/* A Python worker gets what TaskFlow sends and no more; a private queue is one of ours. */
 	bool ours = !(flags & TF_PUBLISH_DECLARE) || tf_map_get(c->tfhost_seen, topic);
 	tf_buf_reset(&c->scratch);
@@ -113,6 +115,7 @@ void tf_client_send_first(struct tf_client *c, struct tf_flight *f, const char *
 		not_sent(c, f, topic, &err);
 		return;
 	}
+	free(f->topic);
 	f->topic = tf_strdup(topic);
 	tf_inflight_move(c->inflight, f, TF_REQUEST_PENDING);
 	f->lane = lane_of(c, topic);
@@ -321,6 +324,13 @@ static struct tf_value *expiry_failure(const struct tf_client *c, const struct t
 	return v;
 }
 
+/* Its worker was lost, and nobody took it over. */
+static struct tf_value *abandoned_failure(const struct tf_flight *f, uint64_t waited)
+{
+	return tf_failure_format(tf_types_worker_lost, "%s; no other worker took it over within %.2f seconds",
+		f->loss, (double)waited / 1000.0);
+}
+
 static void expire(struct tf_client *c)
 {
 	struct tf_flight *f;
@@ -330,24 +340,56 @@ static void expire(struct tf_client *c)
 	while ((f = tf_inflight_oldest(c->inflight)) != NULL &&
 		now - f->since >= (uint64_t)c->config.transition_timeout_ms) {
 		c->stats.timeouts++;
-		tf_client_complete(c, f, true, expiry_failure(c, f, now - f->since));
+		uint64_t waited = now - f->since;
+		tf_client_complete(
+			c, f, true, f->losses ? abandoned_failure(f, waited) : expiry_failure(c, f, waited));
 	}
 }
 
-static struct tf_value *lost_failure(
-	const struct tf_client *c, const struct tf_watched *w, const struct tf_flight *f)
+/* What happened to the request, for people; caller frees. */
+static char *loss_story(const struct tf_client *c, const struct tf_watched *w, const struct tf_flight *f)
 {
-	char *pid = w->peer.pid > 0 ? tf_asprintf(", pid %lld", (long long)w->peer.pid) : tf_strdup("");
-	char *host = w->peer.host[0] ? tf_asprintf(", host %s", w->peer.host) : tf_strdup("");
-	struct tf_value *v = tf_failure_format(tf_types_worker_lost,
-		"worker %s (topic '%s'%s%s) was silent for %.1f s while it ran task '%s': its process was "
-		"killed or "
-		"stopped, or it lost its connection; what the task did until then is not known",
-		w->peer.worker, f->topic, host, pid, (double)(tf_pace_ms(&c->pace) - w->heard) / 1000.0,
-		f->request.task_name);
-	free(pid);
-	free(host);
-	return v;
+	struct tf_buf b = TF_BUF_INIT;
+	tf_buf_printf(&b, "worker %s (topic '%s'", w->peer.worker, f->topic);
+	if (w->peer.host[0])
+		tf_buf_printf(&b, ", host %s", w->peer.host);
+	if (w->peer.pid > 0)
+		tf_buf_printf(&b, ", pid %lld", (long long)w->peer.pid);
+	tf_buf_printf(&b,
+		") was silent for %.1f s while it ran task '%s': its process was killed or stopped, or it "
+		"lost its "
+		"connection; what the task did until then is not known",
+		(double)(tf_pace_ms(&c->pace) - w->heard) / 1000.0, f->request.task_name);
+	return b.data;
+}
+
+/* The worker of `f` is lost: another one may take it, unless it was tried often enough. */
+static void hand_over(struct tf_client *c, struct tf_flight *f, const struct tf_watched *w)
+{
+	unsigned attempts = f->attempts ? f->attempts : c->config.attempts;
+	char *story = loss_story(c, w, f);
+	c->stats.lost++;
+	f->losses++;
+	if (f->losses >= attempts) {
+		tf_client_complete(c, f, true,
+			tf_failure_format(tf_types_worker_lost, "%s; attempts used up: %u of %u", story,
+				f->losses, attempts));
+		free(story);
+		return;
+	}
+	free(f->loss);
+	f->loss = story;
+	c->stats.handed_over++;
+	tf_supervision_unwatch(c->supervision, &f->watch);
+	tf_inflight_wait_again(c->inflight, f, tf_pace_ms(&c->pace));
+}
+
+/* Who is there besides? Whoever answers gets what the lost worker had. */
+static void look_for_others(struct tf_client *c)
+{
+	c->probe_gap = HURRY_MS;
+	c->probe_at = tf_client_now(c);
+	tf_client_place(c);
 }
 
 /* ---- is it the worker that is silent, or the broker?
@@ -410,15 +452,16 @@ static void judge_silence(struct tf_client *c)
 	if (broker_is_silent(c))
 		return;
 	while ((w = tf_supervision_silent(c->supervision)) != NULL) {
-		tf_warn("engine", "worker %s is silent: its tasks fail", w->peer.worker);
+		tf_warn("engine", "worker %s is silent: its tasks go to others", w->peer.worker);
 		bool last = false;
 		while (!last) {
 			struct tf_watch *watch = TAILQ_FIRST(&w->watches);
 			struct tf_flight *f = flight_of(watch);
 			last = !TAILQ_NEXT(watch, link); /* `w` goes with its last watch */
-			c->stats.lost++;
-			tf_client_complete(c, f, true, lost_failure(c, w, f));
+			tf_finder_forget(c->finder, f->topic);
+			hand_over(c, f, w);
 		}
+		look_for_others(c);
 	}
 }
 

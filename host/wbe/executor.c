@@ -13,6 +13,7 @@
 #define TRANSITION_TIMEOUT_MS 60000
 #define SILENCE_MS 2500
 #define GRACE_MS 10000
+#define ATTEMPTS 3
 
 uint64_t tf_client_now(const struct tf_client *c)
 {
@@ -236,6 +237,7 @@ static void config_copy(const struct tf_wbe_config *from, struct tf_wbe_config *
 	to->transition_timeout_ms =
 		from->transition_timeout_ms ? from->transition_timeout_ms : TRANSITION_TIMEOUT_MS;
 	to->silence_ms = from->silence_ms ? from->silence_ms : SILENCE_MS;
+	to->attempts = from->attempts ? from->attempts : ATTEMPTS;
 	to->grace_ms = from->grace_ms ? from->grace_ms : GRACE_MS;
 }
 

@@ -2,7 +2,9 @@
  *
  * It probes the topics, places each request on a capable worker, watches the request state machine
  * and its timers, and supervises tfhost workers by their beats: silence beyond `silence_ms` while a
- * request is RUNNING gives a WorkerLost failure that names worker, topic and for how long. After a
+ * request is RUNNING means that the worker is lost, and the request goes to another one; a WorkerLost failure
+ * that names worker, topic and for how long follows when its attempts are used up, or when no worker takes it
+ * within `transition_timeout_ms`. An outcome of the worker that was presumed lost counts, if it is the first. After a
  * reconnect it sends again what may have been lost with the broker, and the worker's ledger answers
  * or joins. It is lenient: a SUCCESS that overtakes its RUNNING is a success.
  *
@@ -28,13 +30,16 @@ struct tf_wbe_config {
 	int64_t worker_expiry_ms;             /* 0: 60000; negative: never */
 	int64_t transition_timeout_ms;        /* 0: 60000; negative: never */
 	uint64_t silence_ms;                  /* 0: 2500 */
+	unsigned attempts;                    /* of a request that has no limit of its own; 0: 3 */
 	uint64_t grace_ms;                    /* after a reconnect, before silence counts; 0: 10000 */
 };
 
 struct tf_wbe_stats {
-	uint64_t malformed; /* messages rejected */
-	uint64_t stale;     /* replies of an unknown, finished or earlier request, dropped */
-	uint64_t lost, timeouts, resent;
+	uint64_t malformed;   /* messages rejected */
+	uint64_t stale;       /* replies of an unknown, finished or earlier request, dropped */
+	uint64_t lost;        /* requests whose worker was lost, each time */
+	uint64_t handed_over; /* of them, given to another worker */
+	uint64_t timeouts, resent;
 	uint64_t seen; /* how often a worker became known: 0, nobody ever answered */
 	size_t workers, in_flight;
 };

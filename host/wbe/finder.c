@@ -194,6 +194,13 @@ size_t tf_finder_expire(struct tf_finder *f)
 	return n;
 }
 
+void tf_finder_forget(struct tf_finder *f, const char *topic)
+{
+	struct worker *w = tf_map_get(f->workers, topic);
+	if (w)
+		forget(f, w);
+}
+
 const char *tf_finder_pick(const struct tf_finder *f, const char *task_cls)
 {
 	struct class *c = tf_map_get(f->classes, task_cls);

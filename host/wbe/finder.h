@@ -25,6 +25,8 @@ void tf_finder_delete(struct tf_finder *f);
 bool tf_finder_answer(struct tf_finder *f, const struct tf_notify *n);
 /* Forget workers not heard of for expiry_ms; returns how many. Cheap when none is due. */
 size_t tf_finder_expire(struct tf_finder *f);
+/* Forget this topic until an answer of it comes again. */
+void tf_finder_forget(struct tf_finder *f, const char *topic);
 /* When the next worker will be due, by the clock handed in; UINT64_MAX if none ever. */
 uint64_t tf_finder_due(const struct tf_finder *f);
 /* Topic of a worker that runs `task_cls`, chosen uniformly at random; NULL if none. Borrowed until

@@ -101,6 +101,7 @@ struct tf_flight *tf_inflight_add(struct tf_inflight *t, const struct tf_work *w
 	f->round = w->round;
 	f->uuid = tf_strdup(w->uuid);
 	f->since = now;
+	f->attempts = w->attempts;
 	f->state = TF_REQUEST_WAITING;
 	f->performer = w->performer ? tf_strdup(w->performer) : NULL;
 	f->request = (struct tf_request){
@@ -129,6 +130,7 @@ void tf_flight_delete(struct tf_flight *f)
 	free(f->topic);
 	free(f->unreadable);
 	free(f->performer);
+	free(f->loss);
 	free(f);
 }
 
@@ -175,6 +177,17 @@ bool tf_inflight_move(struct tf_inflight *t, struct tf_flight *f, enum tf_reques
 		tf_map_remove(t->by_uuid, f->uuid);
 	}
 	return true;
+}
+
+void tf_inflight_wait_again(struct tf_inflight *t, struct tf_flight *f, uint64_t now)
+{
+	TF_ASSERT(f->state == TF_REQUEST_RUNNING && tf_inflight_move(t, f, TF_REQUEST_WAITING));
+	settle_id(t, f); /* what becomes of that sending does not matter any more */
+	free(f->unreadable);
+	f->unreadable = NULL;
+	f->since = now;
+	TAILQ_INSERT_TAIL(&t->timed, f, timed);
+	wait_for_class(t, f);
 }
 
 uint64_t tf_inflight_publish(struct tf_inflight *t, struct tf_flight *f)

@@ -39,9 +39,12 @@ struct tf_flight {
 	char *uuid;                /* owned; correlation id */
 	struct tf_request request; /* owned: strings copied, values referenced */
 	enum tf_request_state state;
-	uint64_t since;   /* of submission; the caller's time */
-	int64_t dispatch; /* number of sendings */
-	char *topic;      /* owned; where it was sent, NULL while WAITING */
+	uint64_t since;    /* of submission, or of the loss of its worker; the caller's time */
+	unsigned attempts; /* runs allowed, 0: the caller's default */
+	unsigned losses;   /* workers that were lost with it */
+	char *loss;        /* owned or NULL; the story of the last one */
+	int64_t dispatch;  /* number of sendings */
+	char *topic;       /* owned; where it was last sent, NULL: nowhere yet */
 	struct tf_lane
 		*lane;    /* borrowed; of its topic, while PENDING; the caller sets it, and counts it up */
 	uint64_t publish; /* id of the last sending, 0 when its outcome is known */
@@ -77,6 +80,8 @@ struct tf_flight *tf_inflight_find(const struct tf_inflight *t, const char *uuid
  * request that becomes PENDING leaves the waiting list, one that leaves PENDING has no timer any
  * more and is not counted in its lane, a final one is forgotten. */
 bool tf_inflight_move(struct tf_inflight *t, struct tf_flight *f, enum tf_request_state to);
+/* A RUNNING request whose worker is lost is WAITING again, timed from `now` (no earlier than any time before). */
+void tf_inflight_wait_again(struct tf_inflight *t, struct tf_flight *f, uint64_t now);
 
 /* The request whose last sending has this id; settles the id. NULL: it has moved on. */
 struct tf_flight *tf_inflight_published(struct tf_inflight *t, uint64_t id);

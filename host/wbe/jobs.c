@@ -94,6 +94,11 @@ static void settle(struct tf_server *s, struct tf_job *j, enum tf_settle how)
 	tf_transport_settle(s->transport, j->tag, how);
 }
 
+void tf_job_acknowledge(struct tf_server *s, struct tf_job *j)
+{
+	settle(s, j, TF_ACK);
+}
+
 static void leave_lists(struct tf_server *s, struct tf_job *j)
 {
 	if (j->state == TF_JOB_QUEUED)

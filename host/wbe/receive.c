@@ -125,7 +125,7 @@ static bool is_stale(const struct tf_flight *f, const struct tf_response *r, con
 	if (!f)
 		return true;
 	bool ours = peer->round == f->round && peer->action == (int)f->request.action;
-	if (f->state == TF_REQUEST_WAITING && r->state != TF_RESPONSE_EVENT)
+	if (f->state == TF_REQUEST_WAITING && !f->losses && r->state != TF_RESPONSE_EVENT)
 		return !(is_outcome(r) && ours);
 	return (peer->round >= 0 && peer->round != f->round) ||
 	       (peer->action >= 0 && peer->action != (int)f->request.action);

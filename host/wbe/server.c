@@ -97,6 +97,8 @@ static void on_started(void *arg, uint64_t job)
 	j->state = TF_JOB_RUNNING;
 	keep_label(s, j);
 	tf_request_free(&j->request);
+	if (j->peer.once == 1) /* if we die, its engine decides, not the queue */
+		tf_job_acknowledge(s, j);
 	tf_reply_begun(s, j);
 }
 

@@ -139,6 +139,8 @@ struct tf_job *tf_job_new(struct tf_server *s, const struct tf_message *m, const
 /* Forget it, its tag settled. */
 void tf_job_delete(struct tf_server *s, struct tf_job *j, enum tf_settle how);
 struct tf_job *tf_job_find(const struct tf_server *s, uint64_t id);
+/* Settle its tag; it stays, and its outcome is sent all the same. */
+void tf_job_acknowledge(struct tf_server *s, struct tf_job *j);
 /* Wait for a slot. */
 void tf_job_enqueue(struct tf_server *s, struct tf_job *j);
 /* Hand waiting jobs to free slots. */

@@ -41,6 +41,7 @@ local COMMON = {
   revert_rebind = true,
   version = true,
   priority = true,
+  attempts = true,
 }
 local METHODS = {
   execute = true,
@@ -72,6 +73,7 @@ end
 ---@field revert_rebind string[]|table<string, string>|nil the same for revert; default: rebind
 ---@field version integer[]? default { 1, 0 }
 ---@field priority integer? higher runs first among what is ready; default 0
+---@field attempts integer? runs of one request when its workers are lost (1: never repeat); default: the engine's
 
 ---@class taskflow.TaskClassOptions: taskflow.TaskOptions
 ---@field execute fun(self: taskflow.Task, ...): any
@@ -171,6 +173,13 @@ local function check_priority(priority, name)
   return priority
 end
 
+local function check_attempts(attempts, name)
+  if attempts ~= nil and (type(attempts) ~= "number" or attempts % 1 ~= 0 or attempts < 1 or attempts > 100000) then
+    check.fail("task %s: attempts must be an integer of at least 1", name)
+  end
+  return attempts
+end
+
 local function check_inject(inject, name)
   if inject ~= nil and type(inject) ~= "table" then
     check.fail("task %s: inject must be a table from name to value, not a %s", name, type(inject))
@@ -257,6 +266,7 @@ local function instantiate(class, options)
     where = place.caller() or class.where,
     version = parse_version(pick(options, class, "version"), name),
     priority = check_priority(pick(options, class, "priority"), name),
+    attempts = check_attempts(pick(options, class, "attempts"), name),
     inject = check_inject(pick(options, class, "inject"), name),
     optional_parameters = check_optional(pick(options, class, "optional"), class.execute, class.revert, name),
     notifier = new_notifier(),
@@ -407,6 +417,7 @@ function M.Reference(reference, options)
     where = place.caller(),
     version = parse_version(options.version, name),
     priority = check_priority(options.priority, name),
+    attempts = check_attempts(options.attempts, name),
     inject = check_inject(options.inject, name),
     optional_parameters = {},
     notifier = notifier.new { M.EVENT_UPDATE_PROGRESS },

@@ -29,6 +29,7 @@ for _, transport in ipairs { "amqp", "filesystem" } do
         return side:journal("start")[1]
       end)
       assert(entry, "the task did not start: " .. engine:story() .. worker:story())
+      process.sleep(0.3) -- the engine knows, too
       return engine, entry.pid
     end
 
@@ -55,14 +56,40 @@ for _, transport in ipairs { "amqp", "filesystem" } do
       worker:wait(5)
       local killed = process.now()
       local run = peers.result(engine, 30)
-      -- 2.5 s of silence, then nobody is left to revert: that gives up after the transition timeout.
-      assert.is_true(process.now() - killed < 15)
+      -- 2.5 s of silence, then nobody is left to take over, nor to revert: each gives up after the transition timeout.
+      assert.is_true(process.now() - killed < 20)
       assert.matches("WorkerLost", run.failures.victim.exc_type_names[1])
       assert.matches("work", run.failures.victim.exception_str)
       assert.matches("silent", run.failures.victim.exception_str)
       assert.equal("FAILURE", run.state)
       assert.equal("taskflow.exceptions.RequestTimeout", run.revert_failures.victim.exc_type_names[1])
       assert.is_false(process.is_running(slot))
+    end)
+
+    it("another worker takes over what a killed worker ran", function()
+      local engine = running "lua"
+      local other = peers.ready(side:worker("lua", "work", { slots = 2 }))
+      worker:kill "KILL"
+      assert(process.poll(20, function()
+        return #side:journal "start" == 2
+      end), "nobody took over: " .. engine:story() .. other:story())
+      -- And a second time: the attempts are not used up yet.
+      local third = peers.ready(side:worker("lua", "work", { slots = 2 }))
+      other:kill "KILL"
+      assert(process.poll(20, function()
+        return #side:journal "start" == 3
+      end), "nobody took over: " .. engine:story() .. third:story())
+      assert.is_nil(engine:ended())
+    end)
+
+    it("a task of one attempt is not repeated", function()
+      local engine = running("lua", { attempts = 1 })
+      peers.ready(side:worker("lua", "work", { slots = 2 }))
+      worker:kill "KILL"
+      local run = peers.result(engine, 30)
+      assert.equal("REVERTED", run.state)
+      assert.matches("attempts used up: 1 of 1", run.failures.victim.exception_str)
+      assert.equal(1, #side:journal "start")
     end)
 
     it("a killed engine leaves a worker that serves the next one", function()

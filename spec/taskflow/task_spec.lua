@@ -147,6 +147,16 @@ describe("taskflow.task", function()
       assert.is_false(task.is_class(t))
     end)
 
+    it("takes how often it may be run when workers are lost", function()
+      local T = class { attempts = 1, execute = function() end }
+      assert.equal(1, T().attempts)
+      assert.equal(5, T({ attempts = 5 }).attempts)
+      assert.equal(2, task.Reference("m:T", { attempts = 2 }).attempts)
+      for _, bad in ipairs { 0, 1.5, -1, "2", true } do
+        assert.equal("TypeError: task N: attempts must be an integer of at least 1", failing(T, { attempts = bad }))
+      end
+    end)
+
     it("catch typos, wrong types and what cannot be called", function()
       local function execute(_self) end
       assert.equal(
@@ -154,9 +164,9 @@ describe("taskflow.task", function()
         failing(task.Task, { execute = execute, revret = execute })
       )
       assert.equal(
-        "TypeError: Task: unknown option 'colour' (known: auto_extract, default_provides, execute, ignore_list, inject, "
-          .. "kwargs, name, optional, post_execute, post_revert, pre_execute, pre_revert, priority, rebind, requires, "
-          .. "revert, revert_rebind, revert_requires, version)",
+        "TypeError: Task: unknown option 'colour' (known: attempts, auto_extract, default_provides, execute, "
+          .. "ignore_list, inject, kwargs, name, optional, post_execute, post_revert, pre_execute, pre_revert, "
+          .. "priority, rebind, requires, revert, revert_rebind, revert_requires, version)",
         failing(task.Task, { execute = execute, colour = 3 })
       )
       assert.equal("TypeError: Task: revert must be a function, not a number", failing(task.Task, {

@@ -46,6 +46,7 @@ local M = {}
 ---@field transition_timeout number? seconds that a request may wait for its next state, default 60
 ---@field worker_expiry number? seconds after which a silent worker is forgotten, default 60
 ---@field probe_interval number? seconds between probes for workers, default 5
+---@field attempts integer? worker-based: runs of one request when its tfhost workers are lost, default 3
 ---@field silence_limit number? seconds of silence after which a tfhost worker counts as lost, default 2.5
 
 ---Make an engine for a flow. What is wrong with the flow by itself is told here.

@@ -189,6 +189,7 @@ local SPECIAL = {
     worker_expiry = convert.seconds,
     probe_interval = convert.interval,
     silence_limit = convert.interval,
+    attempts = convert.count,
   },
 }
 for name, check in pairs(M.TRANSPORT) do
