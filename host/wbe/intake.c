@@ -181,7 +181,8 @@ static void answer(struct tf_server *s, const struct tf_message *m, const char *
 	j->from_ledger = true;
 	j->state = TF_JOB_FINISHED;
 	j->finished_at = tf_pace_ms(&s->pace);
-	tf_buf_append(&j->final, body, len);
+	memcpy(&j->label, body, sizeof(j->label)); /* as reply.c put it */
+	tf_buf_append(&j->final, body + sizeof(j->label), len - sizeof(j->label));
 	tf_reply_final(s, j);
 }
 

@@ -1,3 +1,4 @@
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -116,7 +117,10 @@ static void try_later(struct tf_server *s, struct tf_job *j, uint64_t ms)
 
 static void remember(struct tf_server *s, struct tf_job *j)
 {
-	tf_ledger_put(s->ledger, j->key, j->final.data, j->final.len);
+	tf_buf_reset(&s->scratch); /* what produced it goes first */
+	tf_buf_append(&s->scratch, &j->label, sizeof(j->label));
+	tf_buf_append(&s->scratch, j->final.data, j->final.len);
+	tf_ledger_put(s->ledger, j->key, s->scratch.data, s->scratch.len);
 }
 
 static void give_up(struct tf_server *s, struct tf_job *j, const char *why)
@@ -158,6 +162,9 @@ void tf_reply_published(void *arg, uint64_t id, enum tf_publish_status status, c
 	if (!j)
 		return;
 	if (status == TF_PUBLISHED) {
+		if (j->label.number)
+			tf_debug("worker", "task '%s': %s by generation %" PRIu64 " (%s)", j->task_name,
+				j->failed ? "failure" : "success", j->label.number, j->label.hash);
 		if (j->from_ledger)
 			s->stats.answered_from_ledger++;
 		else if (j->failed)

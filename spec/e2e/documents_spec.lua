@@ -3,7 +3,7 @@
 local peers = require "peers"
 local process = require "process"
 
-local DOCUMENTS = { "README.md", "CONTRIBUTING.md", "doc/guide.md", "doc/lua-api.md" }
+local DOCUMENTS = { "README.md", "CONTRIBUTING.md", "doc/guide.md", "doc/lua-api.md", "doc/reload.md" }
 local LANGUAGES = { lua = true, console = true, sh = true, python = true }
 
 local function blocks(text, language)
@@ -40,7 +40,8 @@ local host = peers.tfhost:match "^/" and peers.tfhost or (os.getenv "PWD" .. "/"
 
 -- A command as a user types it, in a directory.
 local function shell(dir, command)
-  return { "sh", "-c", ("cd '%s'\nPATH='%s':$PATH\n%s"):format(dir, host:match "^(.*)/", command), timeout = 60 }
+  return { "sh", "-c", ("cd '%s'\nPATH='%s':$PATH\nexport TFHOST_CONTROL_DIR='%s/control'\n%s"):format(
+    dir, host:match "^(.*)/", dir, command), timeout = 60 }
 end
 
 local function serve(dir, command)
@@ -84,7 +85,7 @@ describe("the documents", function()
     local text = process.read "README.md"
     write_files(dir, text)
     local sessions = blocks(text, "console")
-    assert.equal(2, #sessions)
+    assert.equal(3, #sessions)
     for _, session in ipairs(sessions) do
       local script, shown = {}, {}
       for line in session.text:gmatch "[^\n]+" do
@@ -162,5 +163,19 @@ class Charge(task.Task):
     assert.equal(0, done.code, done.story)
     assert.equal("a.png.small", done.stdout:match "^[^\n]*")
     assert.is_truthy(done.stdout:find "has moved flow 'resize'")
+  end)
+
+  it("reload: the script is served, set up and torn down", function()
+    write_files(dir, process.read "doc/reload.md")
+    local worker = serve(dir, "tfhost worker stock.lua --url filesystem://$PWD/spool")
+    process.write(dir .. "/flow.lua", [[
+      return require("taskflow.patterns.linear_flow").Flow("f"):add(require("stock").Count { name = "c" })
+    ]])
+    local done = process.run(shell(dir,
+      "tfhost run flow.lua --store item=abc --engine worker-based --url filesystem://$PWD/spool"))
+    assert.equal(0, done.code, done.story)
+    assert.is_truthy(done.stdout:find("count = 3", 1, true), done.story)
+    assert.equal(0, worker:stop().code)
+    assert.is_nil(worker:stderr():find("ERROR", 1, true), worker:story())
   end)
 end)

@@ -97,7 +97,7 @@ function M.run(side, count)
   end)
   local out = {
     kinds = kinds, requests = nil, outcomes = 0, older = 0, bad = {}, gone = 0, extra = 0, slow = slow,
-    grown = rss["end"] - (rss.warm or rss["end"]),
+    grown = rss["end"] - (rss.warm or rss["end"]), -- kilobytes
     processes = processes(worker),
     expected_processes = 2 + status.slots, -- the slots and loader that serve, and the loader for a rollback
     generations = #status.scripts.generations,
