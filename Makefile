@@ -208,6 +208,13 @@ bench: all bench-programs ## time, memory, ratios beside Python TaskFlow and bar
 	@.ci/setup build test
 	@spec/support/rabbitmq run $(B)/tfhost lua host/bench/run.lua $(B) $(ONLY)
 
+CHAOS_SECONDS ?= 600
+CHAOS_SEED ?= 1
+.PHONY: chaos
+chaos: all ## flows under random kills for CHAOS_SECONDS (600), beside Python TaskFlow: what is lost, what hangs
+	@.ci/setup build test
+	@spec/support/rabbitmq run $(B)/tfhost lua spec/chaos/run.lua $(CHAOS_SECONDS) $(CHAOS_SEED)
+
 .PHONY: bench-programs
 bench-programs: $(B)/bench/raw_amqp $(B)/bench/persist
 
