@@ -13,7 +13,7 @@
 #include "base/mem.h"
 #include "persistence/backend.h"
 
-enum { SCHEMA_VERSION = 1, BUSY_MS = 5000 };
+enum { SCHEMA_VERSION = 1, BUSY_MS = 5000, BUSY_STEP_MS = 10 };
 
 /* name, text */
 #define STATEMENTS(X) \
@@ -178,6 +178,18 @@ static int version_of(struct sqlite *s, int *version, struct tf_err *err)
 	return code;
 }
 
+/* Two that open a new file at once: SQLite does not wait for the other here. */
+static int begin_log(struct sqlite *s)
+{
+	int rc = SQLITE_BUSY;
+	for (int waited = 0; rc == SQLITE_BUSY && waited < BUSY_MS; waited += BUSY_STEP_MS) {
+		if (waited > 0)
+			sqlite3_sleep(BUSY_STEP_MS);
+		rc = sqlite3_exec(s->db, "PRAGMA journal_mode = WAL", NULL, NULL, NULL);
+	}
+	return rc;
+}
+
 static int prepare_file(struct sqlite *s, const struct tf_backend_config *config, struct tf_err *err)
 {
 	static const char *const synchronous[] = {[TF_DURABILITY_OFF] = "PRAGMA synchronous = OFF",
@@ -195,7 +207,7 @@ static int prepare_file(struct sqlite *s, const struct tf_backend_config *config
 			"%s: it was made by a newer version of tfhost (schema %d, known here: %d); use that "
 			"one",
 			s->path, version, SCHEMA_VERSION);
-	rc = sqlite3_exec(s->db, "PRAGMA journal_mode = WAL", NULL, NULL, NULL);
+	rc = begin_log(s);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_exec(s->db, synchronous[config->durability], NULL, NULL, NULL);
 	if (rc == SQLITE_OK && version < SCHEMA_VERSION)

@@ -204,17 +204,19 @@ describe("a flow whose engine is killed (seed " .. seed .. ")", function()
     return out
   end
 
-  -- The workers of a topic share its queue: a repeated request that came to the other one would run twice.
+  -- The workers of a topic share its queue: a repeated request that came to the other one would run twice. Each has a
+  -- slot for every task, so that all run when the engine dies.
   for _, transport in ipairs { "filesystem", "amqp" } do
     it(("asks the worker that runs a task already, of two on one topic, over %s"):format(transport), function()
       local side = peers.environment(transport)
       local words = side:words()
       for _ = 1, 2 do
-        local serve = { host, "worker", HERE .. "/work.lua", "--topic", "two", "--slots", "2", unpack(words) }
+        local serve = { host, "worker", HERE .. "/work.lua", "--topic", "two", "--slots", "4", unpack(words) }
         peers.ready(process.spawn(serve))
       end
       local c = case("long", { "--engine", "worker-based", "--topics", "two", unpack(words) })
       local p = c:begin()
+      p:wait_for("long4", 10)
       local performed = process.poll(10, function()
         local kept = c:kept()
         local n = 0
