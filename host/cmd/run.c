@@ -9,8 +9,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cmd/command.h"
+#include "cmd/rerun.h"
 #include "cmd/transport_args.h"
 #include "script/program.h"
+#include "script/sources.h"
 #include "script/state.h"
 
 enum {
@@ -20,6 +22,7 @@ enum {
 	KEY_PLAIN,
 	KEY_TOPICS,
 	KEY_TIMEOUT,
+	KEY_WATCH,
 	KEY_BACKEND,
 	KEY_DURABILITY,
 	RUN_MAX_STORE = 64 << 20, /* bytes of a store file */
@@ -43,6 +46,11 @@ static const struct argp_option run_options[] = {
 		"normal (default: survives a kill; a power cut may cost the last steps), full, off", 0},
 	{"json", KEY_JSON, 0, 0, "One JSON object a line for each event, the results in the last", 0},
 	{"plain", KEY_PLAIN, 0, 0, "Lines instead of a tree on a terminal", 0},
+	{"watch", KEY_WATCH, 0, 0,
+		"Run again whenever the flow's scripts change, and show what came out differently; keeps no "
+		"flow "
+		"unless --backend says where",
+		0},
 	{"verbose", 'v', 0, 0, "Log more", 0},
 	{"lua-dir", KEY_LUA_DIR, "DIR", 0, "Take the library from the source tree DIR (also: TFHOST_LUA_DIR)",
 		0},
@@ -53,7 +61,7 @@ struct run_args {
 	struct tf_transport_args transport;
 	struct tf_value *engine, *store, *file_store; /* objects, owned */
 	const char *reference, *backend, *durability;
-	bool json, plain;
+	bool json, plain, watch;
 };
 
 /* A member whose value is always a string. */
@@ -172,6 +180,9 @@ static error_t run_parse(int key, char *value, struct argp_state *state)
 	case KEY_PLAIN:
 		args->plain = true;
 		return 0;
+	case KEY_WATCH:
+		args->watch = true;
+		return 0;
 	case 'v':
 		tf_log_set_level(TF_LOG_DEBUG);
 		return 0;
@@ -221,7 +232,7 @@ static struct tf_value *run_options_value(struct run_args *args)
 		tf_args_set_member(
 			&args->engine, "transport_options", tf_value_text(args->transport.options));
 	run_set_string(&all, "reference", args->reference);
-	run_set_string(&all, "backend", args->backend);
+	run_set_string(&all, "backend", args->backend || !args->watch ? args->backend : "none");
 	run_set_string(&all, "durability", args->durability);
 	tf_args_set_member(&all, "engine_options", args->engine ? tf_value_text(args->engine) : "{}");
 	/* As text: numbers that Lua cannot hold reach the flow as they are. */
@@ -232,20 +243,49 @@ static struct tf_value *run_options_value(struct run_args *args)
 	return all;
 }
 
-int tf_cmd_run(int argc, char **argv)
+/* What a run needs; the state is made in the process that runs. */
+struct run_job {
+	const char *program;
+	const struct tf_value *options;
+};
+
+/* `sources`: where to say which files were read, -1: nowhere. */
+static int run_once(void *arg, int sources)
 {
-	struct run_args args = {0};
+	const struct run_job *job = arg;
 	struct lua_State *L = NULL;
 	struct tf_err err;
 	int code = TF_EXIT_ERROR;
+	if (tf_state_new(NULL, &L, &err) < 0) {
+		fprintf(stderr, "%s: %s\n", job->program, err.message);
+		return code;
+	}
+	if (tf_program_run_module(L, "tfhost.run", job->options, &code) < 0)
+		code = TF_EXIT_ERROR;
+	if (sources >= 0) {
+		FILE *to = fdopen(sources, "w");
+		char **files = tf_sources_list(L, NULL);
+		for (char **f = files; *f; f++) {
+			if (to)
+				fwrite(*f, 1, strlen(*f) + 1, to);
+			free(*f);
+		}
+		free(files);
+		if (to)
+			fclose(to);
+	}
+	tf_state_delete(L);
+	return code;
+}
+
+int tf_cmd_run(int argc, char **argv)
+{
+	struct run_args args = {0};
 	argp_err_exit_status = TF_EXIT_USAGE;
 	argp_parse(&run_argp, argc, argv, 0, NULL, &args);
 	struct tf_value *options = run_options_value(&args);
-	if (tf_state_new(NULL, &L, &err) < 0)
-		fprintf(stderr, "%s: %s\n", argv[0], err.message);
-	else if (tf_program_run_module(L, "tfhost.run", options, &code) < 0)
-		code = TF_EXIT_ERROR;
-	tf_state_delete(L);
+	struct run_job job = {.program = argv[0], .options = options};
+	int code = args.watch ? tf_rerun(run_once, &job, argv[0]) : run_once(&job, -1);
 	tf_value_unref(options);
 	tf_value_unref(args.transport.options);
 	tf_value_unref(args.engine);

@@ -8,7 +8,8 @@ local reload = require "reload"
 local M = {}
 
 local EXTRA = 'Extra = task.Task { execute = function(self, n) return n end },'
-local WIDTH = 40
+-- Requests in one flow: many, so that there are always some that wait.
+local WIDTH = 400
 -- Reloads after which memory has found its level.
 local WARM = 20
 
@@ -56,18 +57,21 @@ function M.run(side, count)
   local worker = reload.worker(side, { dir = dir })
   local stop = dir .. "/stop"
   local options = side:options { topics = { "work" }, transition_timeout = 60 }
-  local load = process.spawn {
-    peers.tfhost, "lua", peers.support .. "/soak_load.lua", side:file("soak.json", cjson.encode(options)), stop,
-    tostring(WIDTH),
-    env = side:env(),
-  }
+  local function start_load(class, width)
+    return process.spawn {
+      peers.tfhost, "lua", peers.support .. "/soak_load.lua", side:file("soak.json", cjson.encode(options)), stop,
+      class, tostring(width),
+      env = side:env(),
+    }
+  end
+  local load, extra = start_load("Version", WIDTH), start_load("Extra", 1)
   assert(process.poll(20, function()
     return load:stdout():find "Version 0"
   end), load:story())
 
   local log = follower(worker.process.err)
   log()
-  local saved, current_from, kinds, rss, slow = {}, {}, {}, {}, 0
+  local saved, current_from, kinds, rss = {}, {}, {}, {}
   for i = 1, count do
     local kind = kind_of(i)
     kinds[kind] = (kinds[kind] or 0) + 1
@@ -91,18 +95,19 @@ function M.run(side, count)
   rss["end"] = process.rss(worker.process.pid)
   process.write(stop, "")
   load:wait(120)
+  extra:wait(120)
   local status = worker:status()
   process.poll(10, function()
     return processes(worker) == 2 + status.slots
   end)
   local out = {
-    kinds = kinds, requests = nil, outcomes = 0, older = 0, bad = {}, gone = 0, extra = 0, slow = slow,
+    kinds = kinds, requests = 0, outcomes = 0, older = 0, bad = {}, gone = 0, extra = 0,
     grown = rss["end"] - (rss.warm or rss["end"]), -- kilobytes
     processes = processes(worker),
     expected_processes = 2 + status.slots, -- the slots and loader that serve, and the loader for a rollback
     generations = #status.scripts.generations,
     served = status.counters,
-    story = worker.process:story() .. load:story(),
+    story = worker.process:story() .. load:story() .. extra:story(),
   }
   -- The newest version known to serve at that time.
   local switches = {}
@@ -125,7 +130,7 @@ function M.run(side, count)
     return version
   end
   local first = {}
-  for line in load:stdout():gmatch "[^\n]+" do
+  for line in (load:stdout() .. extra:stdout()):gmatch "[^\n]+" do
     local version, dispatched, began = line:match "^Version (%d+) (%S+) (%S+)$"
     if version then
       out.outcomes = out.outcomes + 1
@@ -138,7 +143,7 @@ function M.run(side, count)
       out.outcomes, out.extra = out.outcomes + 1, out.extra + 1
       out.gone = out.gone + (line == "Extra gone" and 1 or 0)
     elseif line:match "^end" then
-      out.requests = tonumber(line:match "%d+")
+      out.requests = out.requests + tonumber(line:match "%d+")
     else
       out.bad[#out.bad + 1] = line
     end

@@ -1,4 +1,4 @@
--- usage: tfhost lua soak_load.lua OPTIONS.json STOP WIDTH > outcomes
+-- usage: tfhost lua soak_load.lua OPTIONS.json STOP CLASS WIDTH > outcomes
 --
 -- An engine that runs flows of short tasks, one after the other, until the file STOP exists. A line for each outcome:
 --   Version VERSION DISPATCHED BEGAN      the version of the script that ran it; seconds on the monotonic clock
@@ -11,7 +11,7 @@ local map = require "taskflow.task"
 local taskflow = require "taskflow"
 local unordered = require "taskflow.patterns.unordered_flow"
 
-local options_path, stop, width = arg[1], arg[2], tonumber(arg[3])
+local options_path, stop, class, width = arg[1], arg[2], arg[3], tonumber(arg[4])
 local options
 do
   local handle = assert(io.open(options_path))
@@ -23,7 +23,7 @@ options.store = { n = 1 }
 
 local requests = 0
 
-local function flow_of(class, count)
+local function flow_of(count)
   local flow = unordered.Flow "soak"
   for i = 1, count do
     flow:add(map.Reference("work:" .. class, { name = class .. i, provides = class .. i, requires = { "n" } }))
@@ -31,8 +31,8 @@ local function flow_of(class, count)
   return flow
 end
 
-local function run(class, count)
-  local eng = taskflow.engines.load(flow_of(class, count), options)
+local function run(count)
+  local eng = taskflow.engines.load(flow_of(count), options)
   local began = host.now()
   local dispatched = setmetatable({}, {
     __index = function()
@@ -70,12 +70,7 @@ local function stopped()
   return handle and handle:close()
 end
 
-local round = 0
 repeat
-  run("Version", width)
-  round = round + 1
-  if round % 3 == 0 then
-    run("Extra", 1)
-  end
+  run(width)
 until stopped()
 print("end " .. requests)
