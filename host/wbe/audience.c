@@ -5,9 +5,11 @@
 #include "base/mem.h"
 #include "wbe/service.h"
 
-/* Engines ask every 5 s while they wait for workers, and not at all while they have what they need. */
-#define AUDIENCE_MS 600000
-#define AUDIENCE_MAX 1000
+/* Engines ask every 5 s; who has not for so long is gone. */
+#define AUDIENCE_MS 16000
+#define AUDIENCE_MAX 200
+/* Told in one turn: requests must not wait for that. */
+#define AUDIENCE_STEP 4
 
 void tf_audience_create(struct tf_server *s)
 {
@@ -57,5 +59,27 @@ void tf_audience_announce(struct tf_server *s)
 	while ((l = TAILQ_FIRST(&s->audience)) != NULL && now - l->asked_at > AUDIENCE_MS)
 		forget(s, l);
 	TAILQ_FOREACH(l, &s->audience, link)
-	tf_reply_notify(s, l->reply_to, l->tfhost);
+	l->owed = true;
+	s->announcing = true;
+	tf_service_arm(s, 0);
+}
+
+void tf_audience_step(struct tf_server *s)
+{
+	struct tf_listener *l;
+	unsigned said = 0;
+	if (!s->announcing)
+		return;
+	TAILQ_FOREACH_REVERSE(l, &s->audience, tf_audience, link)
+	{
+		if (!l->owed)
+			continue;
+		if (said++ == AUDIENCE_STEP) {
+			tf_service_arm(s, 1);
+			return;
+		}
+		l->owed = false;
+		tf_reply_notify(s, l->reply_to, l->tfhost);
+	}
+	s->announcing = false;
 }

@@ -69,9 +69,12 @@ static void on_ready(void *arg, char *const *names, size_t count, const struct t
 		s->names[i] = tf_strdup(names[i]);
 		tf_map_set(s->classes, names[i], s);
 	}
+	char *before = s->consuming ? tf_strdup(s->answer.data) : NULL;
 	compose_answer(s, names, count);
-	if (s->consuming) {
-		tf_audience_announce(s);
+	if (before) {
+		if (strcmp(before, s->answer.data) != 0)
+			tf_audience_announce(s);
+		free(before);
 		return;
 	}
 	s->consuming = true;
@@ -222,6 +225,7 @@ void tf_server_tick(struct tf_server *s)
 	s->armed = UINT64_MAX;
 	tf_pace_tick(&s->pace);
 	tf_reply_all_begun(s);
+	tf_audience_step(s);
 	tf_reply_retry(s);
 	tf_jobs_look(s);
 	tf_jobs_pump(s);

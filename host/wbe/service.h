@@ -71,6 +71,7 @@ struct tf_listener {
 	char *reply_to; /* owned */
 	bool tfhost;
 	uint64_t asked_at; /* paced */
+	bool owed;         /* to be told what is served now */
 };
 
 struct tf_held { /* a message that came while draining */
@@ -110,6 +111,7 @@ struct tf_server {
 	TAILQ_HEAD(tf_audience, tf_listener) audience; /* who asked last comes last */
 	struct tf_map *audience_by_topic;
 	size_t audience_count;
+	bool announcing;          /* some are owed that */
 	struct tf_ledger *ledger; /* owned */
 	struct tf_digest_key digest_key;
 
@@ -163,8 +165,10 @@ void tf_audience_create(struct tf_server *s);
 void tf_audience_destroy(struct tf_server *s);
 /* That engine has probed, or sent a request. */
 void tf_audience_heard(struct tf_server *s, const char *reply_to, bool tfhost);
-/* Tell all of them what is served now. */
+/* All of them are to be told what is served now, who asked last first. */
 void tf_audience_announce(struct tf_server *s);
+/* Tell the next few. */
+void tf_audience_step(struct tf_server *s);
 
 /* intake.c */
 void tf_service_message(void *arg, const struct tf_message *m);
