@@ -352,7 +352,7 @@ end
 local function next_value(self, all, history)
   local left = remaining(all, history)
   if #left == 0 then
-    local message = "No elements left in collection of iterable retry controller " .. self.name
+    local message = "No elements left in collection of iterable retry controller " .. tostring(self.name)
     error(exceptions.NotFound(message), 0)
   end
   return left[1]
