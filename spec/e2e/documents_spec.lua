@@ -3,7 +3,14 @@
 local peers = require "peers"
 local process = require "process"
 
-local DOCUMENTS = { "README.md", "CONTRIBUTING.md", "doc/guide.md", "doc/lua-api.md", "doc/reload.md" }
+local DOCUMENTS = {
+  "README.md",
+  "CONTRIBUTING.md",
+  "doc/guide.md",
+  "doc/lua-api.md",
+  "doc/persistence.md",
+  "doc/reload.md",
+}
 local LANGUAGES = { lua = true, console = true, sh = true, python = true }
 
 local function blocks(text, language)
@@ -163,6 +170,31 @@ class Charge(task.Task):
     assert.equal(0, done.code, done.story)
     assert.equal("a.png.small", done.stdout:match "^[^\n]*")
     assert.is_truthy(done.stdout:find "has moved flow 'resize'")
+  end)
+
+  it("persistence: a killed flow is listed and resumed, and so in Lua", function()
+    local text = process.read "doc/persistence.md"
+    local script = write_files(dir, text)
+    write_files(dir, process.read "README.md") -- flow.lua, tasks.lua
+    local run, list, resume = blocks(text, "console")[1].text:match "%$ ([^\n]*)\n%$ ([^\n]*)\n.-\n%$ ([^\n]*)\n"
+    local tasks = process.read(dir .. "/tasks.lua")
+    -- A card that is slow, the first time: the flow is killed while it is charged.
+    local slow, count = tasks:gsub("if amount > 100", "os.execute 'test -e go || sleep 5' %0")
+    assert.equal(1, count)
+    process.write(dir .. "/tasks.lua", slow)
+    local state = ("export XDG_STATE_HOME='%s/state'\n"):format(dir)
+    process.run(shell(dir, state .. run:gsub("sleep 0.1", "sleep 1.5")))
+    process.write(dir .. "/go", "")
+    local done = process.run(shell(dir, state .. list))
+    local id = done.stdout:match "\n(%x+)%S+ +booking +RUNNING +.* +none: can be resumed"
+    assert(id, done.story)
+    done = process.run(shell(dir, state .. resume:gsub("20df", id)))
+    assert.equal(0, done.code, done.story)
+    assert.is_truthy(done.stdout:find("flow 'booking': SUCCESS", 1, true), done.story)
+    assert.is_nil(done.stdout:find("reserve  RUNNING", 1, true), done.story) -- it was done
+    process.write(dir .. "/script.lua", script)
+    done = process.run(shell(dir, "tfhost lua script.lua"))
+    assert.equal(0, done.code, done.story)
   end)
 
   it("reload: the script is served, set up and torn down", function()

@@ -149,6 +149,21 @@ local OUTPUT = {
       "Building executable, no docs:"
     )
     .. compile(LINKED),
+  run_by_iter = lines(
+    "RESUMING",
+    counted(("A"):byte(), ("Z"):byte(), function(i)
+      return ("SCHEDULING\n%c\nWAITING\nANALYZING"):format(i)
+    end),
+    "SUCCESS"
+  ),
+  run_by_iter_enumerate = lines(
+    "Transition 1: RESUMING",
+    counted(1, 10, function(i)
+      local line = "Transition %d: SCHEDULING\necho_%d\nTransition %d: WAITING\nTransition %d: ANALYZING"
+      return line:format(3 * i - 1, i, 3 * i, 3 * i + 1)
+    end),
+    "Transition 32: SUCCESS"
+  ),
   resume_from_backend = lines(
     states("At the beginning, there is no state", "None"),
     heading "Running",
