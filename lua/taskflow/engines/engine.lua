@@ -491,8 +491,8 @@ end
 ---Run the flow to its end. Raises what failed: the error itself if there is one and it was raised in this
 ---process, else a WrappedFailure.
 ---@param run_options { signals: boolean?, on_tick: function?, tick: number?, timeout: number? }? signals: the first
----  Ctrl-C or TERM suspends the engine, the second ends the process. on_tick is called every `tick` seconds (0.2) while the engine
----  waits. timeout is taken as TaskFlow's, and as little to be seen.
+---  Ctrl-C or TERM suspends the engine, the second ends the process. on_tick is called every `tick` seconds (0.2)
+---  while the engine waits. timeout is taken as TaskFlow's, and as little to be seen.
 ---@return string state of the flow: "SUCCESS" or "SUSPENDED"
 ---@return integer? signal that suspended it
 function Engine:run(run_options)
