@@ -81,6 +81,7 @@ static int slot_share_claims(struct pool_slot *s, int fd, struct tf_err *err)
 	tf_frame_put(&frame, TF_MAX_FRAME, TF_FRAME_CLAIMS, 0, NULL, NULL);
 	int rc = tf_frame_pass(fd, &frame, page, err);
 	close(page);
+	tf_buf_free(&frame);
 	return rc;
 }
 
