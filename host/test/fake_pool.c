@@ -42,6 +42,11 @@ static unsigned busy_slots(const void *pool)
 	return (unsigned)((const struct fake_pool *)pool)->count;
 }
 
+static const struct tf_label *label(const void *pool)
+{
+	return &((const struct fake_pool *)pool)->label;
+}
+
 static void destroy(void *pool)
 {
 	struct fake_pool *p = pool;
@@ -53,7 +58,7 @@ static void destroy(void *pool)
 }
 
 const struct tf_endpoint_ops fake_pool_ops = {
-	.open = open_fake, .submit = submit, .busy_slots = busy_slots, .destroy = destroy};
+	.open = open_fake, .submit = submit, .busy_slots = busy_slots, .label = label, .destroy = destroy};
 
 void fake_pool_ready(struct fake_pool *p, const char *const *names)
 {

@@ -16,7 +16,8 @@ struct fake_pool {
 	unsigned slots;
 	struct fake_job *jobs; /* owned; those in slots, in order of submission */
 	size_t count;
-	int refuse; /* code that submit returns, 0: accept */
+	int refuse;            /* code that submit returns, 0: accept */
+	struct tf_label label; /* of whatever it tells */
 };
 
 extern const struct tf_endpoint_ops fake_pool_ops;

@@ -44,6 +44,14 @@ static void each_form_is_written_and_read_back(void **state)
 	assert_int_equal(q.round, 3);
 	assert_int_equal(q.dispatch, 0);
 	assert_int_equal(q.action, TF_REVERT);
+	assert_int_equal(q.generation, -1);
+
+	p.generation = 12;
+	strcpy(p.hash, "0123456789abcdef");
+	q = tf_peer_parse(tf_peer_write(&p, buf));
+	assert_non_null(strstr(buf, ",\"generation\":12,\"hash\":\"0123456789abcdef\"}"));
+	assert_int_equal(q.generation, 12);
+	assert_string_equal(q.hash, "0123456789abcdef");
 }
 
 static void the_largest_header_fits(void **state)
@@ -55,7 +63,9 @@ static void the_largest_header_fits(void **state)
 		.round = INT64_MAX,
 		.dispatch = INT64_MAX,
 		.once = INT64_MAX,
+		.generation = INT64_MAX,
 		.action = 0};
+	memset(p.hash, 'f', sizeof(p.hash) - 1);
 	tf_uuid(p.worker);
 	memset(p.host, 'h', TF_PEER_HOST_MAX);
 	struct tf_peer q = tf_peer_parse(tf_peer_write(&p, buf));

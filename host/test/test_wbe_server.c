@@ -580,6 +580,49 @@ static void a_known_outcome_is_answered_from_the_ledger(void **state)
 	rig_close(&r);
 }
 
+static void outcomes_say_which_code_produced_them(void **state)
+{
+	(void)state;
+	struct rig r = {0};
+	rig_open(&r);
+	request(&r, A1, HEADER);
+	r.pool->label = (struct tf_label){.number = 4, .hash = "00000000deadbeef"};
+	begin(&r, 0);
+	expect(&r, "RESPONSE", A1, RUNNING);
+	fake_pool_done(r.pool, 0, false, "1");
+	for (int i = 0; i < 2; i++) {
+		struct fake_sent *s = fake_wire_take(r.wire);
+		struct tf_peer p = tf_peer_parse(s->m.peer);
+		assert_int_equal(p.generation, 4);
+		assert_string_equal(p.hash, "00000000deadbeef");
+		fake_wire_confirm(r.wire, s->id, TF_PUBLISHED);
+		fake_sent_free(s);
+		r.pool->label = (struct tf_label){.number = 5}; /* other scripts, meanwhile */
+		if (i == 0)
+			request(&r, A1, AGAIN); /* from the ledger */
+	}
+	rig_close(&r);
+}
+
+static void changed_classes_are_told_at_once(void **state)
+{
+	(void)state;
+	static const char *const more[] = {"m.T", "m.New", NULL};
+	struct rig r = {0};
+	rig_open(&r);
+	request(&r, A1, NULL); /* its engine listens */
+	fake_pool_ready(r.pool, more);
+	tf_server_tick(r.s);
+	struct fake_sent *s = fake_wire_take(r.wire);
+	assert_string_equal(s->m.type, "NOTIFY");
+	assert_non_null(strstr(s->m.body, "\"m.New\""));
+	fake_sent_free(s);
+	fake_pool_ready(r.pool, more); /* nothing that engines need to know */
+	tf_server_tick(r.s);
+	assert_int_equal(r.wire->sent_count, 0);
+	rig_close(&r);
+}
+
 /* Without the header, the same atom comes again for each retry: only a redelivered message with the
  * same body is the same request. */
 static void requests_of_python_repeat_only_when_redelivered_and_equal(void **state)
@@ -984,6 +1027,8 @@ int main(void)
 		cmocka_unit_test(an_outcome_says_that_it_ran),
 		cmocka_unit_test(a_request_in_progress_is_joined),
 		cmocka_unit_test(a_known_outcome_is_answered_from_the_ledger),
+		cmocka_unit_test(outcomes_say_which_code_produced_them),
+		cmocka_unit_test(changed_classes_are_told_at_once),
 		cmocka_unit_test(requests_of_python_repeat_only_when_redelivered_and_equal),
 		cmocka_unit_test(a_redelivery_after_a_reconnect_is_adopted),
 		cmocka_unit_test(what_has_not_started_is_forgotten_with_its_connection),
