@@ -478,7 +478,6 @@ local RUN_OPTIONS = { signals = true, on_tick = true, tick = true, timeout = tru
 local function make_ready(self)
   self:compile()
   self._prepared = true
-  self._raised = {}
   self._ended = false
 end
 

@@ -27,13 +27,17 @@ local function as_failure(value)
   return value
 end
 
--- All values of a symbol, injected ones first, for a function that makes one of them.
-local function handled(self, name, many_handler)
-  local list = self._engine:_check(self._engine._handle:fetch_list(name))
+-- The same for each of several values.
+local function as_failures(list)
   for i, value in ipairs(list) do
     list[i] = as_failure(value)
   end
-  return many_handler(list)
+  return list
+end
+
+-- All values of a symbol, injected ones first, for a function that makes one of them.
+local function handled(self, name, many_handler)
+  return many_handler(as_failures(self._engine:_check(self._engine._handle:fetch_list(name))))
 end
 
 ---The value of a symbol; if it has several, the first. Raises NotFound while nothing provides it.
@@ -60,7 +64,8 @@ function Storage:fetch_all(many_handler)
     if many_handler then
       all[name] = handled(self, name, many_handler)
     else
-      all[name] = as_failure(value)
+      local is_list = type(value) == "table" and value[1] ~= nil
+      all[name] = is_list and as_failures(value) or as_failure(value)
     end
   end
   return all
@@ -92,10 +97,14 @@ local function result_of(self, name, revert)
   if failed then
     return self._engine:_live(name, failure.from_dict(value))
   end
+  if not revert and retry_module.is_retry(self._engine._plan.atoms[name]) then
+    return retry_module.history_from(value).entries
+  end
   return value
 end
 
----What an atom's execute gave: its result, or the Failure. Raises NotFound if there is none.
+---What an atom's execute gave: its result, or the Failure. Raises NotFound if there is none. Of a retry controller: a
+---list of { value, failures by atom name }, one for each execution.
 ---@param name string of the atom
 ---@return any
 function Storage:get(name)
