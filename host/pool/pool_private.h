@@ -143,7 +143,7 @@ void pool_slot_run(struct pool_slot *s, struct pool_job *j);
 struct pool_job *pool_slot_pop(struct pool_slot *s);
 /* Call events.started if the first job has begun and that was not told. */
 void pool_slot_tell_started(struct pool_slot *s);
-void pool_on_tick(void *pool);
+void pool_on_tick(void *arg);
 /* It waits for work, or ends if it is not needed any more. */
 void pool_slot_idle(struct pool_slot *s);
 /* An IDLE slot that is not needed any more: let it end by itself. */
