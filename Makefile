@@ -11,7 +11,7 @@ WARN = -Wall -Wextra -Wpedantic -Werror -Wshadow -Wstrict-prototypes -Wmissing-p
 	-Wpointer-arith -Wwrite-strings -Wvla
 # Asked for once, and only by a recipe: on a fresh machine pkg-config arrives with the first one.
 PKG_CFLAGS = $(eval PKG_CFLAGS := $(shell pkg-config --cflags luajit librabbitmq libuv sqlite3 libpq))$(PKG_CFLAGS)
-PKG_LIBS = $(eval PKG_LIBS := $(shell pkg-config --libs luajit librabbitmq libuv sqlite3 libpq))$(PKG_LIBS)
+PKG_LIBS = $(eval PKG_LIBS := $(shell pkg-config --libs luajit librabbitmq libuv sqlite3))$(PKG_LIBS)
 CPPFLAGS += -D_GNU_SOURCE -Ihost -I$(B)/gen
 ALL_CFLAGS = -std=c11 $(WARN) $(OPT) -MMD -MP $(CFLAGS)
 LDLIBS = $(PKG_LIBS) -lpthread -lm -ldl

@@ -197,13 +197,16 @@ int tf_pg_again(struct tf_pg *p, struct tf_err *err)
 int tf_pg_open(const char *url, enum tf_durability durability, const char *const *statements, unsigned count,
 	struct tf_pg **out, struct tf_err *err)
 {
+	int rc = tf_pg_lib_load(err);
+	if (rc < 0)
+		return rc;
 	struct tf_pg *p = TF_NEW(struct tf_pg);
 	p->url = libpq_url(url);
 	p->durability = durability;
 	p->statements = statements;
 	p->count = count;
 	p->prepared = tf_calloc(count, sizeof *p->prepared);
-	int rc = make_name(p, err);
+	rc = make_name(p, err);
 	if (rc == 0)
 		rc = tf_pg_again(p, err);
 	if (rc == 0)

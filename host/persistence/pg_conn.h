@@ -8,10 +8,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <libpq-fe.h>
-
 #include "base/err.h"
 #include "persistence/backend.h"
+#include "persistence/pg_lib.h"
 
 enum { TF_PG_PARAMS_MAX = 14 };
 
