@@ -27,6 +27,9 @@ int tf_pg_session_open(
 
 void tf_pg_session_close(struct tf_pg_session *s)
 {
+	/* The server ends a session some time after its connection; locks are given back before that. */
+	if (s->pg && tf_map_count(s->held) > 0)
+		tf_pg_run(s->pg, TF_PG_UNLOCK_ALL, NULL, 0, NULL, NULL);
 	tf_pg_close(s->pg);
 	tf_map_delete(s->held, NULL);
 }

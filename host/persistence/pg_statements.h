@@ -48,6 +48,7 @@
 		     "DELETE FROM flowdetails WHERE uuid = $1") \
 	X(TRY_LOCK, "SELECT pg_try_advisory_lock(" TF_PG_LOCK_KEY ")") \
 	X(UNLOCK, "SELECT pg_advisory_unlock(" TF_PG_LOCK_KEY ")") \
+	X(UNLOCK_ALL, "SELECT pg_advisory_unlock_all()") \
 	X(SET_OWNER, \
 		"INSERT INTO tfhost_owners (flow_uuid, session, pid, host, since) VALUES ($1, $2, $3, $4, " \
 		"$5) " \

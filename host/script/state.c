@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "script/call.h"
 #include "script/embed.h"
+#include "script/finalizers.h"
 #include "script/jit_repair.h"
 #include "script/modules.h"
 #include "script/sources.h"
@@ -129,6 +130,7 @@ TF_RAISES static int state_open(lua_State *L)
 {
 	const char *lua_dir = lua_touserdata(L, 1);
 	luaL_openlibs(L);
+	tf_finalizers_open(L);
 	tf_value_lua_open(L);
 	state_reserve_names(L);
 	lua_getglobal(L, "package");    /* package */

@@ -56,6 +56,10 @@ static const struct good {
 		"heartbeat=3&x=/y", "amqp://guest:**@h:5672//"},
 	{"amqp://h/v?a=b#c", NULL, "amqp", "h", 5672, "guest", "guest", "v", NULL, "a=b",
 		"amqp://guest:**@h:5672/v"},
+	{"amqp://a%2Fb@%2Fc:7/d", NULL, "amqp", "/c", 7, "a/b", "guest", "d", NULL, NULL,
+		"amqp://a%2Fb:**@%2Fc:7/d"},
+	{"amqp://[::1%25a%5D]:7", NULL, "amqp", "::1%a]", 7, "guest", "guest", "/", NULL, NULL,
+		"amqp://guest:**@[::1%25a%5D]:7//"},
 	{"h:99/v", NULL, "amqp", "h", 99, "guest", "guest", "v", NULL, NULL, "amqp://guest:**@h:99/v"},
 	{"u:a://b@h", NULL, NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL}, /* port "a" */
 	{"h", "amqps", "amqps", "h", 5671, "guest", "guest", "/", NULL, NULL, "amqps://guest:**@h:5671//"},

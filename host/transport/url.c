@@ -259,10 +259,11 @@ void tf_url_list_free(struct tf_url_list *list)
 	*list = (struct tf_url_list){0};
 }
 
-static void encode(struct tf_buf *b, const char *s)
+/* `keep`: what may stand for itself in this part of a URL, besides what always may. */
+static void encode(struct tf_buf *b, const char *s, const char *keep)
 {
 	for (; *s; s++)
-		if (isalnum((unsigned char)*s) || strchr("-._~/", *s))
+		if (isalnum((unsigned char)*s) || strchr("-._~", *s) || strchr(keep, *s))
 			tf_buf_putc(b, *s);
 		else
 			tf_buf_printf(b, "%%%02X", (unsigned char)*s);
@@ -274,16 +275,16 @@ char *tf_url_redact(const struct tf_url *u)
 
 	tf_buf_printf(&b, "%s://", u->scheme);
 	if (!u->host) {
-		encode(&b, u->path);
+		encode(&b, u->path, "/");
 		return tf_buf_steal(&b);
 	}
-	encode(&b, u->user);
+	encode(&b, u->user, "");
 	tf_buf_puts(&b, ":**@");
-	if (strchr(u->host, ':'))
-		tf_buf_printf(&b, "[%s]", u->host);
-	else
-		encode(&b, u->host);
+	bool brackets = strchr(u->host, ':');
+	tf_buf_puts(&b, brackets ? "[" : "");
+	encode(&b, u->host, ":");
+	tf_buf_puts(&b, brackets ? "]" : "");
 	tf_buf_printf(&b, ":%d/", u->port);
-	encode(&b, u->vhost);
+	encode(&b, u->vhost, "/");
 	return tf_buf_steal(&b);
 }

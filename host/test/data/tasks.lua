@@ -74,13 +74,20 @@ M.Exit = task.Task { execute = function(self) os.exit(3) end }
 M.Loop = task.Task { execute = function(self) while true do end end }
 M.Random = task.Task { execute = function(self) return math.random(2 ^ 30) end }
 M.Garbage = task.Task { execute = function(self) local t = {} for i = 1, 100 do t[i] = ('x'):rep(100) .. i end return #t end }
--- Raises whenever the collector finds it, in whatever the host does just then.
+-- These raise whenever the collector finds them, in whatever the host does just then.
+local finalized = 0
+local function finalizer() finalized = finalized + 1 error('in the finalizer') end
+local ffi = require 'ffi'
+local Typed = ffi.metatype('struct { int x; }', { __gc = finalizer })
 M.Finalizer = task.Task { execute = function(self)
   for _ = 1, 20 do
     local p = newproxy(true)
-    getmetatable(p).__gc = function() error('in the finalizer') end
+    getmetatable(p).__gc = finalizer
+    ffi.gc(ffi.new('char[10]'), finalizer)
+    Typed()
   end
 end }
+M.Finalized = task.Task { execute = function(self) return finalized end }
 M._Private = task.Task { execute = function(self) end }
 M.helper = function() end
 return M
