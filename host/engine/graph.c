@@ -98,12 +98,17 @@ static const struct tf_binding *keep_bindings(struct tf_graph *g, const struct t
 	return to;
 }
 
+static void reserve_draft(struct tf_graph *g)
+{
+	if (g->draft_count < g->draft_cap)
+		return;
+	g->draft_cap = g->draft_cap ? g->draft_cap * 2 : 16;
+	g->drafts = tf_realloc(g->drafts, g->draft_cap * sizeof *g->drafts);
+}
+
 static uint32_t add_draft(struct tf_graph *g, const struct tf_atom_spec *spec)
 {
-	if (g->draft_count == g->draft_cap) {
-		g->draft_cap = g->draft_cap ? g->draft_cap * 2 : 16;
-		g->drafts = tf_realloc(g->drafts, g->draft_cap * sizeof *g->drafts);
-	}
+	reserve_draft(g);
 	struct tf_provide *provides = tf_arena_alloc(&g->arena, spec->provide_count * sizeof *provides);
 	for (size_t i = 0; i < spec->provide_count; i++) {
 		provides[i] = spec->provides[i];
@@ -134,6 +139,21 @@ int tf_graph_add_task(struct tf_graph *g, const struct tf_atom_spec *spec)
 	TF_ASSERT(g->open != TF_NONE);
 	uint32_t id = add_plan(g, TF_NODE_TASK, spec->name);
 	g->plans[id].spec = add_draft(g, spec);
+	append_child(g, id);
+	return (int)id;
+}
+
+int tf_graph_add_task_like(struct tf_graph *g, int like, const char *name)
+{
+	TF_ASSERT(like > 0 && (uint32_t)like < g->plan_count && g->plans[like].kind == TF_NODE_TASK);
+	uint32_t id = add_plan(g, TF_NODE_TASK, name);
+	reserve_draft(g);
+	struct tf_atom_spec *spec = &g->drafts[g->draft_count];
+	*spec = g->drafts[g->plans[like].spec];
+	spec->name = tf_intern_text(g->names, g->plans[id].name);
+	tf_value_ref(spec->version);
+	tf_value_ref(spec->inject);
+	g->plans[id].spec = g->draft_count++;
 	append_child(g, id);
 	return (int)id;
 }

@@ -55,6 +55,8 @@ int tf_graph_open_flow(struct tf_graph *g, const char *name, enum tf_pattern pat
 /* Add an atom to the open flow; returns its node id. A retry is at most one a flow, its first child. */
 int tf_graph_add_task(struct tf_graph *g, const struct tf_atom_spec *spec);
 int tf_graph_add_retry(struct tf_graph *g, const struct tf_atom_spec *spec);
+/* Add a task that differs from an earlier one of this graph, `like`, in its name alone. */
+int tf_graph_add_task_like(struct tf_graph *g, int like, const char *name);
 /* Close the open flow; returns its node id. */
 int tf_graph_close_flow(struct tf_graph *g);
 /* A second link of the same pair keeps the first's decider unless it brings its own.

@@ -254,6 +254,16 @@ TF_RAISES static int engine_item(lua_State *L)
 	return 2;
 }
 
+/* listen(atoms, tasks): whether states of atoms, whether events of tasks are to be told */
+TF_RAISES static int engine_listen(lua_State *L)
+{
+	struct tf_engine_handle *h =
+		luaL_checkudata(L, 1, ENGINE_TYPE); /* a closed one tells nobody anyhow */
+	h->atoms_heard = lua_toboolean(L, 2);
+	h->tasks_heard = lua_toboolean(L, 3);
+	return 0;
+}
+
 /* items(name) -> how many the map of that name has; nil if it is no map */
 TF_RAISES static int engine_items(lua_State *L)
 {
@@ -414,6 +424,7 @@ static const struct luaL_Reg engine_methods[] = {
 	{"flow_uuid", engine_flow_uuid},
 	{"atoms", engine_atoms},
 	{"atom", engine_atom},
+	{"listen", engine_listen},
 	{"item", engine_item},
 	{"items", engine_items},
 	{"failures", engine_failures},

@@ -97,6 +97,8 @@ static void on_flow(void *arg, enum tf_state state, enum tf_state old)
 static void on_atom(void *arg, unsigned atom, enum tf_state state, enum tf_state old, struct tf_value *result)
 {
 	struct tf_engine_handle *h = arg;
+	if (!h->atoms_heard)
+		return;
 	struct handler_call call = {.h = h,
 		.name = "atom",
 		.args = {call_integer((int)atom + 1), call_string(tf_state_name(state)),
@@ -113,7 +115,10 @@ static void on_atom(void *arg, unsigned atom, enum tf_state state, enum tf_state
 
 static void on_task_event(void *arg, unsigned atom, const char *type, struct tf_value *details)
 {
-	struct handler_call call = {.h = arg,
+	struct tf_engine_handle *h = arg;
+	if (!h->tasks_heard)
+		return;
+	struct handler_call call = {.h = h,
 		.name = "event",
 		.args = {call_integer((int)atom + 1), call_string(type), call_value(details)},
 		.nargs = 3};
@@ -251,44 +256,36 @@ const struct tf_engine_events tf_engine_handle_events = {
 
 /* ---- the serial executor ---- */
 
-struct find_task {
+struct lua_State *tf_engine_handle_tasks(void *arg)
+{
+	const struct tf_engine_handle *h = arg;
+	return h->tasks;
+}
+
+TF_RAISES void tf_engine_handle_push_task(void *arg, const char *name, struct lua_State *L)
+{
+	tf_engine_handle_env(L, arg);
+	lua_getfield(L, -1, "tasks");
+	lua_getfield(L, -1, name);
+	if (lua_isnil(L, -1))
+		luaL_error(L, "no task '%s'", name);
+	lua_replace(L, -3); /* task, tasks */
+	lua_pop(L, 1);
+}
+
+struct raised {
 	struct tf_engine_handle *h;
 	const char *name;
 };
 
-/* (find) -> instance */
-TF_RAISES static int find_task(lua_State *L)
-{
-	struct find_task *find = lua_touserdata(L, 1);
-	tf_engine_handle_env(L, find->h);
-	lua_getfield(L, -1, "tasks");
-	lua_getfield(L, -1, find->name);
-	if (lua_isnil(L, -1))
-		return luaL_error(L, "no task '%s'", find->name);
-	return 1;
-}
-
-struct lua_State *tf_engine_handle_push_task(void *arg, const char *name, struct tf_err *err)
-{
-	struct tf_engine_handle *h = arg;
-	struct find_task find = {.h = h, .name = name};
-	if (!lua_checkstack(h->tasks, 8)) {
-		tf_err_set(err, TF_ELUA, "stack overflow");
-		return NULL;
-	}
-	lua_pushcfunction(h->tasks, find_task);
-	lua_pushlightuserdata(h->tasks, &find);
-	return tf_call(h->tasks, 1, 1, err) < 0 ? NULL : h->tasks;
-}
-
-/* (find, error value): handlers.raised(name, error) */
+/* (raised, error value): handlers.raised(name, error) */
 TF_RAISES static int keep_raised(lua_State *L)
 {
-	struct find_task *find = lua_touserdata(L, 1);
-	tf_engine_handle_env(L, find->h);
+	struct raised *raised = lua_touserdata(L, 1);
+	tf_engine_handle_env(L, raised->h);
 	lua_getfield(L, -1, "handlers");
 	lua_getfield(L, -1, "raised");
-	lua_pushstring(L, find->name);
+	lua_pushstring(L, raised->name);
 	lua_pushvalue(L, 2);
 	lua_call(L, 2, 0);
 	return 0;
@@ -296,12 +293,12 @@ TF_RAISES static int keep_raised(lua_State *L)
 
 void tf_engine_handle_raised(void *arg, const char *name, struct lua_State *L)
 {
-	struct find_task find = {.h = arg, .name = name};
+	struct raised raised = {.h = arg, .name = name};
 	struct tf_err err;
 	if (!lua_checkstack(L, 4))
 		return;
 	lua_pushcfunction(L, keep_raised); /* error, function */
-	lua_pushlightuserdata(L, &find);
+	lua_pushlightuserdata(L, &raised);
 	lua_pushvalue(L, -3);
 	if (tf_call(L, 2, 0, &err) < 0)
 		tf_warn("engine", "an error value was lost: %s", err.message);

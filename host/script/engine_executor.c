@@ -16,8 +16,10 @@ TF_RAISES static int executor_serial(lua_State *L, int index, struct tf_engine_h
 	(void)L;
 	(void)index;
 	(void)err;
-	struct tf_serial_host host = {
-		.arg = h, .push_task = tf_engine_handle_push_task, .raised = tf_engine_handle_raised};
+	struct tf_serial_host host = {.arg = h,
+		.state = tf_engine_handle_tasks,
+		.push_task = tf_engine_handle_push_task,
+		.raised = tf_engine_handle_raised};
 	h->executor = tf_executor_serial_new(&host);
 	h->serial = true;
 	return 0;

@@ -30,6 +30,7 @@ struct tf_engine_handle {
 	struct lua_State *tasks, *calls; /* anchored in the userdata's environment */
 	struct tf_value *result;         /* of the notification that is being delivered; borrowed */
 	bool result_failed;
+	bool atoms_heard, tasks_heard; /* the handlers `atom` and `event` have somebody to tell */
 	bool serial, worker_based;
 	bool running;               /* inside start or step */
 	bool watched;               /* signals suspend the run */
@@ -72,7 +73,8 @@ extern const struct tf_engine_events tf_engine_handle_events;
 /* Calls the handler `tick`; arg is the handle. */
 void tf_engine_handle_tick(void *arg);
 /* What the serial executor asks: arg is the handle. */
-struct lua_State *tf_engine_handle_push_task(void *arg, const char *name, struct tf_err *err);
+struct lua_State *tf_engine_handle_tasks(void *arg);
+TF_RAISES void tf_engine_handle_push_task(void *arg, const char *name, struct lua_State *L);
 void tf_engine_handle_raised(void *arg, const char *name, struct lua_State *L);
 
 /* engine_executor.c: make h->executor from the options at `index` (checked by lua/taskflow/engines/options.lua). */

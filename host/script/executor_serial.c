@@ -59,24 +59,41 @@ static struct tf_request serial_request(const struct tf_work *w)
 	};
 }
 
+/* One action, while it is protected as a whole. */
+struct serial_run {
+	struct serial *x;
+	const struct tf_work *work;
+	struct tf_value *result;
+	bool failed;
+};
+
+TF_RAISES static int serial_run_protected(lua_State *L)
+{
+	struct serial_run *run = lua_touserdata(L, 1);
+	struct tf_request request = serial_request(run->work);
+	struct serial_sink sink = {.x = run->x, .atom = run->work->atom, .round = run->work->round};
+	struct tf_runner_sink runner_sink = {.event = serial_event, .arg = &sink};
+	run->x->host.push_task(run->x->host.arg, run->work->name, L);
+	run->result = tf_task_runner_perform(L, -1, &request, &runner_sink, &run->failed);
+	return 0;
+}
+
 static struct tf_value *serial_perform(struct serial *x, const struct tf_work *w, bool *failed)
 {
 	struct tf_err err;
-	struct tf_request request = serial_request(w);
-	struct serial_sink sink = {.x = x, .atom = w->atom, .round = w->round};
-	struct tf_runner_sink runner_sink = {.event = serial_event, .arg = &sink};
-	lua_State *L = x->host.push_task(x->host.arg, w->name, &err);
-	if (!L) {
-		*failed = true;
-		return tf_failure_format(tf_types_lua_error, "%s", err.message);
+	struct serial_run run = {.x = x, .work = w};
+	lua_State *L = x->host.state(x->host.arg);
+	if (tf_call_protected(L, serial_run_protected, &run, &err) < 0) {
+		tf_value_unref(run.result);
+		run.failed = true;
+		run.result = tf_failure_format(tf_types_lua_error, "%s", err.message);
 	}
-	struct tf_value *v = tf_task_runner_perform(L, -1, &request, &runner_sink, failed);
-	lua_pop(L, 1);
+	*failed = run.failed;
 	if (*failed && x->host.raised && tf_failure_lua_raised(L)) {
 		x->host.raised(x->host.arg, w->name, L);
 		lua_pop(L, 1);
 	}
-	return v;
+	return run.result;
 }
 
 static int serial_submit(struct tf_executor *base, const struct tf_work *w, struct tf_err *err)

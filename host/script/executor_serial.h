@@ -9,14 +9,15 @@
 #include <stdbool.h>
 
 #include "engine/executor.h"
+#include "script/call.h"
 
 struct lua_State;
 
 struct tf_serial_host {
 	void *arg;
-	/* Push the task instance of this name on the state returned, where its action then runs. NULL with err:
-	 * there is none, nothing is pushed. */
-	struct lua_State *(*push_task)(void *arg, const char *name, struct tf_err *err);
+	struct lua_State *(*state)(void *arg); /* where actions run */
+	/* Push the task instance of this name. Raises if there is none. */
+	TF_RAISES void (*push_task)(void *arg, const char *name, struct lua_State *L);
 	/* The action raised; its error value is at the top of L (popped by the caller). May be NULL. */
 	void (*raised)(void *arg, const char *name, struct lua_State *L);
 };

@@ -8,15 +8,29 @@
 #include "script/bind.h"
 #include "script/value_lua.h"
 
-/* Where the walk is. Positive stack indices; `ids` maps a step (1-based) to the graph's node id. */
+/* Members of an instance that says no more than its name; all else it shares with the `example` of its class. */
+static const char *const flow_plain_members[] = {"name", "where", "_sink", "notifier"};
+enum { FLOW_PLAIN_MEMBERS = sizeof(flow_plain_members) / sizeof(flow_plain_members[0]) };
+
+/* Where the walk is. Positive stack indices. */
 struct flow_walk {
 	lua_State *L;
 	struct tf_graph *graph;
-	int steps, step; /* tables */
-	int *ids;
+	int steps;                             /* the list */
+	int at, last;                          /* of the next value, of the last */
+	int examples;                          /* table: example -> node id of a task like it */
+	const char *plain[FLOW_PLAIN_MEMBERS]; /* Lua's own copies: compared by address */
+	int *ids; /* the graph's node ids of flows and atoms, in order of adding */
 	size_t count;
 	struct tf_err *err;
 };
+
+/* Push the next value of the list. */
+TF_RAISES static int flow_next(struct flow_walk *w)
+{
+	lua_rawgeti(w->L, w->steps, w->at++);
+	return lua_gettop(w->L);
+}
 
 TF_RAISES static struct tf_binding *flow_bindings(lua_State *L, int atom, const char *key, size_t *count)
 {
@@ -80,12 +94,11 @@ TF_RAISES static int flow_inject(struct flow_walk *w, int atom, const char *name
 	return 0;
 }
 
-TF_RAISES static int flow_add_atom(struct flow_walk *w, bool retry)
+/* Atom and class name come next: the atom at index `atom`. */
+TF_RAISES static int flow_add_atom(struct flow_walk *w, int atom, bool retry)
 {
 	lua_State *L = w->L;
-	struct tf_atom_spec spec = {.task_cls = tf_bind_string(L, w->step, "task_cls")};
-	lua_getfield(L, w->step, "atom");
-	int atom = lua_gettop(L);
+	struct tf_atom_spec spec = {.task_cls = lua_tostring(L, flow_next(w))};
 	spec.name = tf_bind_string(L, atom, "name");
 	spec.priority = (int)tf_bind_number(L, atom, "priority", 0);
 	spec.attempts = (unsigned)tf_bind_number(L, atom, "attempts", 0);
@@ -108,21 +121,64 @@ TF_RAISES static int flow_add_atom(struct flow_walk *w, bool retry)
 	return rc;
 }
 
+/* Push the example of an instance that has no more than its name; false, with nothing pushed: it has more. */
+TF_RAISES static bool flow_push_example(struct flow_walk *w, int atom)
+{
+	lua_State *L = w->L;
+	if (!luaL_getmetafield(L, atom, "example"))
+		return false;
+	lua_pushnil(L);
+	while (lua_next(L, atom)) {
+		lua_pop(L, 1);
+		const char *key = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
+		bool plain = false;
+		for (int i = 0; i < FLOW_PLAIN_MEMBERS; i++)
+			plain = plain || key == w->plain[i];
+		if (!plain) {
+			lua_pop(L, 2);
+			return false;
+		}
+	}
+	return true;
+}
+
+TF_RAISES static int flow_add_task(struct flow_walk *w, int atom)
+{
+	lua_State *L = w->L;
+	bool plain = flow_push_example(w, atom);
+	int example = lua_gettop(L);
+	if (plain) {
+		lua_pushvalue(L, example);
+		lua_rawget(L, w->examples);
+		if (!lua_isnil(L, -1)) {
+			w->at++; /* the class name */
+			return tf_graph_add_task_like(
+				w->graph, (int)lua_tointeger(L, -1), tf_bind_string(L, atom, "name"));
+		}
+	}
+	int id = flow_add_atom(w, atom, false);
+	if (plain && id >= 0) {
+		lua_pushvalue(L, example);
+		lua_pushinteger(L, id);
+		lua_rawset(L, w->examples);
+	}
+	return id;
+}
+
 TF_RAISES static int flow_open(struct flow_walk *w)
 {
-	const char *pattern = tf_bind_string(w->L, w->step, "pattern");
+	const char *name = lua_tostring(w->L, flow_next(w)), *pattern = lua_tostring(w->L, flow_next(w));
 	enum tf_pattern p = !strcmp(pattern, "graph")       ? TF_GRAPH
 			    : !strcmp(pattern, "unordered") ? TF_UNORDERED
 							    : TF_LINEAR;
-	return tf_graph_open_flow(w->graph, tf_bind_string(w->L, w->step, "name"), p);
+	return tf_graph_open_flow(w->graph, name, p);
 }
 
 TF_RAISES static int flow_link(struct flow_walk *w)
 {
-	size_t from = (size_t)tf_bind_number(w->L, w->step, "from", 0);
-	size_t to = (size_t)tf_bind_number(w->L, w->step, "to", 0);
-	int decider = (int)tf_bind_number(w->L, w->step, "decider", -1);
-	int depth = (int)tf_bind_number(w->L, w->step, "depth", 3);
+	lua_State *L = w->L;
+	size_t from = (size_t)lua_tointeger(L, flow_next(w)), to = (size_t)lua_tointeger(L, flow_next(w));
+	int decider = (int)lua_tointeger(L, flow_next(w)), depth = (int)lua_tointeger(L, flow_next(w));
 	if (from < 1 || from > w->count || to < 1 || to > w->count)
 		return tf_err_set(w->err, TF_EINVAL, "a link names a child that was not added");
 	return tf_graph_link(w->graph, w->ids[from - 1], w->ids[to - 1], decider, depth, w->err);
@@ -130,30 +186,36 @@ TF_RAISES static int flow_link(struct flow_walk *w)
 
 TF_RAISES static int flow_step(struct flow_walk *w)
 {
-	const char *op = tf_bind_string(w->L, w->step, "op");
-	if (!strcmp(op, "open"))
-		return flow_open(w);
+	int first = flow_next(w);
+	bool atom = lua_istable(w->L, first);
+	const char *op = atom ? "" : lua_tostring(w->L, first);
 	if (!strcmp(op, "close"))
 		return tf_graph_close_flow(w->graph);
 	if (!strcmp(op, "link"))
 		return flow_link(w);
-	return flow_add_atom(w, !strcmp(op, "retry"));
+	int id = atom                   ? flow_add_task(w, first)
+		 : !strcmp(op, "retry") ? flow_add_atom(w, flow_next(w), true)
+					: flow_open(w);
+	w->ids[w->count++] = id;
+	return id;
 }
 
 int tf_flow_load(lua_State *L, int index, struct tf_graph *g, struct tf_err *err)
 {
-	struct flow_walk w = {.L = L, .graph = g, .steps = index, .err = err};
-	int top = lua_gettop(L);
-	luaL_checkstack(L, 20, "flow");
-	w.count = lua_objlen(L, index);
-	w.ids = lua_newuserdata(L, (w.count + 1) * sizeof(*w.ids));
-	int base = lua_gettop(L), rc = 0;
-	for (size_t i = 0; i < w.count && rc >= 0; i++) {
-		lua_rawgeti(L, index, (int)i + 1);
-		w.step = lua_gettop(L);
+	int top = lua_gettop(L), rc = 0;
+	luaL_checkstack(L, 20 + FLOW_PLAIN_MEMBERS, "flow");
+	struct flow_walk w = {
+		.L = L, .graph = g, .steps = index, .at = 1, .last = (int)lua_objlen(L, index), .err = err};
+	w.ids = lua_newuserdata(L, ((size_t)w.last + 1) * sizeof(*w.ids));
+	for (int i = 0; i < FLOW_PLAIN_MEMBERS; i++) {
+		lua_pushstring(L, flow_plain_members[i]); /* stays, and the address with it */
+		w.plain[i] = lua_tostring(L, -1);
+	}
+	lua_newtable(L);
+	w.examples = lua_gettop(L);
+	while (w.at <= w.last && rc >= 0) {
 		rc = flow_step(&w);
-		w.ids[i] = rc;
-		lua_settop(L, base);
+		lua_settop(L, w.examples);
 	}
 	lua_settop(L, top);
 	return rc < 0 ? rc : 0;

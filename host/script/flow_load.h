@@ -8,11 +8,12 @@
 
 struct lua_State;
 
-/* Build `g`, which the caller owns, from the list of steps at `index`. Members of a step:
- *   { op = "open", name, pattern = "linear" | "unordered" | "graph" }
- *   { op = "task" | "retry", atom, task_cls }    atom as lua/taskflow/atom.lua describes it
- *   { op = "link", from, to, decider, depth }    from, to: the steps that opened or added the children
- *   { op = "close" }
+/* Build `g`, which the caller owns, from the list at `index`, where values follow each other without a table a step:
+ *   "open", name, "linear" | "unordered" | "graph"
+ *   task, class name          a task as lua/taskflow/atom.lua describes it
+ *   "retry", retry, class name
+ *   "link", from, to, decider or -1, depth    from, to: numbers of flows and atoms, from 1 in order of adding
+ *   "close"
  * Not compiled yet. Negative with err when a value of the flow cannot be represented or the graph refuses. */
 TF_RAISES int tf_flow_load(struct lua_State *L, int index, struct tf_graph *g, struct tf_err *err);
 

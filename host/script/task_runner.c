@@ -36,8 +36,10 @@ struct tf_task_runner {
 /* ---- one action ---- */
 
 struct perform {
-	struct tf_task_arguments arguments;
+	struct tf_task_arguments arguments; /* first: tf_task_arguments gets the address of both */
 	const struct tf_runner_sink *sink;
+	struct tf_value *result;
+	bool failed;
 };
 
 /* The function that a task's `notify` calls: (type, details). Upvalue 1: userdata that points to the perform
@@ -68,63 +70,42 @@ TF_RAISES static int perform_sink(lua_State *L)
 	return 0;
 }
 
-/* (task, perform) -> box; the task can notify from here on. */
-TF_RAISES static int perform_open_sink(lua_State *L)
+/* Push a box for `p` and the key of sinks; the task at index `task` can notify from here on. */
+TF_RAISES static struct perform **perform_open_sink(lua_State *L, int task, struct perform *p)
 {
-	struct perform **box = lua_newuserdata(L, sizeof(*box)); /* task, perform, box */
-	*box = lua_touserdata(L, 2);
-	lua_pushliteral(L, "_sink");
-	lua_pushvalue(L, 3);
-	lua_pushcclosure(L, perform_sink, 1); /* task, perform, box, "_sink", function */
-	lua_rawset(L, 1);
-	return 1;
+	struct perform **box = lua_newuserdata(L, sizeof(*box));
+	*box = p;
+	lua_pushliteral(L, "_sink"); /* box, "_sink" */
+	lua_pushvalue(L, -1);
+	lua_pushvalue(L, -3);
+	lua_pushcclosure(L, perform_sink, 1);
+	lua_rawset(L, task);
+	return box;
 }
 
-/* (task, box) */
-TF_RAISES static int perform_close_sink(lua_State *L)
+/* Call the function NAME of the task at index 1, if it has one; the failure of that, or NULL. */
+TF_RAISES static struct tf_value *perform_call_hook(lua_State *L, const char *name)
 {
-	struct perform **box = lua_touserdata(L, 2);
-	*box = NULL;
-	lua_pushliteral(L, "_sink");
-	lua_pushnil(L);
-	lua_rawset(L, 1);
-	return 0;
-}
-
-/* (task, name) -> the task's function of that name, task; nothing if it has none */
-TF_RAISES static int perform_hook(lua_State *L)
-{
-	tf_task_field(L, 1, lua_tostring(L, 2));
-	if (lua_isnil(L, -1))
-		return 0;
+	struct tf_value *failure = NULL;
+	tf_task_field(L, 1, name);
+	if (lua_isnil(L, -1)) {
+		lua_pop(L, 1);
+		return NULL;
+	}
 	lua_pushvalue(L, 1);
-	return 2;
-}
-
-/* Call task:NAME() if it exists; the failure of that, or NULL. */
-static struct tf_value *perform_call_hook(lua_State *L, int task, const char *name)
-{
-	struct tf_value *failure;
-	int top = lua_gettop(L);
-	lua_pushcfunction(L, perform_hook);
-	lua_pushvalue(L, task);
-	lua_pushstring(L, name);
-	if (tf_call_catch(L, 2, LUA_MULTRET, name, &failure) == 0 && lua_gettop(L) > top)
-		tf_call_catch(L, 1, 0, name, &failure);
-	lua_settop(L, top);
+	tf_call_catch(L, 1, 0, name, &failure);
 	return failure;
 }
 
-/* The action itself: the failure, or NULL with the returned value in *result. */
-static struct tf_value *perform_call_action(
-	lua_State *L, int task, struct perform *p, struct tf_value **result)
+/* The action itself: the failure, or NULL with the returned value in p->result. (task, perform) at 1 and 2. */
+TF_RAISES static struct tf_value *perform_call_action(lua_State *L, struct perform *p)
 {
 	struct tf_value *failure;
 	const char *name = tf_action_name(p->arguments.request->action);
 	int top = lua_gettop(L);
 	lua_pushcfunction(L, tf_task_arguments);
-	lua_pushvalue(L, task);
-	lua_pushlightuserdata(L, &p->arguments);
+	lua_pushvalue(L, 1);
+	lua_pushvalue(L, 2);
 	if (tf_call_catch(L, 2, LUA_MULTRET, name, &failure) < 0)
 		return failure;
 	if (p->arguments.failure) {
@@ -133,15 +114,15 @@ static struct tf_value *perform_call_action(
 		return failure;
 	}
 	if (lua_gettop(L) == top) {
-		*result = tf_value_null();
+		p->result = tf_value_null();
 		return NULL;
 	}
 	if (tf_call_catch(L, lua_gettop(L) - top - 1, 1, name, &failure) < 0)
 		return failure;
 	struct tf_err err;
-	*result = tf_value_lua_get(L, -1, "result", &err);
+	p->result = lua_isnil(L, -1) ? tf_value_null() : tf_value_lua_get(L, -1, "result", &err);
 	lua_settop(L, top);
-	return *result ? NULL : tf_failure_format(tf_types_type_error, "%s", err.message);
+	return p->result ? NULL : tf_failure_format(tf_types_type_error, "%s", err.message);
 }
 
 /* `later` was raised while `earlier` was handled: it wins, with the other among its causes, as in Python. */
@@ -174,21 +155,26 @@ static struct tf_value *perform_chain(struct tf_value *later, struct tf_value *e
 	return tf_value_take(&b);
 }
 
-/* pre, action, and post in any case (ENGINE.md 2.4). */
-static struct tf_value *perform_phases(lua_State *L, int task, struct perform *p, bool *failed)
+/* (task, perform): pre, action, and post in any case (ENGINE.md 2.4) */
+TF_RAISES static int perform_phases(lua_State *L)
 {
+	struct perform *p = lua_touserdata(L, 2);
 	bool execute = p->arguments.request->action == TF_EXECUTE;
-	struct tf_value *result = NULL;
-	struct tf_value *failure = perform_call_hook(L, task, execute ? "pre_execute" : "pre_revert");
+	struct tf_value *failure = perform_call_hook(L, execute ? "pre_execute" : "pre_revert");
 	if (!failure)
-		failure = perform_call_action(L, task, p, &result);
-	struct tf_value *post = perform_call_hook(L, task, execute ? "post_execute" : "post_revert");
-	if (post) {
-		tf_value_unref(result);
-		failure = failure ? perform_chain(post, failure) : post;
+		failure = perform_call_action(L, p);
+	if (failure)
+		p->result = failure;
+	p->failed = failure != NULL;
+	struct tf_value *post = perform_call_hook(L, execute ? "post_execute" : "post_revert");
+	if (post && p->failed) {
+		p->result = perform_chain(post, p->result);
+	} else if (post) {
+		tf_value_unref(p->result);
+		p->result = post;
+		p->failed = true;
 	}
-	*failed = failure != NULL;
-	return failure ? failure : result;
+	return 0;
 }
 
 /* Failure dicts that cannot be rebuilt fail the request before it starts (PROTOCOL.md 7, step 2). */
@@ -207,7 +193,7 @@ static struct tf_value *perform_check_failures(const struct tf_request *r)
 	return rc < 0 ? tf_failure_format(tf_types_value_error, "%s", err.message) : NULL;
 }
 
-struct tf_value *tf_task_runner_perform(struct lua_State *L, int index, const struct tf_request *r,
+TF_RAISES struct tf_value *tf_task_runner_perform(struct lua_State *L, int index, const struct tf_request *r,
 	const struct tf_runner_sink *sink, bool *failed)
 {
 	struct perform p = {.arguments = {.request = r}, .sink = sink};
@@ -218,25 +204,26 @@ struct tf_value *tf_task_runner_perform(struct lua_State *L, int index, const st
 	struct tf_value *failure = perform_check_failures(r);
 	if (failure)
 		return failure;
-	lua_pushvalue(L, index); /* task */
+	lua_pushvalue(L, index);
 	int task = lua_gettop(L);
+	struct perform **box = perform_open_sink(L, task, &p); /* task, box, key */
 	if (sink->started)
 		sink->started(sink->arg);
-	lua_pushcfunction(L, perform_open_sink);
+	lua_pushcfunction(L, perform_phases);
 	lua_pushvalue(L, task);
 	lua_pushlightuserdata(L, &p);
-	struct tf_value *result;
-	if (tf_call_catch(L, 2, 1, "notify", &result) == 0) { /* task, box */
-		result = perform_phases(L, task, &p, failed);
-		lua_settop(L, task + 1);
-		struct tf_value *ignored;
-		lua_pushcfunction(L, perform_close_sink);
-		lua_insert(L, task);
-		tf_call_catch(L, 2, 0, "notify", &ignored);
-		tf_value_unref(ignored);
+	if (tf_call_catch(L, 2, 0, "notify", &failure) < 0) { /* between its calls: no memory, a finalizer */
+		tf_value_unref(p.result);
+		p.result = failure;
+		p.failed = true;
 	}
+	*box = NULL;
+	lua_pushnil(
+		L); /* task, box, key, nil: the task has the key, so nothing is allocated, and nothing raises */
+	lua_rawset(L, task);
 	lua_settop(L, top);
-	return result;
+	*failed = p.failed;
+	return p.result;
 }
 
 /* ---- the runner ---- */

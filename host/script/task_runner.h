@@ -16,6 +16,7 @@
 #define TF_SCRIPT_TASK_RUNNER_H
 
 #include "pool/runner.h"
+#include "script/call.h"
 
 struct lua_State;
 struct tf_task_runner;
@@ -29,8 +30,8 @@ void tf_task_runner_delete(struct tf_task_runner *r);                       /* N
 const struct tf_runner *tf_task_runner_get(const struct tf_task_runner *r); /* borrowed */
 
 /* Perform the action of `r` on the task instance at `index` (r->task_cls is not looked at). Calls
- * sink->started just before the action. As tf_runner.run otherwise; never raises. */
-struct tf_value *tf_task_runner_perform(struct lua_State *L, int index, const struct tf_request *r,
+ * sink->started just before the action. As tf_runner.run otherwise: what the action raises is its failure. */
+TF_RAISES struct tf_value *tf_task_runner_perform(struct lua_State *L, int index, const struct tf_request *r,
 	const struct tf_runner_sink *sink, bool *failed);
 
 #endif

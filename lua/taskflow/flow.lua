@@ -135,6 +135,10 @@ end
 ---Tell the flows around `flow` that what it requires and provides may have changed.
 ---@param flow taskflow.Flow
 function M.touch(flow)
+  flow._symbols = next(flow._symbols) == nil and flow._symbols or {}
+  if next(flow._parents) == nil then
+    return
+  end
   local queue, seen = { flow }, { [flow] = true }
   for _, changed in ipairs(queue) do
     changed._symbols = {}
@@ -161,18 +165,28 @@ function M.attach(flow, node)
   end
 end
 
+-- What flow:add was given once, as a node; nil if the flow has it.
+local function new_node(flow, item)
+  local node = M.as_node(flow, item)
+  if node == flow then
+    exceptions.raise(exceptions.ValueError, ("flow '%s': a flow cannot be added to itself"):format(flow.name))
+  end
+  return not flow._known[node] and node or nil
+end
+
 ---What flow:add was given, as nodes that are new to the flow.
 ---@param flow taskflow.Flow
 ---@param ... any
 ---@return (taskflow.Task|taskflow.Flow)[]
 function M.new_nodes(flow, ...)
+  local count = select("#", ...)
+  if count == 1 then
+    return { (new_node(flow, (...))) }
+  end
   local out, seen = {}, {}
-  for i = 1, select("#", ...) do
-    local node = M.as_node(flow, (select(i, ...)))
-    if node == flow then
-      exceptions.raise(exceptions.ValueError, ("flow '%s': a flow cannot be added to itself"):format(flow.name))
-    end
-    if not flow._known[node] and not seen[node] then
+  for i = 1, count do
+    local node = new_node(flow, (select(i, ...)))
+    if node and not seen[node] then
       seen[node] = true
       out[#out + 1] = node
     end

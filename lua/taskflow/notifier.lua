@@ -8,6 +8,7 @@ local log = require "taskflow.utils.log"
 ---@class taskflow.Notifier
 ---@field private _listeners table<string, table[]>
 ---@field private _allowed table<string, boolean>? events that may be registered, nil: all
+---@field private _heard fun()? called after each registration
 local Notifier = {}
 
 ---@class taskflow.ListenerOptions
@@ -23,9 +24,10 @@ local function is_notifier(value)
 end
 
 ---@param allowed string[]? events that listeners may be registered for besides "*"; default: any
+---@param heard fun()? called each time after a listener was registered
 ---@return taskflow.Notifier
-function M.new(allowed)
-  local self = setmetatable({ _listeners = {} }, meta)
+function M.new(allowed, heard)
+  local self = setmetatable({ _listeners = {}, _heard = heard }, meta)
   if allowed ~= nil then
     self._allowed = {}
     for _, event in ipairs(check.names(allowed, "notifier.new: the events")) do
@@ -76,6 +78,9 @@ function Notifier:register(event, callback, options)
     filter = options.details_filter,
     args = check.list(options.args or {}, "register: args"),
   }
+  if self._heard then
+    self._heard()
+  end
 end
 
 ---@param event string

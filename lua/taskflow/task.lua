@@ -239,8 +239,28 @@ local function default_name(class)
   return name or (class.where:match "([^/\\]+)$" or class.where)
 end
 
+-- What happens to tasks is told by engines only once any task has a listener.
+local heard, waiting = false, setmetatable({}, { __mode = "k" })
+
+local function on_listener()
+  if not heard then
+    heard = true
+    for f in pairs(waiting) do
+      f()
+    end
+  end
+end
+
+---Whether any task ever had a listener. If none had, `f` is called once one has, unless it was collected by then.
+---@param f fun()
+---@return boolean
+function M.is_heard(f)
+  waiting[check.callable(f, "is_heard: the function to call")] = true
+  return heard
+end
+
 local function new_notifier()
-  return notifier.new { M.EVENT_UPDATE_PROGRESS }
+  return notifier.new({ M.EVENT_UPDATE_PROGRESS }, on_listener)
 end
 
 -- Whether these options say no more than a name.
@@ -420,7 +440,7 @@ function M.Reference(reference, options)
     attempts = check_attempts(options.attempts, name),
     inject = check_inject(options.inject, name),
     optional_parameters = {},
-    notifier = notifier.new { M.EVENT_UPDATE_PROGRESS },
+    notifier = new_notifier(),
   }
   local optional = atom.names(options.optional, ("task %s: optional"):format(name))
   local function mapping(what, requires, rebind, optional_names)

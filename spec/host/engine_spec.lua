@@ -5,6 +5,7 @@ local failure = require "taskflow.failure"
 local gf = require "taskflow.patterns.graph_flow"
 local host = require "tfhost.engine"
 local lf = require "taskflow.patterns.linear_flow"
+local peers = require "peers"
 local process = require "process"
 local retry = require "taskflow.retry"
 local task = require "taskflow.task"
@@ -95,6 +96,29 @@ describe("engine", function()
       collectgarbage()
       assert.same({ 1 }, seen)
       assert.truthy(failing(kept, "late", {}):find "the action of this task has ended")
+    end)
+
+    it("tells listeners that come while the flow runs, the first of the process too", function()
+      local code = [[
+        local engines, lf = require "taskflow.engines", require "taskflow.patterns.linear_flow"
+        local task = require "taskflow.task"
+        local eng, second
+        local function hear(what)
+          return function(state, details) print(what, state, details.progress) end
+        end
+        local First = task.Task { execute = function()
+          eng.atom_notifier:register("*", hear "atom")
+          second.notifier:register("*", hear "task")
+        end }
+        second = task.Task { execute = function(self) self:update_progress(0.5) end } { name = "second" }
+        eng = engines.load(lf.Flow("f"):add(First { name = "first" }, second))
+        eng:run()
+      ]]
+      local done = process.run { peers.tfhost, "lua", "-e", code }
+      assert.equal(0, done.code, done.story)
+      local told = "atom\tSUCCESS\tnil\natom\tRUNNING\tnil\ntask\tupdate_progress\t%s\ntask\tupdate_progress\t0.5\n"
+        .. "atom\tSUCCESS\tnil\ntask\tupdate_progress\t1\n"
+      assert.equal(told:format "0", done.stdout)
     end)
 
     it("cannot be closed or run again from inside its run", function()

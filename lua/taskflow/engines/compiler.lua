@@ -1,5 +1,5 @@
--- A flow as the list of steps that build its graph (host/script/flow_load.c): open and close flows, add atoms,
--- link. Walks with a stack of its own, so that nesting may be of any depth.
+-- A flow as the steps that build its graph (host/script/flow_load.c): open and close flows, add atoms, link. Walks with
+-- a stack of its own, so that nesting may be of any depth.
 local class_name = require "taskflow.utils.class_name"
 local exceptions = require "taskflow.exceptions"
 local flow_module = require "taskflow.flow"
@@ -10,11 +10,14 @@ local M = {}
 ---@class taskflow.Plan
 ---@field name string of the root
 ---@field single boolean? the root is a task
----@field steps table[] { op = "open"|"task"|"retry"|"close"|"link", ... }
+---@field steps any[] without a table for each, for flows may have a million: "open", name, pattern; a task, class name;
+---  "retry", a retry, class name; "link", from, to, decider or -1, depth; "close". Links refer to flows and atoms by
+---  number, from 1 in order of steps.
+---@field added integer flows and atoms in the steps
 ---@field atoms table<string, taskflow.Atom> by name
 ---@field order taskflow.Atom[] in order of walking
 ---@field deciders { call: function, title: string, where: string }[] by the number in the links
----@field flows table<taskflow.Atom|taskflow.Flow, taskflow.Flow> the flow that each atom or flow is in
+---@field flows table<taskflow.Atom|taskflow.Flow, taskflow.Flow|false> the flow that each atom or flow is in
 
 ---The name of an atom's class on the wire, or nil and why it has none.
 ---@param atom table
@@ -35,30 +38,31 @@ function M.wire_name(atom)
   return name
 end
 
-local function add_atom(plan, op, atom, flow)
-  plan.flows[atom] = flow
-  local step = { op = op, atom = atom, index = #plan.steps + 1, task_cls = M.wire_name(atom) or atom.name }
-  plan.steps[step.index] = step
-  plan.order[#plan.order + 1] = atom
-  plan.atoms[atom.name] = plan.atoms[atom.name] or atom
-  plan.indices[atom] = step.index
+-- Up to three values into the list of steps.
+local function push(plan, a, b, c)
+  local steps = plan.steps
+  local n = #steps
+  steps[n + 1], steps[n + 2], steps[n + 3] = a, b, c
 end
 
--- Links refer to children by the step that added them.
-local function add_links(plan, flow)
-  for _, link in ipairs(flow:links()) do
-    local decider
+local function add_atom(plan, atom, flow)
+  plan.flows[atom] = flow or false
+  plan.added = plan.added + 1
+  push(plan, atom, M.wire_name(atom) or atom.name)
+  plan.order[#plan.order + 1] = atom
+  plan.atoms[atom.name] = plan.atoms[atom.name] or atom
+end
+
+-- Links refer to children by their number.
+local function add_links(plan, frame)
+  for _, link in ipairs(frame.flow:links()) do
+    local decider = -1
     if link.decider then
       plan.deciders[#plan.deciders + 1] = { call = link.decider, title = link.title, where = link.where }
       decider = #plan.deciders
     end
-    plan.steps[#plan.steps + 1] = {
-      op = "link",
-      from = plan.indices[link.from],
-      to = plan.indices[link.to],
-      decider = decider,
-      depth = link.depth,
-    }
+    push(plan, "link", frame.numbers[link.from], frame.numbers[link.to])
+    push(plan, decider, link.depth or 3)
   end
 end
 
@@ -80,38 +84,43 @@ local function refuse_again(plan, item, parent, what)
 end
 
 local function open(plan, flow, parent)
-  if plan.indices[flow] then
+  if plan.flows[flow] ~= nil then
     refuse_again(plan, flow, parent, "flow")
   end
-  plan.flows[flow] = parent
-  plan.indices[flow] = #plan.steps + 1
-  plan.steps[#plan.steps + 1] = { op = "open", name = flow.name, pattern = flow.pattern }
+  plan.flows[flow] = parent or false
+  plan.added = plan.added + 1
+  push(plan, "open", flow.name, flow.pattern)
   if flow.retry then
-    if plan.indices[flow.retry] then
+    if plan.flows[flow.retry] ~= nil then
       refuse_again(plan, flow.retry, flow, "retry")
     end
-    add_atom(plan, "retry", flow.retry, flow)
+    push(plan, "retry")
+    add_atom(plan, flow.retry, flow)
   end
-  return { flow = flow, nodes = flow:nodes(), at = 0 }
+  return { flow = flow, nodes = flow:nodes(), at = 0, numbers = flow.pattern == "graph" and {} or nil }
 end
 
+-- Flows and atoms are counted as they come: what is added next gets the next number.
 local function walk(plan, root)
   local stack = { open(plan, root) }
   while stack[1] do
     local frame = stack[#stack]
     frame.at = frame.at + 1
     local node = frame.nodes[frame.at]
+    if node and frame.numbers then
+      frame.numbers[node] = plan.added + 1
+    end
     if node == nil then
-      add_links(plan, frame.flow)
-      plan.steps[#plan.steps + 1] = { op = "close" }
+      add_links(plan, frame)
+      push(plan, "close")
       stack[#stack] = nil
     elseif flow_module.is_flow(node) then
       stack[#stack + 1] = open(plan, node, frame.flow)
     else
-      if plan.indices[node] then
+      if plan.flows[node] ~= nil then
         refuse_again(plan, node, frame.flow, "task")
       end
-      add_atom(plan, "task", node, frame.flow)
+      add_atom(plan, node, frame.flow)
     end
   end
 end
@@ -119,13 +128,14 @@ end
 ---@param root taskflow.Flow|taskflow.Task
 ---@return taskflow.Plan
 function M.compile(root)
-  local plan = { steps = {}, atoms = {}, order = {}, deciders = {}, indices = {}, flows = {} }
+  local plan = { steps = {}, added = 0, atoms = {}, order = {}, deciders = {}, flows = {} }
   if task.is_task(root) then
     plan.name = root.name
     plan.single = true
-    plan.steps[1] = { op = "open", name = root.name, pattern = "linear" }
-    add_atom(plan, "task", root)
-    plan.steps[3] = { op = "close" }
+    plan.added = 1
+    push(plan, "open", root.name, "linear")
+    add_atom(plan, root)
+    push(plan, "close")
   elseif flow_module.is_flow(root) then
     plan.name = root.name
     walk(plan, root)

@@ -23,6 +23,7 @@ local values = require "taskflow.values"
 ---@field options table as used
 ---@field flow_detail taskflow.FlowDetail? where the flow is kept, as it was when the engine was made
 ---@field statistics table of the last run, as TaskFlow's; worker-based also workers, malformed, lost, ...
+---@field package _listen fun()
 ---@field package _handle userdata of the host, nil before compile
 local Engine = {}
 
@@ -390,7 +391,8 @@ function Engine:_connect()
   end
   self._handle = self:_check(host.load(host_options(self)))
   self._names = self._handle:atoms()
-  self._plan.steps, self._plan.indices = nil, nil -- the host has the graph: a large flow is a lot to keep twice
+  self._listen()
+  self._plan.steps = nil -- the host has the graph: a large flow is a lot to keep twice
 end
 
 ---Flatten the flow. Done once; run does it by itself.
@@ -641,10 +643,16 @@ function M.new(flow, given)
     kind = parsed.engine,
     options = parsed,
     notifier = notifier.new(),
-    atom_notifier = notifier.new(),
     _raised = {},
     _plan = compiler.compile(flow),
   }, meta)
+  -- Tells the host which events somebody listens to: the others are no calls into Lua.
+  function self._listen()
+    if self._handle then
+      self._handle:listen(self.atom_notifier:count() > 0, task.is_heard(self._listen))
+    end
+  end
+  self.atom_notifier = notifier.new(nil, self._listen)
   self.flow_name = self._plan.name
   self.flow_detail = parsed.flow_detail
   if not self.flow_detail and (parsed.backend or parsed.book) then

@@ -14,7 +14,7 @@ local DEPTHS = { ATOM = 0, NEIGHBORS = 1, FLOW = 2, ALL = 3 }
 -- _provided[symbol] = providers; _wanted[symbol] = nodes that need it and have no provider yet.
 local function init(self)
   self._out, self._in, self._links = {}, {}, {}
-  self._provided, self._wanted = {}, {}
+  self._provided, self._wanted, self._journal = {}, {}, { n = 0 }
   self._changed = setmetatable({}, { __mode = "k" })
   for _, name in ipairs(self.retry and self.retry.provides or {}) do
     self._provided[name] = { self.retry }
@@ -23,6 +23,9 @@ end
 
 -- Breadth-first walk over `edges` from `start`, which is not visited itself unless it is on a cycle.
 local function reach(edges, start, visit)
+  if not edges[start] then
+    return false
+  end
   local queue, seen = { start }, {}
   for _, node in ipairs(queue) do
     for neighbour in pairs(edges[node] or {}) do
@@ -57,25 +60,31 @@ local function is_supplied(self, node, symbol)
   end)
 end
 
--- Every change is noted with its opposite, so that a rejected addition leaves no trace.
-local function append(journal, list, value)
-  list[#list + 1] = value
-  journal[#journal + 1] = function()
-    list[#list] = nil
-  end
-end
+-- Every change is noted with what was there before, so that a rejected addition leaves no trace: table, key, value, one
+-- after the other. A flow has one journal, made once: those of a million links need this cheap. Without a journal
+-- nothing can go wrong any more.
+local NOTHING = {}
 
 local function assign(journal, t, key, value)
-  local before = t[key]
-  t[key] = value
-  journal[#journal + 1] = function()
-    t[key] = before
+  if journal then
+    local before, n = t[key], journal.n
+    journal[n + 1], journal[n + 2], journal[n + 3] = t, key, before == nil and NOTHING or before
+    journal.n = n + 3
   end
+  t[key] = value
+end
+
+local function append(journal, list, value)
+  assign(journal, list, #list + 1, value)
 end
 
 local function undo(journal)
-  for i = #journal, 1, -1 do
-    journal[i]()
+  for i = journal.n - 2, 1, -3 do
+    local before = journal[i + 2]
+    if before == NOTHING then
+      before = nil
+    end
+    journal[i][journal[i + 1]] = before
   end
 end
 
@@ -93,7 +102,7 @@ local function fail_cycle(self, from, to)
   )
 end
 
--- Link two children, keeping what an existing link says.
+-- Link two children, keeping what an existing link says. What it refuses, it refuses before it changes anything.
 local function connect(self, journal, from, to, data)
   local link = self._out[from] and self._out[from][to]
   if not link then
@@ -109,7 +118,7 @@ local function connect(self, journal, from, to, data)
         fail_cycle(self, from, to)
       end
     end
-    link = { from = from, to = to, reasons = {} }
+    link = { from = from, to = to, reasons = {}, manual = data.manual }
     assign(journal, bucket(journal, self._out, from), to, link)
     assign(journal, bucket(journal, self._in, to), from, link)
     append(journal, self._links, link)
@@ -204,6 +213,9 @@ end
 
 -- Subflows that were added to since: what they provide and need is looked up again.
 local function refresh(self, journal)
+  if next(self._changed) == nil then
+    return
+  end
   for _, node in ipairs(self._nodes) do
     if self._changed[node] then
       remove_from_all(journal, self._provided, node)
@@ -220,14 +232,12 @@ local function refresh(self, journal)
 end
 
 local function attach(self, journal, node)
-  flow.attach(self, node)
-  journal[#journal + 1] = function()
-    self._known[node] = nil
-    self._nodes[#self._nodes] = nil
-    if node._parents then
-      node._parents[self] = nil
-    end
+  assign(journal, self._known, node, nil)
+  assign(journal, self._nodes, #self._nodes + 1, nil)
+  if flow.is_flow(node) then
+    assign(journal, node._parents, self, nil)
   end
+  flow.attach(self, node)
 end
 
 local function add_all(self, journal, nodes, options)
@@ -255,7 +265,8 @@ local function add_all(self, journal, nodes, options)
 end
 
 local function transaction(self, f, ...)
-  local journal = {}
+  local journal = self._journal
+  journal.n = 0
   local ok, err = pcall(f, self, journal, ...)
   if not ok then
     undo(journal)
@@ -308,7 +319,14 @@ local function refuse(message, ...)
   exceptions.raise(exceptions.ValueError, message:format(...))
 end
 
-local function parse_link_options(decider, depth, title)
+-- What a link by hand says, as `connect` takes it.
+local BY_HAND = { manual = true, depth = DEPTHS.ALL }
+
+local function parse_link_options(self, from, to, decider, depth)
+  if decider == nil and depth == nil then
+    return BY_HAND
+  end
+  local title = ("link from '%s' to '%s' (flow '%s')"):format(from.name, to.name, self.name)
   if type(decider) == "table" and getmetatable(decider) == nil then
     decider, depth = decider.decider, decider.decider_depth
   end
@@ -322,7 +340,7 @@ local function parse_link_options(decider, depth, title)
   if not number then
     refuse("%s: unknown decider depth '%s', expected one of ALL, FLOW, NEIGHBORS, ATOM", title, tostring(depth))
   end
-  return decider, number
+  return { manual = true, decider = decider, depth = number, title = title, where = place.caller() }
 end
 
 ---Link two children: `to` runs after `from`. A decider is called with { source name = result } when `to` is
@@ -339,10 +357,10 @@ function methods:link(from, to, decider, decider_depth)
   if to == nil or not self._known[to] then
     refuse("Node '%s' not found to link to (flow '%s')", name_of(to), self.name)
   end
-  local title = ("link from '%s' to '%s' (flow '%s')"):format(from.name, to.name, self.name)
-  local call, depth = parse_link_options(decider, decider_depth, title)
-  local data = { manual = true, decider = call, depth = depth, title = title, where = place.caller() }
-  return transaction(self, connect, from, to, data)
+  connect(self, nil, from, to, parse_link_options(self, from, to, decider, decider_depth))
+  self._order = nil
+  flow.touch(self)
+  return self
 end
 
 -- Children of which all predecessors come first; otherwise in order of adding.
