@@ -34,11 +34,12 @@ struct tf_scheduler {
 	uint32_t *unsettled, *unclear, *seen; /* by node */
 	uint32_t search;
 	uint32_t *swept,
-		sweep;      /* by node: `sweep` if everything after it is IGNORE; NULL while there was none */
-	struct op *ops;     /* by atom (retries); NULL while there was none */
-	struct op all;      /* the last decision about all atoms */
-	uint32_t clock;     /* of decisions */
-	struct op *derived; /* by node: intentions of PENDING atoms, at `derived_at` */
+		sweep;  /* by node: `sweep` if everything after it is IGNORE; NULL while there was none */
+	struct op *ops; /* by atom (retries); NULL while there was none */
+	struct op all;  /* the last decision about all atoms */
+	uint32_t clock; /* of decisions */
+	uint32_t ignored_at; /* clock when atoms were ignored last */
+	struct op *derived;  /* by node: intentions of PENDING atoms, at `derived_at` */
 	uint32_t derived_at;
 	struct list candidates, ready, taken;
 	struct list work, found;
@@ -378,11 +379,11 @@ void tf_scheduler_mark(struct tf_scheduler *s, unsigned retry, enum tf_intention
 	if (!stays)
 		set_intention(s, retry, intention);
 	/* Nothing that was marked for reverting has another intention before the retry executes again,
-	 * unless a later RETRY may override it: a second failure of the same round costs nothing. */
+	 * unless a later RETRY may override it or it was ignored: a second failure of the same round costs nothing. */
 	const struct op *last = s->ops ? &s->ops[retry] : &(struct op){0};
 	bool again = s->override_revert_all ? last->stamp == s->clock && last->intention == TF_INTENT_REVERT
 					    : s->atom_flags[retry] & MARKED;
-	if (!again) {
+	if (!again || last->stamp <= s->ignored_at) {
 		note_op(s, retry, TF_INTENT_REVERT);
 		s->atom_flags[retry] |= MARKED;
 		collect_started(s, node);
@@ -486,6 +487,7 @@ void tf_scheduler_ignore(
 	struct tf_scheduler *s, unsigned atom, int depth, tf_scheduler_visit *visit, void *arg)
 {
 	const struct tf_graph *g = s->g;
+	s->ignored_at = s->clock;
 	collect_ignored(s, g->atom_node[atom], depth);
 	struct list ignored = s->found;
 	s->found = (struct list){0};

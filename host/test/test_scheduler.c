@@ -277,6 +277,14 @@ static void test_random_flows(void **state)
 	}
 }
 
+/* Flows that once came out differently. */
+static void test_found_flows(void **state)
+{
+	(void)state;
+	one_flow(1795523584,
+		true); /* marked, ignored, and marked again: ignored atoms have the intention REVERT */
+}
+
 /* An earlier decision to retry loses against REVERT_ALL and does not come back, unless asked to. */
 static void test_retry_after_revert_all(void **state)
 {
@@ -316,6 +324,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_random_flows),
+		cmocka_unit_test(test_found_flows),
 		cmocka_unit_test(test_retry_after_revert_all),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
