@@ -38,8 +38,9 @@ struct tf_scheduler {
 	struct op *ops; /* by atom (retries); NULL while there was none */
 	struct op all;  /* the last decision about all atoms */
 	uint32_t clock; /* of decisions */
-	uint32_t ignored_at; /* clock when atoms were ignored last */
-	struct op *derived;  /* by node: intentions of PENDING atoms, at `derived_at` */
+	uint32_t
+		undone_at; /* clock when atoms were last ignored or reset: marks of other retries may be gone */
+	struct op *derived; /* by node: intentions of PENDING atoms, at `derived_at` */
 	uint32_t derived_at;
 	struct list candidates, ready, taken;
 	struct list work, found;
@@ -379,11 +380,14 @@ void tf_scheduler_mark(struct tf_scheduler *s, unsigned retry, enum tf_intention
 	if (!stays)
 		set_intention(s, retry, intention);
 	/* Nothing that was marked for reverting has another intention before the retry executes again,
-	 * unless a later RETRY may override it or it was ignored: a second failure of the same round costs nothing. */
+	 * unless a later RETRY may override it, or others ignored or reset it: a second failure of the same
+	 * round costs nothing. */
 	const struct op *last = s->ops ? &s->ops[retry] : &(struct op){0};
 	bool again = s->override_revert_all ? last->stamp == s->clock && last->intention == TF_INTENT_REVERT
 					    : s->atom_flags[retry] & MARKED;
-	if (!again || last->stamp <= s->ignored_at) {
+	bool undone = last->stamp <= s->undone_at;
+	if (!again || undone) {
+		s->sweep += undone;
 		note_op(s, retry, TF_INTENT_REVERT);
 		s->atom_flags[retry] |= MARKED;
 		collect_started(s, node);
@@ -407,6 +411,7 @@ void tf_scheduler_retry(struct tf_scheduler *s, unsigned retry, tf_scheduler_vis
 {
 	const struct tf_graph *g = s->g;
 	note_op(s, retry, TF_INTENT_EXECUTE);
+	s->undone_at = s->clock;
 	s->intent[retry] = TF_INTENT_EXECUTE;
 	s->atom_flags[retry] &= (uint8_t)~MARKED;
 	collect_started(s, g->atom_node[retry]);
@@ -487,7 +492,7 @@ void tf_scheduler_ignore(
 	struct tf_scheduler *s, unsigned atom, int depth, tf_scheduler_visit *visit, void *arg)
 {
 	const struct tf_graph *g = s->g;
-	s->ignored_at = s->clock;
+	s->undone_at = s->clock;
 	collect_ignored(s, g->atom_node[atom], depth);
 	struct list ignored = s->found;
 	s->found = (struct list){0};

@@ -283,6 +283,7 @@ static void test_found_flows(void **state)
 	(void)state;
 	one_flow(1795523584,
 		true); /* marked, ignored, and marked again: ignored atoms have the intention REVERT */
+	one_flow(60521, false); /* ... until a decider ignores them again */
 }
 
 /* An earlier decision to retry loses against REVERT_ALL and does not come back, unless asked to. */
