@@ -17,8 +17,9 @@
 
 enum { CALL = 0xE8, CALL_SIZE = 5, XCHG_EAX_EDX = 0x92, NOP = 0x90 };
 
-/* Code that calls a function and exchanges what it returned, all 64 bits of it. One for the process: the function is
- * always the same. */
+/* Code that calls a function and exchanges what it returned, all 64 bits of it. The function finds its caller's frame
+ * where it would be without: it keeps what it found there. r11 lives over the call: the function is always lj_vm_next,
+ * whose few registers do not include it, and compiled code expects nothing in it. One for the process. */
 static pthread_mutex_t thunk_lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned char *thunk_code;
 static const unsigned char *thunk_target;
@@ -60,11 +61,12 @@ static unsigned char *make_thunk(const unsigned char *target)
 	unsigned char *p = map_near(target, page);
 	if (!p)
 		return NULL;
-	unsigned char text[] = {0x48, 0xB8, 0, 0, 0, 0, 0, 0, 0, 0, /* mov rax, target */
-		0xFF, 0xD0,                                         /* call rax */
-		0x48, 0x92,                                         /* xchg rax, rdx */
-		0xC3};                                              /* ret */
-	memcpy(text + 2, &target, sizeof target);
+	unsigned char text[] = {0x41, 0x5B,         /* pop r11 */
+		0x48, 0xB8, 0, 0, 0, 0, 0, 0, 0, 0, /* mov rax, target */
+		0xFF, 0xD0,                         /* call rax */
+		0x48, 0x92,                         /* xchg rax, rdx */
+		0x41, 0xFF, 0xE3};                  /* jmp r11 */
+	memcpy(text + 4, &target, sizeof target);
 	memcpy(p, text, sizeof text);
 	if (syscall(SYS_mprotect, p, page, PROT_READ | PROT_EXEC) == 0)
 		return p;

@@ -19,12 +19,17 @@ struct two { /* comes back in rax and rdx */
 	uint64_t first, second;
 };
 
-static struct two wide(void)
-{
-	return (struct two){UINT64_C(0x7f0011112222), UINT64_C(0x7f0033334444)};
-}
+/* Like LuaJIT's lj_vm_next, it also leaves something in its caller's frame, right above the return address. */
+struct two wide(void);
+__asm__(".text\n"
+	"wide:\n"
+	"movabs $0x7f0011112222, %rax\n"
+	"movabs $0x7f0033334444, %rdx\n"
+	"mov %rax, 8(%rsp)\n"
+	"mov %rdx, 16(%rsp)\n"
+	"ret\n");
 
-/* sub rsp, 8; call wide; xchg eax, edx; add rsp, 8; ret: in a page that `wide` can be called from */
+/* sub rsp, 24; call wide; xchg eax, edx; add rsp, 24; ret: in a page that `wide` can be called from */
 static unsigned char *write_code(size_t *size)
 {
 	unsigned char *page = MAP_FAILED;
@@ -34,7 +39,7 @@ static unsigned char *write_code(size_t *size)
 			PROT_READ | PROT_WRITE, // NOLINT(performance-no-int-to-ptr)
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 	assert_true(page != MAP_FAILED);
-	unsigned char code[] = {0x48, 0x83, 0xEC, 8, 0xE8, 0, 0, 0, 0, 0x92, 0x48, 0x83, 0xC4, 8, 0xC3};
+	unsigned char code[] = {0x48, 0x83, 0xEC, 24, 0xE8, 0, 0, 0, 0, 0x92, 0x48, 0x83, 0xC4, 24, 0xC3};
 	int32_t offset = (int32_t)((intptr_t)wide - (intptr_t)(page + 9));
 	memcpy(code + 5, &offset, sizeof offset);
 	memcpy(page, code, sizeof code);
