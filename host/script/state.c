@@ -17,9 +17,9 @@
 #include "script/call.h"
 #include "script/embed.h"
 #include "script/finalizers.h"
-#include "script/jit_repair.h"
 #include "script/modules.h"
 #include "script/sources.h"
+#include "script/traversal.h"
 #include "script/value_lua.h"
 
 /* Registry: module name -> path of the file that was loaded by path; "" for names that are ours. */
@@ -130,6 +130,7 @@ TF_RAISES static int state_open(lua_State *L)
 {
 	const char *lua_dir = lua_touserdata(L, 1);
 	luaL_openlibs(L);
+	tf_traversal_open(L);
 	tf_finalizers_open(L);
 	tf_value_lua_open(L);
 	state_reserve_names(L);
@@ -154,7 +155,6 @@ int tf_state_new(const struct tf_state_options *options, struct lua_State **out,
 		lua_dir = getenv("TFHOST_LUA_DIR");
 	if (lua_dir && !*lua_dir)
 		lua_dir = NULL;
-	tf_jit_repair_link();
 	lua_State *L = luaL_newstate();
 	if (!L)
 		return tf_err_set(err, TF_ELUA, "cannot make a Lua state: out of memory");

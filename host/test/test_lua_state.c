@@ -206,10 +206,33 @@ static void the_gate(void **state)
 	lua_pop(f->L, 1);
 }
 
+/* What LuaJIT compiles wrongly it is not given; all else is compiled, and loops do what they did. */
+static void traversal(void **state)
+{
+	struct fixture *f = *state;
+	assert_eval(f,
+		"local info = require('jit.util').funcinfo\n"
+		"return info(next).ffid == info(require).ffid and info((pairs {})).ffid == "
+		"info(require).ffid "
+		"and info(ipairs).ffid ~= info(require).ffid and 'C functions'",
+		"C functions");
+	assert_eval(f,
+		"local t, n = { 1, 2, nil, 4 }, 0\n"
+		"for i = 1, 100 do t['k' .. i] = i end\n"
+		"for _ = 1, 200 do for _, v in pairs(t) do n = n + v end end\n"
+		"for k, v in next, t do t[k] = nil n = n + v end\n"
+		"assert(require('jit.util').traceinfo(1), 'nothing was compiled')\n"
+		"return next(t) == nil and tostring(n)",
+		"1016457");
+	assert_eval(f, "pairs(nil)", "bad argument #1 to 'pairs' (table expected, got nil)");
+	assert_eval(f, "next({}, 1)", "invalid key to 'next'");
+	assert_eval(f, "return select('#', next({})) .. tostring(next({}))", "1nil");
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {T(library_comes_first), T(source_tree_before_embedded),
-		T(user_modules), T(references), T(the_gate)};
+		T(user_modules), T(references), T(the_gate), T(traversal)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
