@@ -36,6 +36,12 @@ struct tf_post {
 	void *arg; /* borrowed */
 };
 
+struct tf_later {
+	uv_prepare_t uv;
+	void (*cb)(void *arg);
+	void *arg; /* borrowed */
+};
+
 /* What libuv refuses here is a lack of descriptors or memory, or a bug of ours. */
 #define MUST(call) must((call), #call, __FILE__, __LINE__)
 static void must(int rc, const char *what, const char *file, int line)
@@ -77,6 +83,9 @@ static void must_be_closing(uv_handle_t *uv, void *arg)
 		break;
 	case UV_ASYNC:
 		kind = "tf_post";
+		break;
+	case UV_PREPARE:
+		kind = "tf_later";
 		break;
 	default:
 		break;
@@ -276,4 +285,32 @@ void tf_post_delete(struct tf_post *p)
 {
 	if (p)
 		uv_close((uv_handle_t *)&p->uv, free_handle);
+}
+
+static void on_prepare(uv_prepare_t *uv)
+{
+	struct tf_later *l = (struct tf_later *)uv;
+	MUST(uv_prepare_stop(uv));
+	l->cb(l->arg);
+}
+
+struct tf_later *tf_later_new(struct tf_loop *loop, void (*cb)(void *arg), void *arg)
+{
+	struct tf_later *l = TF_NEW(struct tf_later);
+	MUST(uv_prepare_init(&loop->uv, &l->uv));
+	uv_unref((uv_handle_t *)&l->uv);
+	l->cb = cb;
+	l->arg = arg;
+	return l;
+}
+
+void tf_later_ask(struct tf_later *l)
+{
+	MUST(uv_prepare_start(&l->uv, on_prepare));
+}
+
+void tf_later_delete(struct tf_later *l)
+{
+	if (l)
+		uv_close((uv_handle_t *)&l->uv, free_handle);
 }

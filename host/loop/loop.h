@@ -17,6 +17,7 @@ struct tf_timer;
 struct tf_io;
 struct tf_signal;
 struct tf_post;
+struct tf_later;
 
 struct tf_loop *tf_loop_new(void);
 /* Runs pending closes. A handle still alive is our bug: aborts naming its kind. */
@@ -59,5 +60,11 @@ void tf_signal_delete(struct tf_signal *s);
 struct tf_post *tf_post_new(struct tf_loop *loop, void (*cb)(void *arg), void *arg);
 void tf_post_wake(struct tf_post *p);
 void tf_post_delete(struct tf_post *p); /* loop's thread; no other thread may still wake it */
+
+/* What is asked for any number of times in a turn is done once: `cb` runs before the loop waits for events the next time.
+ * Does not keep tf_loop_run going. */
+struct tf_later *tf_later_new(struct tf_loop *loop, void (*cb)(void *arg), void *arg);
+void tf_later_ask(struct tf_later *l);
+void tf_later_delete(struct tf_later *l);
 
 #endif

@@ -133,6 +133,7 @@ TF_RAISES static int turns_advance(lua_State *L)
 	uint64_t limit = seconds < 1e12 ? (uint64_t)ceil(seconds * 1000) : UINT64_MAX;
 	enter(L, h);
 	advance(h, limit);
+	tf_loop_turn(h->loop, false); /* requests leave now: nobody knows when the caller goes on */
 	h->running = false;
 	return 0;
 }

@@ -20,6 +20,7 @@ struct world {
 	struct tf_io *io, *peer;
 	struct tf_signal *signal;
 	struct tf_post *post;
+	struct tf_later *later;
 	struct tf_buf seen;
 	int count, fds[2], events;
 };
@@ -42,6 +43,7 @@ static int tear_down(void **state)
 	tf_io_delete(w->peer);
 	tf_signal_delete(w->signal);
 	tf_post_delete(w->post);
+	tf_later_delete(w->later);
 	tf_loop_delete(w->loop);
 	tf_buf_free(&w->seen);
 	for (int i = 0; i < 2; i++) {
@@ -558,6 +560,32 @@ static void no_wake_of_another_thread_is_lost(void **state)
 
 /* ---- the loop itself ---- */
 
+static void ask_again_once(void *arg)
+{
+	struct world *w = arg;
+	if (++w->count == 1)
+		tf_later_ask(w->later);
+}
+
+static void what_is_asked_for_is_done_before_the_next_wait(void **state)
+{
+	struct world *w = *state;
+	w->later = tf_later_new(w->loop, ask_again_once, w);
+	tf_loop_turn(w->loop, false);
+	assert_int_equal(w->count, 0);
+	tf_later_ask(w->later);
+	tf_later_ask(w->later);
+	tf_loop_run(w->loop); /* which it does not keep going */
+	assert_int_equal(w->count, 0);
+	w->post = tf_post_new(w->loop, count, w);
+	tf_loop_turn(w->loop, false);
+	assert_int_equal(w->count, 1);
+	tf_loop_turn(w->loop, false);
+	assert_int_equal(w->count, 2);
+	tf_loop_turn(w->loop, false);
+	assert_int_equal(w->count, 2);
+}
+
 static void deleting_null_is_allowed(void **state)
 {
 	(void)state;
@@ -565,6 +593,7 @@ static void deleting_null_is_allowed(void **state)
 	tf_io_delete(NULL);
 	tf_signal_delete(NULL);
 	tf_post_delete(NULL);
+	tf_later_delete(NULL);
 	tf_loop_delete(NULL);
 }
 
@@ -589,8 +618,11 @@ static void leave_alive(struct tf_loop *loop, int kind)
 	case 2:
 		tf_signal_new(loop, SIGUSR1, on_signal, NULL);
 		break;
-	default:
+	case 3:
 		tf_post_new(loop, count, NULL);
+		break;
+	default:
+		tf_later_new(loop, count, NULL);
 		break;
 	}
 }
@@ -598,8 +630,8 @@ static void leave_alive(struct tf_loop *loop, int kind)
 static void a_handle_left_alive_is_named(void **state)
 {
 	(void)state;
-	static const char *const names[] = {"tf_timer", "tf_io", "tf_signal", "tf_post"};
-	for (int kind = 0; kind < 4; kind++) {
+	static const char *const names[] = {"tf_timer", "tf_io", "tf_signal", "tf_post", "tf_later"};
+	for (int kind = 0; kind < 5; kind++) {
 		int fds[2], status;
 		assert_int_equal(pipe(fds), 0);
 		pid_t pid = fork();
@@ -651,6 +683,7 @@ int main(void)
 		IN_LOOP(a_post_may_wake_and_delete_itself),
 		IN_LOOP(a_deleted_post_stays_silent),
 		IN_LOOP(no_wake_of_another_thread_is_lost),
+		IN_LOOP(what_is_asked_for_is_done_before_the_next_wait),
 		cmocka_unit_test(deleting_null_is_allowed),
 		cmocka_unit_test(a_pending_stop_does_not_disturb_delete),
 		cmocka_unit_test(a_handle_left_alive_is_named),

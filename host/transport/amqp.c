@@ -14,6 +14,7 @@ enum {
 	GRACE_MS = 300,        /* for a thread whose socket was shut down */
 	WATCH_MS = 500,
 	STUCK_MS_WITHOUT_HEARTBEAT = 60000,
+	SEND_AT_ONCE = 64,                  /* messages of one turn */
 	QUEUED_BYTES_PER_MESSAGE_LIMIT = 4, /* publishes waiting: so many times max_message */
 };
 
@@ -21,6 +22,9 @@ struct tf_amqp {
 	struct tf_transport base;
 	struct tf_amqp_shared *shared; /* one reference */
 	struct tf_timer *watchdog;
+	struct tf_later *send; /* what this turn has published and settled */
+	unsigned unsent;
+	bool unsettled;
 	uint64_t order; /* of the last publish */
 	size_t queued_bytes;
 	struct tf_amqp_delivery_list deliveries;        /* taken over, not yet called back */
@@ -214,6 +218,26 @@ static void on_watchdog(void *arg)
 	watch(a, &a->shared->publisher);
 }
 
+/* --- sending --- */
+
+static void send_published(struct tf_amqp *a)
+{
+	if (a->unsent && !tf_amqp_publisher_send(a->shared))
+		tf_amqp_link_wake(&a->shared->publisher);
+	a->unsent = 0;
+}
+
+/* The outcomes first: a request is acknowledged after them. */
+static void on_send(void *arg)
+{
+	struct tf_amqp *a = arg;
+
+	send_published(a);
+	if (a->unsettled && !tf_amqp_consumer_settle(a->shared))
+		tf_amqp_link_wake(&a->shared->consumer);
+	a->unsettled = false;
+}
+
 /* --- open --- */
 
 static void copy_urls(struct tf_url_list *to, const struct tf_url_list *from)
@@ -255,6 +279,7 @@ static int link_init(struct tf_amqp_link *l, const char *name, struct tf_err *er
 {
 	l->name = name;
 	l->fd = -1;
+	pthread_mutex_init(&l->own, NULL);
 	pthread_mutex_init(&l->fd_lock, NULL);
 	l->eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	return l->eventfd < 0 ? tf_err_sys(err, "amqp: eventfd") : 0;
@@ -315,6 +340,7 @@ static int amqp_open(struct tf_loop *loop, const struct tf_transport_config *con
 	a = TF_NEW(struct tf_amqp);
 	a->shared = s;
 	s->post = tf_post_new(loop, on_post, a);
+	a->send = tf_later_new(loop, on_send, a);
 	a->watchdog = tf_timer_new(loop, on_watchdog, a);
 	tf_timer_start(a->watchdog, WATCH_MS, WATCH_MS);
 	s->refs += 2;
@@ -415,7 +441,9 @@ static int amqp_publish(
 	pthread_mutex_lock(&s->lock);
 	tf_amqp_publish_append(&s->to_publish, p);
 	pthread_mutex_unlock(&s->lock);
-	tf_amqp_link_wake(&s->publisher);
+	tf_later_ask(a->send);
+	if (++a->unsent == SEND_AT_ONCE)
+		send_published(a);
 	return 0;
 }
 
@@ -435,7 +463,8 @@ static void amqp_settle(struct tf_transport *t, uint64_t tag, enum tf_settle how
 	}
 	l->items[l->count++] = (struct tf_amqp_settle){tag, how};
 	pthread_mutex_unlock(&s->lock);
-	tf_amqp_link_wake(&s->consumer);
+	amqp_of(t)->unsettled = true;
+	tf_later_ask(amqp_of(t)->send);
 }
 
 /* --- close --- */
@@ -478,6 +507,7 @@ static void amqp_close(struct tf_transport *t)
 		tf_warn("amqp", "exchange %s: closed with %zu messages that the broker has not confirmed",
 			t->exchange, lost);
 	tf_post_delete(post);
+	tf_later_delete(a->send);
 	tf_timer_delete(a->watchdog);
 	if (a->closed)
 		*a->closed = true;

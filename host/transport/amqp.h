@@ -102,6 +102,10 @@ struct tf_amqp_link {
 	int eventfd;
 	_Atomic bool woken;          /* eventfd is written and not yet read */
 	_Atomic uint64_t busy_since; /* ms; 0: waiting in poll. Marks progress while not waiting */
+	/* Held by the thread unless it waits for something to happen: the loop, which takes it without waiting, may
+	 * then send in its place. Taken before shared->lock. */
+	pthread_mutex_t own;
+	void *serving; /* under `own`: the thread's state while its connection can be used so; NULL: it cannot */
 	pthread_mutex_t fd_lock;
 	int fd; /* duplicate of the socket, for shutdown(2) by the loop; -1: none */
 	/* under shared->lock: */
@@ -165,6 +169,11 @@ bool tf_amqp_link_stopping(struct tf_amqp_shared *s, struct tf_amqp_link *l, uin
 void tf_amqp_link_backoff(struct tf_amqp_shared *s, struct tf_amqp_link *l, unsigned failures);
 /* Wait for a wake-up, at most `ms`. */
 void tf_amqp_link_sleep(struct tf_amqp_link *l, int ms);
+
+/* From the loop, in the threads' place while they wait: send what was published, or settled, as far as the socket takes it
+ * without waiting. False: the thread has to, wake it. */
+bool tf_amqp_publisher_send(struct tf_amqp_shared *s);
+bool tf_amqp_consumer_settle(struct tf_amqp_shared *s);
 
 void *tf_amqp_consumer_main(void *shared);  /* amqp_consumer.c */
 void *tf_amqp_publisher_main(void *shared); /* amqp_publisher.c */

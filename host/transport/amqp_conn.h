@@ -62,6 +62,7 @@ struct tf_amqp_conn {
 	struct tf_amqp_closed closed;
 	struct tf_amqp_content content;
 	struct tf_buf out; /* whole frames, see tf_amqp_conn_flush */
+	bool no_waiting;   /* the loop is at work: what the socket does not take stays in `out` */
 };
 
 int tf_amqp_conn_open(struct tf_amqp_conn *c, const struct tf_url *url, struct tf_err *err);

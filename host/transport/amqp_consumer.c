@@ -213,6 +213,28 @@ static int send_settles(struct consumer *c, struct tf_err *err)
 	return rc == 0 ? tf_amqp_conn_flush(&c->conn, err) : rc;
 }
 
+bool tf_amqp_consumer_settle(struct tf_amqp_shared *s)
+{
+	struct tf_amqp_link *l = &s->consumer;
+	struct consumer *c;
+	struct tf_err err;
+	bool sent = false;
+
+	if (pthread_mutex_trylock(&l->own) != 0)
+		return false;
+	c = l->serving;
+	if (c && !c->conn.out.len) {
+		c->conn.no_waiting = true;
+		sent = send_settles(c, &err) == 0;
+		c->conn.no_waiting = false;
+		if (!sent) /* those are lost: the broker gives the messages again on a new connection */
+			tf_amqp_link_shutdown(l);
+		sent = sent && !c->conn.out.len;
+	}
+	pthread_mutex_unlock(&l->own);
+	return sent;
+}
+
 /* The next topic that is not consumed, copied: the array may move. False: all are, and the
  * publisher may send. */
 static bool next_topic(struct consumer *c, struct tf_amqp_topic *out)
@@ -402,13 +424,16 @@ void *tf_amqp_consumer_main(void *shared)
 	int rc;
 
 	c.conn.arg = &c;
+	pthread_mutex_lock(&c.link->own);
 	while (!tf_amqp_link_stopping(s, c.link, NULL)) {
 		since = tf_amqp_now();
 		rc = connect_broker(&c, &err);
+		c.link->serving = rc == 0 && !c.conn.tls ? &c : NULL;
 		if (rc == 0)
 			rc = serve(&c, &err);
 		else
 			since = UINT64_MAX;
+		c.link->serving = NULL;
 		disconnect(&c, rc == 0 || rc == TF_ESTATE);
 		if (rc == 0)
 			break;
@@ -424,6 +449,7 @@ void *tf_amqp_consumer_main(void *shared)
 	tf_amqp_delivery_free(&c.batch);
 	free(c.settles.items);
 	free(c.consuming);
+	pthread_mutex_unlock(&c.link->own);
 	tf_amqp_link_end(s, c.link);
 	return NULL;
 }

@@ -254,7 +254,9 @@ bool tf_amqp_conn_wait(struct tf_amqp_conn *c, int ms)
 		ms = (int)(due - now);
 	if (ms > 0)
 		mark(c, 0);
+	pthread_mutex_unlock(&c->link->own);
 	poll(p, 2, ms);
+	pthread_mutex_lock(&c->link->own);
 	if (ms > 0)
 		now = tf_amqp_now();
 	mark(c, now);

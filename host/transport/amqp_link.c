@@ -225,6 +225,7 @@ void tf_amqp_delivery_free(struct tf_amqp_delivery_list *l)
 static void link_destroy(struct tf_amqp_link *l)
 {
 	close(l->eventfd);
+	pthread_mutex_destroy(&l->own);
 	pthread_mutex_destroy(&l->fd_lock);
 }
 

@@ -21,10 +21,22 @@ static void mark(struct tf_amqp_conn *c)
 	atomic_store(&c->link->busy_since, tf_amqp_now());
 }
 
+/* What goes wrong here does so again for the thread, which has the means to deal with it. */
+static int flush_some(struct tf_amqp_conn *c)
+{
+	ssize_t n = c->out.len ? send(c->fd, c->out.data, c->out.len, MSG_NOSIGNAL | MSG_DONTWAIT) : 0;
+
+	if (n > 0)
+		tf_buf_consume(&c->out, (size_t)n);
+	return 0;
+}
+
 int tf_amqp_conn_flush(struct tf_amqp_conn *c, struct tf_err *err)
 {
 	size_t sent = 0;
 
+	if (c->no_waiting)
+		return flush_some(c);
 	if (c->out.len)
 		mark(c);
 	while (sent < c->out.len) {

@@ -363,6 +363,45 @@ static struct orders take_orders(struct publisher *p)
 	return o;
 }
 
+/* Whether it can be sent without a call that the broker answers, and in one piece with others. */
+static bool goes_at_once(const struct publisher *p, const struct tf_amqp_publish *m)
+{
+	if ((m->flags & TF_PUBLISH_DECLARE) && !tf_map_get(p->declared, m->m.topic))
+		return false;
+	return tf_amqp_out_fits(&p->conn, &m->m);
+}
+
+static bool send_without_waiting(struct publisher *p)
+{
+	const struct orders o = take_orders(p);
+	struct tf_err err;
+	int rc = 0;
+
+	if (o.stop || !o.ready || o.url != p->url || p->suspects || p->conn.out.len)
+		return false;
+	p->conn.no_waiting = true;
+	while (rc == 0 && may_send(p) && goes_at_once(p, p->queue.head))
+		rc = send_one(p, &err);
+	tf_amqp_conn_flush(&p->conn, NULL);
+	p->conn.no_waiting = false;
+	if (rc < 0) /* it counts as sent, and was not: as the thread does, with a new connection */
+		tf_amqp_link_shutdown(p->link);
+	report(p);
+	return rc == 0 && !p->conn.out.len && (!p->queue.head || !may_send(p));
+}
+
+bool tf_amqp_publisher_send(struct tf_amqp_shared *s)
+{
+	struct tf_amqp_link *l = &s->publisher;
+	bool sent;
+
+	if (pthread_mutex_trylock(&l->own) != 0)
+		return false;
+	sent = l->serving && send_without_waiting(l->serving);
+	pthread_mutex_unlock(&l->own);
+	return sent;
+}
+
 static bool idle(const struct publisher *p)
 {
 	return !p->queue.head && !p->again.head && p->first == p->next;
@@ -463,11 +502,14 @@ void *tf_amqp_publisher_main(void *shared)
 		.arg = p,
 		.declare_channel = TF_AMQP_DECLARE_CHANNEL};
 	p->declared = tf_map_new();
+	pthread_mutex_lock(&p->link->own);
 	while (await_consumer(p)) {
 		since = tf_amqp_now();
 		rc = connect_broker(p, &err);
+		p->link->serving = rc == 0 && !p->conn.tls ? p : NULL;
 		if (rc == 0)
 			rc = serve(p, &err);
+		p->link->serving = NULL;
 		tf_amqp_conn_close(&p->conn, rc == 0 || rc == TF_ESTATE || rc == TF_ECLOSED, CLOSE_MS);
 		requeue(p, true);
 		report(p);
@@ -484,6 +526,7 @@ void *tf_amqp_publisher_main(void *shared)
 	tf_amqp_publish_prepend(&s->to_publish, &p->queue); /* close() tells how many are lost */
 	pthread_mutex_unlock(&s->lock);
 	tf_map_delete(p->declared, NULL);
+	pthread_mutex_unlock(&p->link->own);
 	free(p);
 	tf_amqp_link_end(s, &s->publisher);
 	return NULL;
