@@ -388,7 +388,9 @@ bool tf_engine_submit(struct tf_engine *e, uint32_t atom, bool revert, struct tf
 	};
 	if (revert) {
 		w.result = tf_storage_result(e->storage, atom, &w.result_failed, &err);
-		w.failures = tf_storage_failures(e->storage);
+		/* All of them, for each: not for nothing. */
+		w.failures = e->x->ops->here && spec->no_revert ? tf_value_empty_object()
+								: tf_storage_failures(e->storage);
 	}
 	if (revert && !w.result) {
 		tf_engine_fail(e, atom, tf_engine_failure_of(&err));

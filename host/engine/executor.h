@@ -54,6 +54,7 @@ struct tf_executor_events {
 struct tf_executor;
 struct tf_executor_ops {
 	const char *name; /* "serial", "parallel", "worker-based" */
+	bool here;        /* actions run in the classes that this process has, in it or in forks of it */
 	bool at_once;     /* an action is performed inside submit: nothing is gained by submitting ahead */
 	/* Called once before the first submit of a run. */
 	int (*start)(struct tf_executor *x, struct tf_err *err);

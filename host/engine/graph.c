@@ -130,6 +130,7 @@ static uint32_t add_draft(struct tf_graph *g, const struct tf_atom_spec *spec)
 		.inject = tf_value_ref(spec->inject),
 		.each = spec->each ? keep(g, spec->each) : NULL,
 		.limit = spec->limit,
+		.no_revert = spec->no_revert,
 	};
 	return g->draft_count++;
 }

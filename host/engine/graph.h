@@ -43,6 +43,8 @@ struct tf_atom_spec {
 	 * it gets under this name; `limit` of these items at once, 0: any number. The result is the list of theirs. */
 	const char *each;
 	size_t limit;
+	/* Reverting it calls nothing that looks at the failures of the flow, as far as this process knows. */
+	bool no_revert;
 };
 
 struct tf_graph;

@@ -275,6 +275,7 @@ int tf_executor_parallel_new(struct tf_loop *loop, const struct tf_runner *runne
 {
 	static const struct tf_executor_ops ops = {
 		.name = "parallel",
+		.here = true,
 		.start = parallel_start,
 		.submit = parallel_submit,
 		.withdraw = parallel_withdraw,

@@ -145,6 +145,7 @@ static void serial_destroy(struct tf_executor *base)
 
 static const struct tf_executor_ops serial_ops = {
 	.name = "serial",
+	.here = true,
 	.at_once = true,
 	.start = serial_start,
 	.submit = serial_submit,

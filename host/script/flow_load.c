@@ -94,6 +94,14 @@ TF_RAISES static int flow_inject(struct flow_walk *w, int atom, const char *name
 	return 0;
 }
 
+TF_RAISES static bool flow_has(lua_State *L, int atom, const char *key)
+{
+	lua_getfield(L, atom, key);
+	bool has = !lua_isnil(L, -1);
+	lua_pop(L, 1);
+	return has;
+}
+
 /* Atom and class name come next: the atom at index `atom`. */
 TF_RAISES static int flow_add_atom(struct flow_walk *w, int atom, bool retry)
 {
@@ -104,6 +112,7 @@ TF_RAISES static int flow_add_atom(struct flow_walk *w, int atom, bool retry)
 	spec.attempts = (unsigned)tf_bind_number(L, atom, "attempts", 0);
 	spec.each = tf_bind_string(L, atom, "each");
 	spec.limit = (size_t)tf_bind_number(L, atom, "limit", 0);
+	spec.no_revert = !retry && !flow_has(L, atom, "revert") && !flow_has(L, atom, "reference");
 	spec.execute = flow_bindings(L, atom, "execute_mapping", &spec.execute_count);
 	spec.revert = flow_bindings(L, atom, "revert_mapping", &spec.revert_count);
 	spec.provides = flow_provides(L, atom, &spec.provide_count);

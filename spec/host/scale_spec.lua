@@ -1,9 +1,10 @@
--- A large flow with a retry over a tenth of it, which fails twice: ends right, and costs no more than twice as much
--- an atom as a small one. host/test/test_engine_scale.c is the same below Lua.
+-- Large flows end right, and cost not much more an atom than small ones; test_engine_scale.c is the same below Lua.
 local engines = require "taskflow.engines"
+local gf = require "taskflow.patterns.graph_flow"
 local lf = require "taskflow.patterns.linear_flow"
 local retry = require "taskflow.retry"
 local task = require "taskflow.task"
+local uf = require "taskflow.patterns.unordered_flow"
 
 local ran, reverted
 
@@ -76,4 +77,58 @@ describe("a flow of 100,000 atoms with a retry over 10,000", function()
     end
     assert.is_true(many < 2 * few, ("%.1f us an atom of many, %.1f of few"):format(many * 1e6, few * 1e6))
   end)
+end)
+
+-- Each subflow fails once, and all of them before the first is retried.
+local function retried(n)
+  local failed = {}
+  local Once = task.Task {
+    execute = function(self)
+      if not failed[self.name] then
+        failed[self.name] = true
+        error("once", 0)
+      end
+    end,
+  }
+  local all = uf.Flow "all"
+  for i = 1, n do
+    all:add(lf.Flow("f" .. i, retry.Times { name = "r" .. i, attempts = 2 }):add(Once { name = "t" .. i }))
+  end
+  return all
+end
+
+local function linked(n)
+  local all, before = gf.Flow "all", nil
+  for i = 1, n do
+    local step = Step { name = "s" .. i }
+    all:add(step)
+    if before then
+      all:link(before, step)
+    end
+    before = step
+  end
+  return all
+end
+
+describe("a flow costs as much an atom for many as for few", function()
+  local shapes = { ["retried subflows"] = { retried, 200, 4000 }, ["a graph linked by hand"] = { linked, 1000, 20000 } }
+  for name, shape in pairs(shapes) do
+    it("with " .. name, function()
+      local make, few, many = unpack(shape)
+      local function least(n, times)
+        local best = math.huge
+        for _ = 1, times do
+          collectgarbage()
+          local began = os.clock()
+          local engine = engines.load(make(n))
+          assert.equal("SUCCESS", (engine:run()))
+          engine:close()
+          best = math.min(best, (os.clock() - began) / n)
+        end
+        return best * 1e6
+      end
+      local cheap, dear = least(few, 5), least(many, 2)
+      assert.is_true(dear < 3 * cheap, ("%.1f us an atom of many, %.1f of few"):format(dear, cheap))
+    end)
+  end
 end)

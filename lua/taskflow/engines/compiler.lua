@@ -14,6 +14,7 @@ local M = {}
 ---  "retry", a retry, class name; "link", from, to, decider or -1, depth; "close". Links refer to flows and atoms by
 ---  number, from 1 in order of steps.
 ---@field added integer flows and atoms in the steps
+---@field names table<table, string|false> of classes, on the wire; false: it has none
 ---@field atoms table<string, taskflow.Atom> by name
 ---@field order taskflow.Atom[] in order of walking
 ---@field deciders { call: function, title: string, where: string }[] by the number in the links
@@ -45,10 +46,24 @@ local function push(plan, a, b, c)
   steps[n + 1], steps[n + 2], steps[n + 3] = a, b, c
 end
 
+-- A class that has no name is searched for in every module: once, not for each of its tasks.
+local function class_name_of(plan, atom)
+  local class = atom.class
+  if atom.task_cls or not class then
+    return atom.task_cls or atom.name
+  end
+  local name = plan.names[class]
+  if name == nil then
+    name = M.wire_name(atom) or false
+    plan.names[class] = name
+  end
+  return name or atom.name
+end
+
 local function add_atom(plan, atom, flow)
   plan.flows[atom] = flow or false
   plan.added = plan.added + 1
-  push(plan, atom, M.wire_name(atom) or atom.name)
+  push(plan, atom, class_name_of(plan, atom))
   plan.order[#plan.order + 1] = atom
   plan.atoms[atom.name] = plan.atoms[atom.name] or atom
 end
@@ -128,7 +143,7 @@ end
 ---@param root taskflow.Flow|taskflow.Task
 ---@return taskflow.Plan
 function M.compile(root)
-  local plan = { steps = {}, added = 0, atoms = {}, order = {}, deciders = {}, flows = {} }
+  local plan = { steps = {}, added = 0, names = {}, atoms = {}, order = {}, deciders = {}, flows = {} }
   if task.is_task(root) then
     plan.name = root.name
     plan.single = true
