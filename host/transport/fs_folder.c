@@ -79,7 +79,7 @@ bool tf_fs_folder_is_gone(int folder)
 static int read_all(int fd, size_t max, struct tf_buf *out)
 {
 	struct stat st;
-	size_t start = out->len;
+	size_t start = out->len, room;
 	ssize_t n;
 
 	if (fstat(fd, &st) < 0)
@@ -89,19 +89,19 @@ static int read_all(int fd, size_t max, struct tf_buf *out)
 	if ((uintmax_t)st.st_size > max)
 		return EFBIG;
 	tf_buf_reserve(out, (size_t)st.st_size + 1); /* the end shows without growing */
-	for (;;) {
-		tf_buf_reserve(out, 1);
-		n = read(fd, out->data + out->len, out->cap - out->len - 1);
+	do {
+		tf_buf_reserve(out, 2);
+		room = out->cap - out->len - 1;
+		n = read(fd, out->data + out->len, room);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return errno;
-		if (n == 0)
-			break;
 		out->len += (size_t)n;
 		if (out->len - start > max)
 			return EFBIG;
-	}
+		/* Less than there was room for is the end, where it can be. */
+	} while (n != 0 && (n < 0 || (size_t)n == room || out->len - start < (size_t)st.st_size));
 	out->data[out->len] = '\0';
 	return 0;
 }

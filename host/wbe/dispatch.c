@@ -15,8 +15,10 @@
 /* Longest sleep while something is in flight: see TF_PACE_STEP_MS. */
 #define ATTENTION_MS (TF_PACE_STEP_MS / 2)
 /* Requests in a topic's queue, not begun, at most: enough for many workers to find the next one there, and no more than
- * a broker keeps at hand. The rest waits here, where a suspended flow gets it back. */
-#define PENDING_MAX 1024
+ * a broker keeps at hand. The rest waits here, where a suspended flow gets it back. In a directory each is a file,
+ * made anew by an engine that has none to write again, and that is dear. */
+#define PENDING_MAX_BROKER 1024
+#define PENDING_MAX_DIRECTORY 256
 /* Topics tried for one with room, when several have the class. */
 #define PICKS 4
 /* Next try after the transport's queue was full. */
@@ -88,13 +90,18 @@ static struct tf_lane *lane_of(struct tf_client *c, const char *topic)
 	return lane;
 }
 
+static unsigned pending_max(const struct tf_client *c)
+{
+	return c->transport->ops->broker ? PENDING_MAX_BROKER : PENDING_MAX_DIRECTORY;
+}
+
 /* A topic for this class that takes one more; NULL: none is known (*full is not set) or none has room (it is). */
 static const char *pick(struct tf_client *c, const char *task_cls, bool *full)
 {
 	const char *topic = NULL;
 	for (int i = 0; i < PICKS; i++) {
 		topic = tf_finder_pick(c->finder, task_cls);
-		if (!topic || lane_of(c, topic)->pending < PENDING_MAX)
+		if (!topic || lane_of(c, topic)->pending < pending_max(c))
 			return topic;
 	}
 	*full = true;
@@ -307,8 +314,8 @@ static struct tf_value *expiry_failure(const struct tf_client *c, const struct t
 			f->topic);
 	} else if (tf_finder_pick(c->finder, f->request.task_cls)) {
 		tf_buf_printf(&why,
-			"it waits behind %d others that no worker has started: all are busy, or gone",
-			PENDING_MAX);
+			"it waits behind %u others that no worker has started: all are busy, or gone",
+			pending_max(c));
 	} else {
 		tf_buf_printf(&why, "no worker that offers '%s' answered on topics", f->request.task_cls);
 		for (size_t i = 0; c->config.topics[i]; i++)
