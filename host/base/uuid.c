@@ -67,3 +67,9 @@ unsigned tf_random(unsigned bound)
 	while (r >= past);
 	return r % bound;
 }
+
+bool tf_is_uuid(const char *text)
+{
+	return strlen(text) == TF_UUID_LEN && strspn(text, "0123456789abcdef-") == TF_UUID_LEN &&
+	       text[8] == '-' && text[13] == '-' && text[18] == '-' && text[23] == '-';
+}

@@ -12,15 +12,29 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/uuid.h"
 
-enum { MAX_PAIRS = 64, PIECE = 65536 };
+enum { MAX_PAIRS = 256, PIECE = 65536, BUFFERED_MAX = PIECE * 4, DELAYED_MAX = 256 };
+
+/* One way of a connection. */
+struct stream {
+	struct tf_buf data; /* to be forwarded */
+	struct {
+		size_t len;
+		uint64_t due;  /* ms */
+	} pieces[DELAYED_MAX]; /* of `data`, a ring */
+	size_t first, count;
+	uint64_t next; /* ms: no piece before, when sliced */
+};
 
 struct pair {
-	int client, server;     /* -1: closed */
-	struct tf_buf sent;     /* by the client, all of it */
-	struct tf_buf up, down; /* to be forwarded */
+	int client, server; /* -1: closed */
+	bool lost;
+	struct tf_buf sent; /* by the client, all of it */
+	struct stream up, down;
 };
 
 struct tcp_proxy {
@@ -29,6 +43,8 @@ struct tcp_proxy {
 	int listener, port, target;
 	int wake[2];
 	bool stop, refuse, stall;
+	unsigned delay, jitter;
+	size_t slice;
 	size_t cut_after, counted;
 	struct pair pairs[MAX_PAIRS];
 	size_t count;
@@ -49,8 +65,9 @@ static void cut(struct pair *x)
 {
 	reset(&x->client);
 	reset(&x->server);
-	tf_buf_free(&x->up);
-	tf_buf_free(&x->down);
+	tf_buf_free(&x->up.data);
+	tf_buf_free(&x->down.data);
+	x->up = x->down = (struct stream){0};
 }
 
 static struct sockaddr_in local(int port)
@@ -68,11 +85,14 @@ static void take(struct tcp_proxy *p)
 
 	if (client < 0)
 		return;
+	if (p->refuse) {
+		reset(&client);
+		return;
+	}
 	TF_ASSERT(p->count < MAX_PAIRS);
 	*x = (struct pair){.client = client, .server = -1};
 	p->count++;
-	if (!p->refuse)
-		x->server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	x->server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (x->server < 0 || connect(x->server, (struct sockaddr *)&to, sizeof(to)) < 0) {
 		cut(x);
 		return;
@@ -81,66 +101,125 @@ static void take(struct tcp_proxy *p)
 	fcntl(x->server, F_SETFL, O_NONBLOCK);
 }
 
+static uint64_t now_ms(void)
+{
+	return tf_clock_ms(&tf_clock_real);
+}
+
+static bool has_room(const struct stream *s)
+{
+	return s->data.len < BUFFERED_MAX && s->count < DELAYED_MAX;
+}
+
+/* Until the stream may send: ms; 0: now; -1: it has nothing. */
+static int wait_of(const struct stream *s)
+{
+	const uint64_t now = now_ms(), due = s->count ? s->pieces[s->first].due : 0;
+	const uint64_t at = due > s->next ? due : s->next;
+
+	if (s->count == 0)
+		return -1;
+	return at > now ? (int)(at - now) : 0;
+}
+
 /* False: the connection is gone. */
-static bool pull(int fd, struct tf_buf *into, size_t *got)
+static bool pull(struct tcp_proxy *p, int fd, struct stream *into, size_t *got)
 {
 	char piece[PIECE];
 	ssize_t n = read(fd, piece, sizeof(piece));
+	const size_t at = (into->first + into->count) % DELAYED_MAX;
+	uint64_t due = now_ms() + p->delay + (p->jitter ? tf_random(p->jitter + 1) : 0);
 
 	*got = 0;
 	if (n < 0)
 		return errno == EAGAIN;
 	if (n == 0)
 		return false;
-	tf_buf_append(into, piece, (size_t)n);
+	tf_buf_append(&into->data, piece, (size_t)n);
+	if (into->count && due < into->pieces[(at + DELAYED_MAX - 1) % DELAYED_MAX].due)
+		due = into->pieces[(at + DELAYED_MAX - 1) % DELAYED_MAX].due;
+	into->pieces[at].len = (size_t)n;
+	into->pieces[at].due = due;
+	into->count++;
 	*got = (size_t)n;
 	return true;
 }
 
-static bool push(int fd, struct tf_buf *from)
+static bool push(struct tcp_proxy *p, int fd, struct stream *from)
 {
+	size_t len;
 	ssize_t n;
 
-	if (from->len == 0)
-		return true;
-	n = send(fd, from->data, from->len, MSG_NOSIGNAL);
-	if (n < 0)
-		return errno == EAGAIN;
-	tf_buf_consume(from, (size_t)n);
+	while (wait_of(from) == 0) {
+		len = from->pieces[from->first].len;
+		if (p->slice && len > p->slice)
+			len = p->slice;
+		n = send(fd, from->data.data, len, MSG_NOSIGNAL);
+		if (n < 0)
+			return errno == EAGAIN;
+		tf_buf_consume(&from->data, (size_t)n);
+		from->pieces[from->first].len -= (size_t)n;
+		if (from->pieces[from->first].len == 0) {
+			from->first = (from->first + 1) % DELAYED_MAX;
+			from->count--;
+		}
+		if (p->slice)
+			from->next = now_ms() + 1;
+		if ((size_t)n < len)
+			break;
+	}
 	return true;
+}
+
+/* Drop the end of what was read last. */
+static void unread(struct stream *s, size_t n)
+{
+	s->data.len -= n;
+	s->pieces[(s->first + s->count - 1) % DELAYED_MAX].len -= n;
 }
 
 static void forward(struct tcp_proxy *p, struct pair *x)
 {
 	size_t got;
 
-	if (x->client < 0)
+	if (x->client < 0 || x->lost)
 		return;
-	if (x->up.len < PIECE * 4) {
-		if (!pull(x->client, &x->up, &got)) {
-			push(x->server, &x->up);
+	if (has_room(&x->up)) {
+		if (!pull(p, x->client, &x->up, &got)) {
+			push(p, x->server, &x->up);
 			cut(x);
 			return;
 		}
-		tf_buf_append(&x->sent, x->up.data + x->up.len - got, got);
+		tf_buf_append(&x->sent, x->up.data.data + x->up.data.len - got, got);
 		p->counted += got;
 		if (p->cut_after && p->counted >= p->cut_after) {
-			x->up.len -= got < p->counted - p->cut_after ? got : p->counted - p->cut_after;
-			push(x->server, &x->up);
+			unread(&x->up, got < p->counted - p->cut_after ? got : p->counted - p->cut_after);
+			push(p, x->server, &x->up);
 			p->cut_after = 0;
 			cut(x);
 			return;
 		}
 	}
-	if (x->down.len < PIECE * 4 && !pull(x->server, &x->down, &got)) {
-		push(x->client, &x->down);
+	if (has_room(&x->down) && !pull(p, x->server, &x->down, &got)) {
+		push(p, x->client, &x->down);
 		close(x->client); /* not reset: the client shall read what was last sent */
 		x->client = -1;
 		cut(x);
 		return;
 	}
-	if (!push(x->server, &x->up) || !push(x->client, &x->down))
+	if (!push(p, x->server, &x->up) || !push(p, x->client, &x->down))
 		cut(x);
+}
+
+/* What to wait for on an end that `in` is read from and `out` goes to; *ms: until when at most. */
+static struct pollfd interest(int fd, const struct stream *in, const struct stream *out, int *ms)
+{
+	const int wait = wait_of(out);
+
+	if (wait > 0 && (*ms < 0 || wait < *ms))
+		*ms = wait;
+	return (struct pollfd){
+		.fd = fd, .events = (short)((has_room(in) ? POLLIN : 0) | (wait == 0 ? POLLOUT : 0))};
 }
 
 static void *proxy_main(void *arg)
@@ -149,6 +228,7 @@ static void *proxy_main(void *arg)
 	struct pollfd fds[2 + 2 * MAX_PAIRS];
 	char drain[64];
 	size_t i, n;
+	int ms;
 
 	for (;;) {
 		pthread_mutex_lock(&p->lock);
@@ -157,20 +237,17 @@ static void *proxy_main(void *arg)
 		fds[0] = (struct pollfd){.fd = p->listener, .events = POLLIN};
 		fds[1] = (struct pollfd){.fd = p->wake[0], .events = POLLIN};
 		n = 2;
+		ms = -1;
 		for (i = 0; i < p->count && !p->stall; i++) {
 			struct pair *x = &p->pairs[i];
-			short in_up = x->up.len < PIECE * 4 ? POLLIN : 0;
-			short in_down = x->down.len < PIECE * 4 ? POLLIN : 0;
 
-			if (x->client < 0)
+			if (x->client < 0 || x->lost)
 				continue;
-			fds[n++] = (struct pollfd){
-				.fd = x->client, .events = (short)(in_up | (x->down.len ? POLLOUT : 0))};
-			fds[n++] = (struct pollfd){
-				.fd = x->server, .events = (short)(in_down | (x->up.len ? POLLOUT : 0))};
+			fds[n++] = interest(x->client, &x->up, &x->down, &ms);
+			fds[n++] = interest(x->server, &x->down, &x->up, &ms);
 		}
 		pthread_mutex_unlock(&p->lock);
-		poll(fds, n, -1);
+		poll(fds, n, ms);
 		pthread_mutex_lock(&p->lock);
 		if (fds[1].revents && read(p->wake[0], drain, sizeof(drain)) < 0)
 			drain[0] = 0;
@@ -258,6 +335,31 @@ void tcp_proxy_stall(struct tcp_proxy *p, bool stall)
 {
 	pthread_mutex_lock(&p->lock);
 	p->stall = stall;
+	wake_and_unlock(p);
+}
+
+void tcp_proxy_lose(struct tcp_proxy *p)
+{
+	size_t i;
+
+	pthread_mutex_lock(&p->lock);
+	for (i = 0; i < p->count; i++)
+		p->pairs[i].lost = true;
+	wake_and_unlock(p);
+}
+
+void tcp_proxy_delay(struct tcp_proxy *p, unsigned ms, unsigned jitter)
+{
+	pthread_mutex_lock(&p->lock);
+	p->delay = ms;
+	p->jitter = jitter;
+	wake_and_unlock(p);
+}
+
+void tcp_proxy_slice(struct tcp_proxy *p, size_t bytes)
+{
+	pthread_mutex_lock(&p->lock);
+	p->slice = bytes;
 	wake_and_unlock(p);
 }
 

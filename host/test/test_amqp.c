@@ -640,6 +640,11 @@ static void test_options(void **state)
 	assert_int_equal(refused_option("{\"ssl\": {\"cert_reqs\": \"maybe\"}}", "CERT_REQUIRED"), TF_EINVAL);
 	assert_int_equal(refused_option("{\"ssl\": {\"keyfile\": \"/etc/passwd\"}}", "certfile"), TF_EINVAL);
 	assert_int_equal(refused_option("{\"ssl\": {\"ca_certs\": \"/nowhere\"}}", "/nowhere"), TF_ESYS);
+	assert_int_equal(
+		refused_option("{\"topology\": \"Durable\"}", "\"compat\" or \"durable\""), TF_EINVAL);
+	assert_int_equal(refused_option("{\"queue_type\": \"quorum\"}", "topology \"durable\""), TF_EINVAL);
+	assert_int_equal(refused_option("{\"expires\": 60}", "topology \"durable\""), TF_EINVAL);
+	assert_int_equal(refused_option("{\"topology\": \"durable\", \"expires\": 0}", "expires"), TF_EINVAL);
 	amqp_open_peer(&p, amqp_url(),
 		"{\"heartbeat\": 0, \"frame_max\": 4096, \"connect_timeout\": 2.5, \"login_method\": "
 		"\"PLAIN\", "

@@ -26,6 +26,11 @@
 struct tf_amqp_options {
 	double connect_timeout; /* seconds for TCP, TLS and login each */
 	int heartbeat;          /* seconds; 0: none */
+	/* topology "durable": exchange and queues survive their users and the broker's restart. Else "compat", as
+	 * Python TaskFlow declares them. */
+	bool durable;
+	bool quorum;    /* of durable queues */
+	int expires_ms; /* a durable private queue that nobody uses goes after this time */
 	int frame_max;
 	bool external; /* SASL EXTERNAL: the client certificate is the login */
 	bool tls;      /* `ssl` was asked for; amqps URLs have it anyway */

@@ -23,13 +23,28 @@ static void mark(struct tf_amqp_conn *c)
 	atomic_store(&c->link->busy_since, tf_amqp_now());
 }
 
+/* RabbitMQ 4.3 and later, when asked for a queue that is neither durable nor exclusive. */
+static bool refuses_transient_queues(const struct tf_amqp_closed *closed)
+{
+	return strstr(closed->text, "transient_nonexcl_queues") ||
+	       (closed->code == AMQP_INTERNAL_ERROR &&
+		       (closed->class_id << 16 | closed->method_id) == AMQP_QUEUE_DECLARE_METHOD);
+}
+
+static const char TRANSIENT_ADVICE[] =
+	" (this broker refuses the transient queues that TaskFlow declares, as RabbitMQ does from 4.3 on: "
+	"give all "
+	"peers the transport option topology=durable; or, for Python peers, permit them in rabbitmq.conf: "
+	"deprecated_features.permit.transient_nonexcl_queues = true)";
+static const char ARGUMENTS_ADVICE[] = " (something declared it with other arguments, or a peer has another "
+				       "topology: delete it, or use another "
+				       "exchange)";
+
 /* What the operator can do about a refusal. */
 static const char *advice(const struct tf_amqp_closed *closed)
 {
-	if (strstr(closed->text, "transient_nonexcl_queues"))
-		return " (RabbitMQ 4.3 and later refuse TaskFlow's transient queues unless rabbitmq.conf "
-		       "says "
-		       "deprecated_features.permit.transient_nonexcl_queues = true)";
+	if (refuses_transient_queues(closed))
+		return TRANSIENT_ADVICE;
 	if (closed->class_id == 0 && closed->code == AMQP_ACCESS_REFUSED)
 		return " (check user and password of the URL)";
 	switch (closed->code) {
@@ -38,9 +53,7 @@ static const char *advice(const struct tf_amqp_closed *closed)
 	case AMQP_NOT_ALLOWED:
 		return " (check the vhost of the URL: it must exist and the user must have access to it)";
 	case AMQP_PRECONDITION_FAILED:
-		return closed->class_id == AMQP_BASIC_CLASS ? ""
-							    : " (something declared it with other arguments: "
-							      "delete it, or use another exchange)";
+		return closed->class_id == AMQP_BASIC_CLASS ? "" : ARGUMENTS_ADVICE;
 	case AMQP_RESOURCE_LOCKED:
 		return " (another connection owns the queue exclusively: use another exchange or topic)";
 	default:
@@ -137,7 +150,7 @@ int tf_amqp_conn_failed(struct tf_amqp_conn *c, const char *doing, int status, s
 	return tf_err_set(err, code, "%s: %s: %s%s", c->where, doing, amqp_error_string2(status), hint);
 }
 
-static int check(struct tf_amqp_conn *c, amqp_channel_t channel, const char *doing, amqp_rpc_reply_t r,
+int tf_amqp_conn_check(struct tf_amqp_conn *c, amqp_channel_t channel, const char *doing, amqp_rpc_reply_t r,
 	struct tf_err *err)
 {
 	mark(c);
@@ -190,13 +203,13 @@ static int login(struct tf_amqp_conn *c, const struct tf_url *url, struct tf_err
 	else
 		r = amqp_login_with_properties(c->state, url->vhost, AMQP_DEFAULT_MAX_CHANNELS, o->frame_max,
 			o->heartbeat, &table, AMQP_SASL_METHOD_PLAIN, url->user, url->password);
-	return check(c, TF_AMQP_CHANNEL, "login", r, err);
+	return tf_amqp_conn_check(c, TF_AMQP_CHANNEL, "login", r, err);
 }
 
 static int open_channel(struct tf_amqp_conn *c, amqp_channel_t channel, struct tf_err *err)
 {
 	amqp_channel_open(c->state, channel);
-	return check(c, channel, "channel.open", amqp_get_rpc_reply(c->state), err);
+	return tf_amqp_conn_check(c, channel, "channel.open", amqp_get_rpc_reply(c->state), err);
 }
 
 int tf_amqp_conn_open(struct tf_amqp_conn *c, const struct tf_url *url, struct tf_err *err)
@@ -269,56 +282,22 @@ void tf_amqp_conn_close(struct tf_amqp_conn *c, bool orderly, int ms)
 
 /* --- calls --- */
 
-int tf_amqp_conn_declare_exchange(struct tf_amqp_conn *c, struct tf_err *err)
-{
-	int rc = tf_amqp_conn_flush(c, err);
-
-	if (rc < 0)
-		return rc;
-	amqp_exchange_declare(c->state, c->declare_channel, amqp_cstring_bytes(c->shared->exchange),
-		amqp_cstring_bytes("direct"), 0, 0, 1, 0, amqp_empty_table);
-	return check(c, c->declare_channel, "exchange.declare", amqp_get_rpc_reply(c->state), err);
-}
-
-static amqp_bytes_t queue_name(struct tf_amqp_conn *c, const char *topic, char buf[512])
-{
-	snprintf(buf, 512, "%s_%s", c->shared->exchange, topic);
-	return amqp_cstring_bytes(buf);
-}
-
-int tf_amqp_conn_declare_queue(struct tf_amqp_conn *c, const char *topic, struct tf_err *err)
-{
-	char buf[512];
-	amqp_bytes_t queue = queue_name(c, topic, buf);
-	int rc = tf_amqp_conn_flush(c, err);
-
-	if (rc < 0)
-		return rc;
-	amqp_queue_declare(c->state, c->declare_channel, queue, 0, 0, 0, 1, amqp_empty_table);
-	rc = check(c, c->declare_channel, "queue.declare", amqp_get_rpc_reply(c->state), err);
-	if (rc < 0)
-		return rc;
-	amqp_queue_bind(c->state, c->declare_channel, queue, amqp_cstring_bytes(c->shared->exchange),
-		amqp_cstring_bytes(topic), amqp_empty_table);
-	return check(c, c->declare_channel, "queue.bind", amqp_get_rpc_reply(c->state), err);
-}
-
 int tf_amqp_conn_consume(
 	struct tf_amqp_conn *c, const char *topic, unsigned prefetch, const char *tag, struct tf_err *err)
 {
-	char buf[512];
+	char buf[TF_AMQP_NAME_MAX];
 	int rc = tf_amqp_conn_flush(c, err);
 
 	if (rc < 0)
 		return rc;
 	/* Not global: the limit of the consumers that start after it, each for itself. */
 	amqp_basic_qos(c->state, TF_AMQP_CHANNEL, 0, (uint16_t)(prefetch > 65535 ? 65535 : prefetch), 0);
-	rc = check(c, TF_AMQP_CHANNEL, "basic.qos", amqp_get_rpc_reply(c->state), err);
+	rc = tf_amqp_conn_check(c, TF_AMQP_CHANNEL, "basic.qos", amqp_get_rpc_reply(c->state), err);
 	if (rc < 0)
 		return rc;
-	amqp_basic_consume(c->state, TF_AMQP_CHANNEL, queue_name(c, topic, buf), amqp_cstring_bytes(tag), 0,
-		0, 0, amqp_empty_table);
-	return check(c, TF_AMQP_CHANNEL, "basic.consume", amqp_get_rpc_reply(c->state), err);
+	amqp_basic_consume(c->state, TF_AMQP_CHANNEL, tf_amqp_queue_name(c, topic, buf),
+		amqp_cstring_bytes(tag), 0, 0, 0, amqp_empty_table);
+	return tf_amqp_conn_check(c, TF_AMQP_CHANNEL, "basic.consume", amqp_get_rpc_reply(c->state), err);
 }
 
 int tf_amqp_conn_cancel(struct tf_amqp_conn *c, const char *tag, struct tf_err *err)
@@ -328,13 +307,13 @@ int tf_amqp_conn_cancel(struct tf_amqp_conn *c, const char *tag, struct tf_err *
 	if (rc < 0)
 		return rc;
 	amqp_basic_cancel(c->state, TF_AMQP_CHANNEL, amqp_cstring_bytes(tag));
-	return check(c, TF_AMQP_CHANNEL, "basic.cancel", amqp_get_rpc_reply(c->state), err);
+	return tf_amqp_conn_check(c, TF_AMQP_CHANNEL, "basic.cancel", amqp_get_rpc_reply(c->state), err);
 }
 
 int tf_amqp_conn_confirm_select(struct tf_amqp_conn *c, struct tf_err *err)
 {
 	amqp_confirm_select(c->state, TF_AMQP_CHANNEL);
-	return check(c, TF_AMQP_CHANNEL, "confirm.select", amqp_get_rpc_reply(c->state), err);
+	return tf_amqp_conn_check(c, TF_AMQP_CHANNEL, "confirm.select", amqp_get_rpc_reply(c->state), err);
 }
 
 int tf_amqp_conn_ack(struct tf_amqp_conn *c, uint64_t delivery_tag, bool multiple, struct tf_err *err)

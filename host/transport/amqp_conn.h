@@ -71,9 +71,11 @@ void tf_amqp_conn_close(struct tf_amqp_conn *c, bool orderly, int ms);
 /* After TF_ESTATE: a new channel. What was unconfirmed or unsettled is gone. */
 int tf_amqp_conn_reopen(struct tf_amqp_conn *c, amqp_channel_t channel, struct tf_err *err);
 
-/* Byte for byte as PROTOCOL.md 2.1. */
+/* As the topology says (amqp_declare.c); `compat` byte for byte as PROTOCOL.md 2.1. */
 int tf_amqp_conn_declare_exchange(struct tf_amqp_conn *c, struct tf_err *err);
 int tf_amqp_conn_declare_queue(struct tf_amqp_conn *c, const char *topic, struct tf_err *err); /* and bind */
+/* Also with what is in it. A queue that is gone is no error. */
+int tf_amqp_conn_delete_queue(struct tf_amqp_conn *c, const char *topic, struct tf_err *err);
 int tf_amqp_conn_consume(
 	struct tf_amqp_conn *c, const char *topic, unsigned prefetch, const char *tag, struct tf_err *err);
 int tf_amqp_conn_cancel(struct tf_amqp_conn *c, const char *tag, struct tf_err *err);
@@ -96,7 +98,14 @@ bool tf_amqp_conn_wait(struct tf_amqp_conn *c, int ms);
 /* A heartbeat sent by hand, for a link that does not want to read. */
 int tf_amqp_conn_send_heartbeat(struct tf_amqp_conn *c, struct tf_err *err);
 
-/* --- between amqp_conn.c, amqp_frames.c, amqp_out.c and amqp_socket.c --- */
+/* --- between amqp_conn.c, amqp_declare.c, amqp_frames.c, amqp_out.c and amqp_socket.c --- */
+
+#define TF_AMQP_NAME_MAX 512
+/* Of the topic's queue; lives in `buf`. */
+amqp_bytes_t tf_amqp_queue_name(const struct tf_amqp_conn *c, const char *topic, char buf[TF_AMQP_NAME_MAX]);
+/* The answer to a call: 0, or what the broker or the library said. */
+int tf_amqp_conn_check(struct tf_amqp_conn *c, amqp_channel_t channel, const char *doing, amqp_rpc_reply_t r,
+	struct tf_err *err);
 
 /* A method of the channel, collected. Returns an AMQP_STATUS. */
 int tf_amqp_out_method(struct tf_amqp_conn *c, amqp_method_number_t id, void *method);

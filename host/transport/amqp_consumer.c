@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/uuid.h"
 #include "transport/amqp_conn.h"
 
 #define TAG_PREFIX "tfhost"
@@ -398,6 +399,34 @@ static int serve(struct consumer *c, struct tf_err *err)
 	}
 }
 
+/* The next topic from *i on whose queue is ours alone; its name stays. NULL: no more. */
+static const char *private_topic(struct tf_amqp_shared *s, size_t *i)
+{
+	const char *found = NULL;
+
+	pthread_mutex_lock(&s->lock);
+	while (!found && *i < s->topic_count) {
+		const char *name = s->topics[(*i)++].name;
+
+		found = tf_is_uuid(name) ? name : NULL;
+	}
+	pthread_mutex_unlock(&s->lock);
+	return found;
+}
+
+/* Nobody will read what comes now. Without an answer in time they go when they expire. */
+static void delete_private_queues(struct consumer *c)
+{
+	const struct timeval tv = tf_amqp_seconds(CLOSE_MS / 1000.0);
+	const char *topic;
+	size_t i = 0;
+
+	amqp_set_rpc_timeout(c->conn.state, &tv);
+	while ((topic = private_topic(c->shared, &i)) != NULL)
+		if (tf_amqp_conn_delete_queue(&c->conn, topic, NULL) < 0)
+			return;
+}
+
 static void disconnect(struct consumer *c, bool orderly)
 {
 	pthread_mutex_lock(&c->shared->lock);
@@ -434,6 +463,8 @@ void *tf_amqp_consumer_main(void *shared)
 		else
 			since = UINT64_MAX;
 		c.link->serving = NULL;
+		if (rc == 0 && s->options.durable)
+			delete_private_queues(&c);
 		disconnect(&c, rc == 0 || rc == TF_ESTATE);
 		if (rc == 0)
 			break;

@@ -5,7 +5,13 @@
 #include "base/mem.h"
 #include "transport/amqp.h"
 
-enum { HEARTBEAT_DEFAULT = 10, FRAME_MIN = 4096, FRAME_MAX = 131072 };
+enum {
+	HEARTBEAT_DEFAULT = 10,
+	FRAME_MIN = 4096,
+	FRAME_MAX = 131072,
+	EXPIRES_DEFAULT = 24 * 3600,
+	EXPIRES_MAX = 14 * 24 * 3600,
+};
 
 /* Debian's bundle of authorities, when the options name none. */
 #define SYSTEM_CA "/etc/ssl/certs/ca-certificates.crt"
@@ -116,14 +122,16 @@ static int read_ssl(struct tf_amqp_options *o, struct tf_json v, struct tf_err *
 	return rc;
 }
 
-static int read_login_method(struct tf_json v, bool *external, struct tf_err *err)
+/* One of two words; which, in *is_second. */
+static int read_word(struct tf_json v, const char *name, const char *first, const char *second,
+	bool *is_second, struct tf_err *err)
 {
-	if (tf_json_type(v) == TF_JSON_STRING &&
-		(tf_json_string_is(v, "PLAIN") || tf_json_string_is(v, "EXTERNAL"))) {
-		*external = tf_json_string_is(v, "EXTERNAL");
-		return 0;
-	}
-	return wrong(err, "login_method", "\"PLAIN\" or \"EXTERNAL\"");
+	if (tf_json_type(v) != TF_JSON_STRING ||
+		!(tf_json_string_is(v, first) || tf_json_string_is(v, second)))
+		return tf_err_set(err, TF_EINVAL, "transport_options: %s must be \"%s\" or \"%s\"", name,
+			first, second);
+	*is_second = tf_json_string_is(v, second);
+	return 0;
 }
 
 static int read_connect_timeout(struct tf_json v, double *out, struct tf_err *err)
@@ -142,12 +150,21 @@ static int read_option(struct tf_amqp_options *o, struct tf_json key, struct tf_
 	if (tf_json_string_is(key, "connect_timeout"))
 		return read_connect_timeout(v, &o->connect_timeout, err);
 	if (tf_json_string_is(key, "login_method"))
-		return read_login_method(v, &o->external, err);
+		return read_word(v, "login_method", "PLAIN", "EXTERNAL", &o->external, err);
 	if (tf_json_string_is(key, "ssl"))
 		return read_ssl(o, v, err);
 	if (tf_json_string_is(key, "ca_certs"))
 		return read_file(v, "ca_certs", &o->ca_certs, err);
-	return unknown(key, "", "connect_timeout, heartbeat, frame_max, login_method, ssl, ca_certs", err);
+	if (tf_json_string_is(key, "topology"))
+		return read_word(v, "topology", "compat", "durable", &o->durable, err);
+	if (tf_json_string_is(key, "queue_type"))
+		return read_word(v, "queue_type", "classic", "quorum", &o->quorum, err);
+	if (tf_json_string_is(key, "expires"))
+		return read_int(v, "expires", 1, EXPIRES_MAX, &o->expires_ms, err);
+	return unknown(key, "",
+		"connect_timeout, heartbeat, frame_max, login_method, ssl, ca_certs, topology, queue_type, "
+		"expires",
+		err);
 }
 
 int tf_amqp_options_parse(struct tf_amqp_options *o, const struct tf_value *options, struct tf_err *err)
@@ -170,6 +187,10 @@ int tf_amqp_options_parse(struct tf_amqp_options *o, const struct tf_value *opti
 		while (rc == 0 && tf_json_next(&it, &key, &val))
 			rc = read_option(o, key, val, err);
 	}
+	if (rc == 0 && !o->durable && (o->quorum || o->expires_ms))
+		rc = tf_err_set(err, TF_EINVAL, "transport_options: %s is for topology \"durable\"",
+			o->quorum ? "queue_type \"quorum\"" : "expires");
+	o->expires_ms = 1000 * (o->expires_ms ? o->expires_ms : EXPIRES_DEFAULT);
 	if (rc == 0 && o->keyfile && !o->certfile)
 		rc = tf_err_set(err, TF_EINVAL, "transport_options: ssl.keyfile without ssl.certfile");
 	if (rc == 0 && o->certfile && !o->keyfile)

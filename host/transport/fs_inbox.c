@@ -56,12 +56,6 @@ static size_t max_file(const struct tf_fs_inbox *in)
 	return in->transport->max_message / 3 * 4 + FILE_EXTRA;
 }
 
-static bool is_uuid(const char *topic)
-{
-	return strlen(topic) == TF_UUID_LEN && strspn(topic, "0123456789abcdef-") == TF_UUID_LEN &&
-	       topic[8] == '-' && topic[13] == '-' && topic[18] == '-' && topic[23] == '-';
-}
-
 /* Somebody else's thousand broken files must not fill the log. */
 __attribute__((format(printf, 2, 3))) static void warn(struct tf_fs_inbox *in, const char *fmt, ...)
 {
@@ -640,7 +634,7 @@ static void leave_claim(void *arg, void *message)
 	struct leaving *l = arg;
 	struct tf_fs_claim *c = message;
 
-	if (is_uuid(c->consumer->topic)) {
+	if (tf_is_uuid(c->consumer->topic)) {
 		finish(l->in, c, REMOVE);
 	} else if (now_ms() < l->end) {
 		l->in->transport->stats.requeued++;
@@ -660,14 +654,14 @@ static void remove_unread(struct tf_fs_inbox *in, uint64_t end)
 
 	TAILQ_FOREACH(c, &in->consumers, link)
 	{
-		private |= is_uuid(c->topic);
+		private |= tf_is_uuid(c->topic);
 	}
 	if (!private)
 		return;
 	start_listing(in);
 	while (in->listing && now_ms() < end && (d = readdir(in->listing))) {
 		c = consumer_of(in, d->d_name, &ms);
-		if (c && is_uuid(c->topic))
+		if (c && tf_is_uuid(c->topic))
 			unlinkat(in->folder, d->d_name, 0);
 	}
 }
