@@ -23,7 +23,7 @@ SRC = $(wildcard $(LAYERS:%=host/%/*.c))
 OBJ = $(SRC:host/%.c=$(B)/obj/%.o)
 LUA_LIB = $(shell find lua -name '*.lua' | LC_ALL=C sort)
 TESTS = $(patsubst host/test/%.c,%,$(wildcard host/test/test_*.c))
-FORMATTED = $(wildcard host/*.[ch] host/*/*.[ch])
+FORMATTED = $(wildcard host/*.[ch] host/*/*.[ch] spec/support/*.c)
 TIDIED = $(SRC) host/main.c
 
 .PHONY: all
@@ -71,6 +71,13 @@ $(B)/test/%: $(B)/obj/test/%.o $(TEST_HELP) $(B)/libtfhost.a
 
 .PHONY: tests-c
 tests-c: $(TESTS:%=$(B)/test/%)
+
+# What specs start beside the host.
+$(B)/fault_proxy: spec/support/fault_proxy.c $(B)/obj/test/tcp_proxy.o $(B)/libtfhost.a
+	$(CC) $(CPPFLAGS) -Ihost/test $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(B)/obj/test/tcp_proxy.o $(B)/libtfhost.a $(LDLIBS)
+
+.PHONY: spec-programs
+spec-programs: $(B)/fault_proxy
 
 .PHONY: setup
 setup: ## check the Debian packages of build and tests, install what is missing when run as root
