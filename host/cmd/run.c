@@ -215,9 +215,10 @@ static const struct argp run_argp = {
 	       "flow or a function that builds one."
 	       "\vExit codes: 0 SUCCESS, 2 the flow cannot be used, 3 REVERTED, 4 FAILURE, 5 no worker was "
 	       "ever seen, "
-	       "6 SUSPENDED, 64 wrong command line. The first Ctrl-C or TERM suspends: what runs is "
-	       "finished, then "
-	       "128 + signal; the second ends at once.",
+	       "6 SUSPENDED, 64 wrong command line. Ctrl-C cancels: what runs on tfhost workers "
+	       "and in processes of a parallel engine is ended, then the flow is reverted. TERM suspends: "
+	       "what "
+	       "runs is finished. Both end with 128 + signal; a second signal ends at once.",
 	.children = run_children,
 };
 

@@ -467,10 +467,12 @@ static void begin(struct tf_engine *e, uint32_t atom)
 
 bool tf_engine_interrupted(struct tf_engine *e)
 {
-	if (!e->on.interrupted || !e->on.interrupted(e->arg))
-		return false;
-	tf_engine_suspend(e);
-	return true;
+	enum tf_interruption what = e->on.interrupted ? e->on.interrupted(e->arg) : TF_GO_ON;
+	if (what == TF_CANCEL)
+		tf_engine_cancel(e); /* the scheduler begins nothing but reverts from here on */
+	else if (what == TF_SUSPEND)
+		tf_engine_suspend(e);
+	return what == TF_SUSPEND;
 }
 
 bool tf_engine_schedule(struct tf_engine *e)

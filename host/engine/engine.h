@@ -40,6 +40,8 @@ struct tf_flow_change {
 	size_t count, fresh; /* the first `fresh` have no row yet */
 };
 
+enum tf_interruption { TF_GO_ON, TF_SUSPEND, TF_CANCEL };
+
 /* Members may be NULL (retries and deciders only if the graph has none); arguments are borrowed
  * during the call. A callback may ask the engine, inject and suspend; nothing else. */
 struct tf_engine_events {
@@ -62,9 +64,8 @@ struct tf_engine_events {
 	/* Keep all of it, or nothing, before returning: outcomes count only then, and what begins is told to an executor
 	 * only then. An error ends the run with a StorageFailure. NULL: nothing is kept, at no cost. */
 	int (*keep)(void *arg, const struct tf_flow_change *change, struct tf_err *err);
-	/* May be NULL. Asked before each atom begins, for a serial executor runs all that are ready in one go: true
-	 * suspends the flow here. */
-	bool (*interrupted)(void *arg);
+	/* May be NULL. Asked before each atom begins, for a serial executor runs all that are ready in one go. */
+	enum tf_interruption (*interrupted)(void *arg);
 };
 
 struct tf_engine_options {
@@ -138,7 +139,8 @@ bool tf_engine_step(struct tf_engine *e);
 bool tf_engine_finished(const struct tf_engine *e);
 /* Running atoms finish, nothing new starts (ENGINE.md 12). Nothing if not running. */
 void tf_engine_suspend(struct tf_engine *e);
-/* Nothing begins any more, and what has run is reverted, retries or not: from now on, or from the next start. What an
+/* Nothing begins any more, what runs is ended where the executor can, and what has run is reverted, retries or not: from
+ * now on, or from the next start. What an
  * earlier engine left RUNNING fails with tfhost.Cancelled instead of running again. */
 void tf_engine_cancel(struct tf_engine *e);
 /* All atoms PENDING, the next start runs everything anew. TF_ESTATE while running. */

@@ -58,6 +58,7 @@ struct tf_engine {
 	bool prepared;      /* the flow is in its logbook, if it has one */
 	bool loaded;        /* an earlier engine's atoms have not been looked at yet */
 	bool cancelled;     /* the next start reverts */
+	bool cancelling;    /* this run does */
 	bool cut_off;       /* that engine died in the middle of a run */
 	bool unsafe;        /* this run could not write to the logbook: it ends */
 	uint8_t *in_flight; /* by atom and item: submitted, not completed */

@@ -268,9 +268,9 @@ static bool next_to_revert(struct tf_engine *e, struct tf_fanout *f, uint32_t *i
 static bool may_begin(struct tf_engine *e, uint32_t map, const struct tf_fanout *f)
 {
 	size_t limit = e->x->ops->at_once ? 1 : e->g->specs[map]->limit;
-	bool wanted = f->reverting || tf_scheduler_intention(e->sched, map) == TF_INTENT_EXECUTE;
-	return wanted && e->flow_state == TF_RUNNING && e->failures.count == 0 &&
-	       (limit == 0 || f->running < limit) && !tf_engine_interrupted(e);
+	bool room = e->flow_state == TF_RUNNING && e->failures.count == 0 &&
+		    (limit == 0 || f->running < limit) && !tf_engine_interrupted(e);
+	return room && (f->reverting || tf_scheduler_intention(e->sched, map) == TF_INTENT_EXECUTE);
 }
 
 static void begin_item(struct tf_engine *e, struct tf_fanout *f, uint32_t index)

@@ -136,12 +136,11 @@ static void fail_again(struct tf_engine *e, uint32_t atom)
 /* What an earlier run left is not begun again. */
 static void cancel_left(struct tf_engine *e)
 {
-	static const char *const types[] = {"tfhost.Cancelled", "Exception", NULL};
 	for (uint32_t a = 0; a < e->g->atom_count; a++) {
 		enum tf_state state = tf_scheduler_state(e->sched, a);
 		if (state == TF_RUNNING && !tf_engine_is_map(e, a)) {
-			struct tf_value *failure = tf_failure_format(
-				types, "'%s' was running when its flow was cancelled", e->g->specs[a]->name);
+			struct tf_value *failure = tf_failure_format(tf_types_cancelled,
+				"'%s' was running when its flow was cancelled", e->g->specs[a]->name);
 			tf_engine_keep(e, a, TF_FAILURE, failure);
 			tf_engine_settle(e, a, TF_FAILURE, failure);
 			tf_value_unref(failure);
@@ -224,7 +223,7 @@ int tf_engine_begin(struct tf_engine *e, struct tf_err *err)
 		return tf_err_set(err, TF_ESTATE, "flow '%s' is running already", tf_graph_name(e->g));
 	tf_engine_clear_raised(&e->raised);
 	tf_engine_clear_raised(&e->failures);
-	e->unsafe = false;
+	e->unsafe = e->cancelling = false;
 	e->counts = (struct tf_engine_counts){0};
 	int rc = tf_engine_prepare(e, err);
 	if (rc == 0)
@@ -372,10 +371,22 @@ void tf_engine_suspend(struct tf_engine *e)
 
 void tf_engine_cancel(struct tf_engine *e)
 {
-	if (e->active)
-		tf_scheduler_revert_all(e->sched);
-	else
+	if (!e->active) {
 		e->cancelled = true;
+		return;
+	}
+	if (e->cancelling)
+		return;
+	e->cancelling = true;
+	tf_scheduler_revert_all(e->sched);
+	uint32_t retry;
+	while (tf_delays_due(&e->delays, UINT64_MAX, &retry)) { /* nothing to wait for any more */
+		e->put_off_count -= e->put_off[retry].waits;
+		e->put_off[retry] = (struct tf_put_off){0};
+		tf_scheduler_ready(e->sched, retry);
+	}
+	if (e->x->ops->cancel)
+		e->x->ops->cancel(e->x);
 }
 
 int tf_engine_reset(struct tf_engine *e, struct tf_err *err)

@@ -64,6 +64,9 @@ struct tf_executor_ops {
 	void (*settle)(struct tf_executor *x, uint64_t receipt);
 	/* Hand back, through `withdrawn`, what nobody has begun to perform. NULL: nothing ever waits. */
 	void (*withdraw)(struct tf_executor *x);
+	/* End the executions in flight, as far as they can be reached: each gets its `done`, sooner with a failure
+	 * tfhost.Cancelled; reverts go on. Also those that are submitted again until `start`. NULL: what runs, runs. */
+	void (*cancel)(struct tf_executor *x);
 	/* Give up everything in flight (each gets a `done` with a failure) and release connections. */
 	void (*stop)(struct tf_executor *x);
 	void (*destroy)(struct tf_executor *x);

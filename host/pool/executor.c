@@ -13,7 +13,8 @@ struct parallel_work {
 	uint64_t job;
 	unsigned atom;
 	int64_t round;
-	struct tf_request request;  /* members owned */
+	struct tf_request request; /* members owned */
+	bool cancelled;
 	struct parallel_work *next; /* in `waiting` or `running` */
 };
 
@@ -246,6 +247,37 @@ static void parallel_withdraw(struct tf_executor *self)
 	}
 }
 
+static void parallel_cancel(struct tf_executor *self)
+{
+	struct parallel *x = (struct parallel *)self;
+	struct parallel_work *w, **at = &x->waiting.first;
+	while ((w = *at)) {
+		if (w->request.action != TF_EXECUTE) {
+			at = &w->next;
+			continue;
+		}
+		parallel_take(&x->waiting, at);
+		struct tf_value *failure = tf_failure_format(
+			tf_types_cancelled, "task '%s' was cancelled before it began", w->request.task_name);
+		parallel_complete(x, w, true, failure);
+		tf_value_unref(failure);
+	}
+	/* The list changes meanwhile: what was not begun is done at once. */
+	for (bool again = x->pool != NULL; again;) {
+		again = false;
+		for (w = x->running.first; w; w = w->next) {
+			if (w->request.action != TF_EXECUTE || w->cancelled)
+				continue;
+			w->cancelled = again = true;
+			char *why =
+				tf_asprintf("task '%s' was cancelled by its engine", w->request.task_name);
+			tf_pool_stop_job(x->pool, w->job, tf_types_cancelled, why);
+			free(why);
+			break;
+		}
+	}
+}
+
 static void parallel_stop(struct tf_executor *self)
 {
 	struct parallel *x = (struct parallel *)self;
@@ -279,6 +311,7 @@ int tf_executor_parallel_new(struct tf_loop *loop, const struct tf_runner *runne
 		.start = parallel_start,
 		.submit = parallel_submit,
 		.withdraw = parallel_withdraw,
+		.cancel = parallel_cancel,
 		.stop = parallel_stop,
 		.destroy = parallel_destroy,
 	};

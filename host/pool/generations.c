@@ -661,6 +661,18 @@ int tf_generations_submit(
 	return rc;
 }
 
+bool tf_generations_stop_job(
+	struct tf_generations *g, uint64_t job, const char *const *types, const char *why)
+{
+	struct generation *n;
+	TAILQ_FOREACH(n, &g->list, link)
+	{
+		if (tf_pool_stop_job(n->pool, job, types, why))
+			return true;
+	}
+	return false;
+}
+
 void tf_generations_stop(struct tf_generations *g, void (*done)(void *arg), void *arg)
 {
 	struct generation *n, *next;

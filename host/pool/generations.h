@@ -35,6 +35,9 @@ int tf_generations_new(struct tf_loop *loop, const struct tf_generations_config 
 	const struct tf_pool_events *events, void *arg, struct tf_generations **out, struct tf_err *err);
 int tf_generations_submit(
 	struct tf_generations *g, uint64_t job, const struct tf_request *r, struct tf_err *err);
+/* As tf_pool_stop_job. */
+bool tf_generations_stop_job(
+	struct tf_generations *g, uint64_t job, const char *const *types, const char *why);
 /* The generation of the job that was submitted last or, during an event, of the job it is about. */
 const struct tf_label *tf_generations_label(const struct tf_generations *g);
 unsigned tf_generations_busy_slots(const struct tf_generations *g);

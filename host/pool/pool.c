@@ -277,6 +277,63 @@ void tf_pool_take_back(struct tf_pool *p)
 	pool_leave(p);
 }
 
+/* The job that waits for a slot, taken out; NULL. */
+static struct pool_job *pool_take_orphan(struct tf_pool *p, uint64_t job)
+{
+	struct pool_job **at = &p->orphans;
+	while (*at && (*at)->id != job)
+		at = &(*at)->next;
+	struct pool_job *j = *at;
+	if (j)
+		*at = j->next;
+	return j;
+}
+
+static struct pool_slot *pool_slot_of(struct tf_pool *p, uint64_t job, struct pool_job **found)
+{
+	for (unsigned i = 0; i < p->config.slots; i++) {
+		for (struct pool_job *j = p->slots[i].job; j; j = j->next) {
+			if (j->id != job)
+				continue;
+			*found = j;
+			return &p->slots[i];
+		}
+	}
+	return NULL;
+}
+
+/* It never began. */
+static void pool_tell_stopped(
+	struct tf_pool *p, struct pool_job *j, const char *const *types, const char *why)
+{
+	struct tf_value *failure = tf_failure_format(types, "%s", why);
+	if (p->events.done)
+		p->events.done(p->arg, j->id, true, failure);
+	tf_value_unref(failure);
+	pool_job_free(j);
+}
+
+bool tf_pool_stop_job(struct tf_pool *p, uint64_t job, const char *const *types, const char *why)
+{
+	struct pool_job *found = NULL, *waits = pool_take_orphan(p, job);
+	struct pool_slot *s = waits ? NULL : pool_slot_of(p, job, &found);
+	if (!waits && !s)
+		return false;
+	pool_enter(p);
+	if (s)
+		waits = pool_slot_retrieve(s, job);
+	if (waits) {
+		pool_tell_stopped(p, waits, types, why);
+	} else if (!p->deleted && !found->stop_types) {
+		found->stop_types = types;
+		found->stop_why = tf_strdup(why);
+		if (found == s->job)
+			pool_slot_stop(s); /* else when it is the first: pool_on_tick */
+	}
+	pool_leave(p);
+	return true;
+}
+
 unsigned tf_pool_live_slots(const struct tf_pool *p)
 {
 	unsigned n = 0;

@@ -71,6 +71,9 @@ void tf_pool_want(struct tf_pool *p, unsigned slots);
 #define TF_POOL_STOP_MS 5000
 /* Give all requests back that no slot has begun (events.back). */
 void tf_pool_take_back(struct tf_pool *p);
+/* End `job`, whatever it does: taken back if no slot has begun it, else its slot is killed. `done` follows with a failure of
+ * `types` (static) whose text begins with `why`; false, and nothing follows, if the pool does not have the job. */
+bool tf_pool_stop_job(struct tf_pool *p, uint64_t job, const char *const *types, const char *why);
 /* Processes of slots, those that end included. */
 unsigned tf_pool_live_slots(const struct tf_pool *p);
 pid_t tf_pool_loader_pid(const struct tf_pool *p); /* 0: none */

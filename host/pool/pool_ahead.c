@@ -121,6 +121,26 @@ void pool_slot_take_back(struct pool_slot *s)
 	pool_slot_idle(s);
 }
 
+struct pool_job *pool_slot_retrieve(struct pool_slot *s, uint64_t job)
+{
+	struct pool_job **at = &s->job;
+	while (*at && (*at)->id != job)
+		at = &(*at)->next;
+	struct pool_job *j = *at;
+	if (!j || j->started || s->state != POOL_SLOT_BUSY || !tf_claims_take_back(s->claims, j->number))
+		return NULL;
+	if (j == s->job) {
+		pool_slot_pop(s);
+		if (!s->job)
+			pool_slot_idle(s);
+		return j;
+	}
+	*at = j->next;
+	j->next = NULL;
+	s->jobs--;
+	return j;
+}
+
 void pool_return_orphans(struct tf_pool *p)
 {
 	struct pool_job *j;
@@ -172,6 +192,10 @@ void pool_on_tick(void *arg)
 		pool_slot_tell_started(s);
 		if (p->deleted || s->state != POOL_SLOT_BUSY)
 			continue;
+		if (s->job->stop_types) {
+			pool_slot_stop(s);
+			continue;
+		}
 		if (s->seen != s->job->number + 1)
 			moved = true;
 		else if (s->jobs > 1)

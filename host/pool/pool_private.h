@@ -19,7 +19,9 @@ struct pool_job {
 	uint64_t number; /* of its RUN frame in the life of its slot */
 	unsigned attempts;
 	bool started;
-	struct pool_job *next; /* in pool_slot.job or pool.orphans */
+	const char *const *stop_types; /* it is to end with such a failure; NULL: it is not */
+	char *stop_why;                /* owned */
+	struct pool_job *next;         /* in pool_slot.job or pool.orphans */
 };
 
 enum pool_slot_state {
@@ -141,6 +143,8 @@ bool pool_slot_has_room(const struct pool_slot *s);
 void pool_slot_run(struct pool_slot *s, struct pool_job *j);
 /* Its first job is over; the caller's from now on. */
 struct pool_job *pool_slot_pop(struct pool_slot *s);
+/* Its first job is to end (stop_types): kill it for that. */
+void pool_slot_stop(struct pool_slot *s);
 /* Call events.started if the first job has begun and that was not told. */
 void pool_slot_tell_started(struct pool_slot *s);
 void pool_on_tick(void *arg);
@@ -150,6 +154,8 @@ void pool_slot_idle(struct pool_slot *s);
 void pool_slot_dismiss(struct pool_slot *s);
 /* Take back what it has not begun. */
 void pool_slot_take_back(struct pool_slot *s);
+/* Find a job of this slot that was not begun, and take it out; NULL. */
+struct pool_job *pool_slot_retrieve(struct pool_slot *s, uint64_t job);
 /* All that waits for a slot is the caller's again. */
 void pool_return_orphans(struct tf_pool *p);
 /* Look whether the process has ended, and if so settle everything. */

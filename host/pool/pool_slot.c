@@ -39,6 +39,7 @@ void pool_job_free(struct pool_job *j)
 	if (!j)
 		return;
 	free(j->name);
+	free(j->stop_why);
 	free(j->cls);
 	tf_buf_free(&j->frame);
 	free(j);
@@ -127,6 +128,15 @@ static void slot_breach(struct pool_slot *s, const char *story)
 	s->breach = tf_asprintf("what it sent cannot be: %s", story);
 	if (s->state == POOL_SLOT_IDLE)
 		s->pool->idle--;
+	s->state = POOL_SLOT_ENDING;
+	tf_io_watch(s->io, 0);
+	pool_slot_kill(s);
+}
+
+void pool_slot_stop(struct pool_slot *s)
+{
+	if (s->state != POOL_SLOT_BUSY) /* it ends already */
+		return;
 	s->state = POOL_SLOT_ENDING;
 	tf_io_watch(s->io, 0);
 	pool_slot_kill(s);
@@ -314,7 +324,7 @@ static void slot_on_frame(struct pool_slot *s, const struct tf_frame *f)
 
 static bool slot_listens(const struct pool_slot *s)
 {
-	return !s->pool->deleted && s->fd >= 0 && !s->breach;
+	return !s->pool->deleted && s->fd >= 0 && !s->breach && !(s->job && s->job->stop_types);
 }
 
 /* Handle the whole frames in `in`. */
@@ -392,19 +402,22 @@ static void slot_lose_jobs(struct pool_slot *s, int status, const struct rusage 
 		slot_fail_orphans(p);
 	if (p->deleted)
 		return;
-	if (!j->started && j->attempts < SLOT_MAX_ATTEMPTS && !s->breach && !p->over) {
+	if (!j->started && !j->stop_types && j->attempts < SLOT_MAX_ATTEMPTS && !s->breach && !p->over) {
 		j->attempts += taken;
 		pool_add_orphan(p, j);
 		return;
 	}
 	struct tf_buf text = TF_BUF_INIT;
+	if (j->stop_types)
+		tf_buf_printf(&text, "%s; ", j->stop_why);
 	tf_buf_printf(&text, "slot (pid %d) running task '%s' (%s) ", (int)s->pid, j->name, j->cls);
 	tf_process_describe_end(status, &text);
 	tf_buf_printf(&text, " after %.1f s; ", (double)(pool_now(p) - s->begun_ms) / 1000);
 	tf_process_describe_usage(usage, &text);
 	if (s->breach)
 		tf_buf_printf(&text, "; it was ended because %s", s->breach);
-	struct tf_value *failure = tf_failure_format(tf_types_worker_lost, "%s", text.data);
+	struct tf_value *failure =
+		tf_failure_format(j->stop_types ? j->stop_types : tf_types_worker_lost, "%s", text.data);
 	tf_warn("pool", "%s", text.data);
 	tf_buf_free(&text);
 	if (p->events.done)

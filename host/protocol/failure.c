@@ -12,6 +12,7 @@
 
 const char *const tf_types_request_timeout[] = {"taskflow.exceptions.RequestTimeout",
 	"taskflow.exceptions.ExecutionFailure", "taskflow.exceptions.TaskFlowException", "Exception", NULL};
+const char *const tf_types_cancelled[] = {"tfhost.Cancelled", "Exception", NULL};
 const char *const tf_types_worker_lost[] = {"tfhost.WorkerLost", "RuntimeError", "Exception", NULL};
 const char *const tf_types_lua_error[] = {"tfhost.LuaError", "RuntimeError", "Exception", NULL};
 const char *const tf_types_key_error[] = {"KeyError", "LookupError", "Exception", NULL};

@@ -9,7 +9,8 @@
 
 /* Type chains of failures that the host itself produces; NULL-terminated, end in "Exception". */
 extern const char
-	*const tf_types_request_timeout[]; /* taskflow.exceptions.RequestTimeout, ExecutionFailure, ... */
+	*const tf_types_request_timeout[];     /* taskflow.exceptions.RequestTimeout, ExecutionFailure, ... */
+extern const char *const tf_types_cancelled[]; /* tfhost.Cancelled, Exception */
 extern const char *const tf_types_worker_lost[]; /* tfhost.WorkerLost, RuntimeError */
 extern const char *const tf_types_lua_error[];   /* tfhost.LuaError, RuntimeError */
 extern const char *const tf_types_key_error[];   /* KeyError, LookupError */

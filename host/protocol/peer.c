@@ -72,6 +72,8 @@ static bool read_member(struct tf_json key, struct tf_json v, struct tf_peer *p,
 		return read_number(v, &p->round);
 	if (tf_json_string_is(key, "once"))
 		return read_number(v, &p->once);
+	if (tf_json_string_is(key, "cancel"))
+		return read_number(v, &p->cancel);
 	if (tf_json_string_is(key, "dispatch"))
 		return read_number(v, &p->dispatch);
 	if (tf_json_string_is(key, "action"))
@@ -86,11 +88,11 @@ static bool read_member(struct tf_json key, struct tf_json v, struct tf_peer *p,
 struct tf_peer tf_peer_parse(const char *text)
 {
 	struct tf_peer p = TF_PEER_INIT;
-	const struct tf_peer absent = {
-		.pid = -1, .round = -1, .dispatch = -1, .once = -1, .action = -1, .generation = -1};
+	struct tf_peer absent = TF_PEER_INIT;
 	struct tf_json header, key, v;
 	struct tf_json_iter it;
 	int64_t version = -1;
+	absent.present = false;
 
 	if (!text || strnlen(text, MAX_TEXT + 1) > MAX_TEXT ||
 		tf_json_validate(text, strlen(text), MAX_DEPTH, &header, NULL) < 0 ||
@@ -134,11 +136,12 @@ const char *tf_peer_write(const struct tf_peer *p, char buf[TF_PEER_MAX])
 	at = put_number(at, "round", p->round);
 	at = put_number(at, "dispatch", p->dispatch);
 	at = put_number(at, "once", p->once);
+	at = put_number(at, "cancel", p->cancel);
 	if (p->action >= 0)
 		at = put_text(at, "action", tf_action_name((enum tf_action)p->action));
 	at = put_number(at, "generation", p->generation);
 	at = put_text(at, "hash", p->hash);
 	at = put(at, "}");
-	TF_ASSERT(at < buf + TF_PEER_MAX); /* 37 + 64 + 16 bytes of text, four numbers, names: about 300 */
+	TF_ASSERT(at < buf + TF_PEER_MAX); /* 37 + 64 + 16 bytes of text, six numbers, names: about 300 */
 	return buf;
 }

@@ -3,6 +3,8 @@
  *
  *   REQUEST:   {"v":1,"round":R,"dispatch":D}        engine -> worker; with "once":1 nobody may run it
  *              again: the worker acknowledges when it starts, and no queue gives it to another one then
+ *   NOTIFY:    {"v":1,"cancel":1,"round":R,"action":A}   engine -> worker that runs a request, named by the correlation id:
+ *              end it; its outcome follows as any other
  *   RESPONSE:  {"v":1,"worker":W,"host":H,"pid":P,"round":R,"dispatch":D,"action":A,"generation":G,"hash":X}
  *   NOTIFY:    {"v":1,"worker":W,"host":H,"pid":P}   answer, and beat  worker -> engine;  {"v":1} probe
  * W is the worker's uuid, which is also the topic of its private queue. Execute and revert of one
@@ -25,6 +27,7 @@ struct tf_peer {
 	int64_t round;                   /* raised with each retry or reset of the atom; -1 if absent */
 	int64_t dispatch;                /* raised with each sending of the same round; -1 if absent */
 	int64_t once;                    /* 1: not to be run again; -1 if absent */
+	int64_t cancel;                  /* 1: end that request; -1 if absent */
 	int action;                      /* enum tf_action that a reply answers; -1 if absent */
 	int64_t generation;              /* of the worker's scripts; -1 if absent */
 	char hash[17];                   /* of them, hex; "" if absent */
@@ -37,6 +40,7 @@ struct tf_peer {
 		.round = -1, \
 		.dispatch = -1, \
 		.once = -1, \
+		.cancel = -1, \
 		.action = -1, \
 		.generation = -1})
 

@@ -237,10 +237,9 @@ static int on_decide(void *arg, int decider, struct tf_value *history, struct tf
 	return go;
 }
 
-static bool on_interrupted(void *arg)
+static enum tf_interruption on_interrupted(void *arg)
 {
-	const struct tf_engine_handle *h = arg;
-	return h->watched && tf_interrupt_signal();
+	return tf_engine_handle_interruption(arg);
 }
 
 const struct tf_engine_events tf_engine_handle_events = {

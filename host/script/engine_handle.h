@@ -33,7 +33,7 @@ struct tf_engine_handle {
 	bool atoms_heard, tasks_heard; /* the handlers `atom` and `event` have somebody to tell */
 	bool serial, worker_based;
 	bool running;               /* inside start or step */
-	bool watched;               /* signals suspend the run */
+	bool watched;               /* signals suspend or cancel the run */
 	struct tf_backend *backend; /* a reference, or NULL: nothing is kept */
 	unsigned long commits;      /* counted for tests alone */
 	bool gather;                /* statistics: seconds by phase, of the run */
@@ -63,6 +63,8 @@ TF_RAISES unsigned tf_engine_handle_atom(struct lua_State *L, const struct tf_en
 /* Push a value and release it: 1; or nil, message, code: 3. */
 TF_RAISES int tf_engine_handle_push(struct lua_State *L, struct tf_value *v, const char *what);
 
+/* What a signal that came asks for: Ctrl-C cancels, TERM suspends. */
+enum tf_interruption tf_engine_handle_interruption(const struct tf_engine_handle *h);
 /* engine_turns.c: methods of the userdata that run the flow. */
 extern const struct luaL_Reg tf_engine_turns_methods[];
 /* engine_storage.c: methods of the userdata that lua/taskflow/engines/storage.lua calls. */

@@ -1,5 +1,6 @@
 /* Running an engine from Lua: all at once, or phase by phase. */
 #include <math.h>
+#include <signal.h>
 #include <time.h>
 
 #include <lauxlib.h>
@@ -138,10 +139,26 @@ TF_RAISES static int turns_advance(lua_State *L)
 	return 0;
 }
 
+enum tf_interruption tf_engine_handle_interruption(const struct tf_engine_handle *h)
+{
+	int signo = h->watched ? tf_interrupt_signal() : 0;
+	return signo == SIGINT ? TF_CANCEL : signo ? TF_SUSPEND : TF_GO_ON;
+}
+
+/* A signal came: say so to the engine, which does not mind to hear it again. */
 static void on_interrupt(void *arg)
 {
 	struct tf_engine_handle *h = arg;
-	tf_engine_suspend(h->engine);
+	switch (tf_engine_handle_interruption(h)) {
+	case TF_GO_ON:
+		break;
+	case TF_SUSPEND:
+		tf_engine_suspend(h->engine);
+		break;
+	case TF_CANCEL:
+		tf_engine_cancel(h->engine);
+		break;
+	}
 }
 
 static int run(struct tf_engine_handle *h, bool watch, struct tf_err *err)
@@ -153,8 +170,7 @@ static int run(struct tf_engine_handle *h, bool watch, struct tf_err *err)
 	rc = begin(h, err);
 	while (rc == 0 && !tf_engine_finished(h->engine)) {
 		/* A signal that came while a task ran here: before the next one starts. */
-		if (watch && tf_interrupt_signal())
-			tf_engine_suspend(h->engine);
+		on_interrupt(h);
 		advance(h, UINT64_MAX);
 	}
 	if (watch)

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "cmocka_all.h"
+#include "protocol/failure.h"
 
 struct fake_pool *fake_pool_last;
 
@@ -37,6 +38,20 @@ static int submit(void *pool, uint64_t job, const struct tf_request *r, struct t
 	return 0;
 }
 
+static bool stop_job(void *pool, uint64_t job, const char *const *types, const char *why)
+{
+	struct fake_pool *p = pool;
+	for (size_t i = 0; i < p->count; i++) {
+		if (p->jobs[i].id != job)
+			continue;
+		struct tf_value *failure = tf_failure_format(types, "%s", why);
+		fake_pool_done(p, i, true, tf_value_text(failure));
+		tf_value_unref(failure);
+		return true;
+	}
+	return false;
+}
+
 static unsigned busy_slots(const void *pool)
 {
 	return (unsigned)((const struct fake_pool *)pool)->count;
@@ -57,8 +72,12 @@ static void destroy(void *pool)
 	fake_pool_last = NULL;
 }
 
-const struct tf_endpoint_ops fake_pool_ops = {
-	.open = open_fake, .submit = submit, .busy_slots = busy_slots, .label = label, .destroy = destroy};
+const struct tf_endpoint_ops fake_pool_ops = {.open = open_fake,
+	.submit = submit,
+	.stop_job = stop_job,
+	.busy_slots = busy_slots,
+	.label = label,
+	.destroy = destroy};
 
 void fake_pool_ready(struct fake_pool *p, const char *const *names)
 {

@@ -20,6 +20,7 @@ struct tf_client {
 	struct tf_wbe_config config; /* strings and arrays owned, defaults filled in */
 
 	struct tf_transport *transport; /* owned; NULL unless started */
+	bool cancelling;                /* executions are to end, and not to go to other workers */
 	bool was_up;                    /* in this run */
 	uint64_t grace_end;             /* paced; after a reconnect */
 	struct tf_err down;             /* why it is not up */
@@ -85,6 +86,13 @@ void tf_client_met(struct tf_client *c, const char *worker, const char *topic);
 void tf_client_give_up_rejoining(struct tf_client *c, struct tf_flight *f);
 /* The same for those that have asked for too long. */
 void tf_client_rejoin_due(struct tf_client *c);
+
+/* cancel.c: have the worker that runs it end it, if the engine wants that and the worker is one of ours. */
+void tf_client_cancel_running(struct tf_client *c, struct tf_flight *f);
+/* End all executions that can be reached. */
+void tf_client_cancel(struct tf_client *c);
+/* The failure of a request that no worker runs; a new reference. */
+struct tf_value *tf_client_cancelled(const struct tf_flight *f);
 
 /* Send a WAITING request to a topic, or with `worker` to the private queue of one that serves the topic: it is PENDING
  * then, or failed, or the transport is clogged. */

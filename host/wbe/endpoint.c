@@ -14,6 +14,11 @@ static int submit(void *pool, uint64_t job, const struct tf_request *r, struct t
 	return tf_generations_submit(pool, job, r, err);
 }
 
+static bool stop_job(void *pool, uint64_t job, const char *const *types, const char *why)
+{
+	return tf_generations_stop_job(pool, job, types, why);
+}
+
 static unsigned busy_slots(const void *pool)
 {
 	return tf_generations_busy_slots(pool);
@@ -31,6 +36,7 @@ static void destroy(void *pool)
 
 const struct tf_endpoint_ops tf_endpoint_generations = {.open = open_generations,
 	.submit = submit,
+	.stop_job = stop_job,
 	.busy_slots = busy_slots,
 	.label = label,
 	.destroy = destroy};

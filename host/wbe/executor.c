@@ -92,7 +92,7 @@ static int start(struct tf_executor *x, struct tf_err *err)
 		return rc;
 	}
 	c->transport = t;
-	c->was_up = false;
+	c->was_up = c->cancelling = false;
 	tf_err_set(&c->down, TF_ECLOSED, "not connected yet");
 	tf_pace_create(&c->pace, c->seam.clock);
 	c->heard_at = c->asked_at = c->echo_at = 0;
@@ -150,6 +150,13 @@ static void withdraw(struct tf_executor *x)
 		tf_flight_delete(f);
 		x->events.withdrawn(x->arg, atom, round);
 	}
+}
+
+static void cancel(struct tf_executor *x)
+{
+	struct tf_client *c = (struct tf_client *)x;
+	if (c->transport)
+		tf_client_cancel(c);
 }
 
 /* What the transport rejected before we saw it: malformed like the rest. */
@@ -247,6 +254,7 @@ static const struct tf_executor_ops ops = {
 	.submit = submit,
 	.settle = settle,
 	.withdraw = withdraw,
+	.cancel = cancel,
 	.stop = stop,
 	.destroy = destroy,
 };

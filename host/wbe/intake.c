@@ -40,7 +40,35 @@ static bool is_absent(const char *property)
 	return !property || !property[0];
 }
 
+static char *request_key(const char *reply_to, const char *correlation_id, int action, int64_t round)
+{
+	return tf_asprintf(
+		"%s %s %s %" PRId64, reply_to, correlation_id, tf_action_name((enum tf_action)action), round);
+}
+
 /* ---- NOTIFY */
+
+/* What of this request remains to be done is not done any more. It may have ended meanwhile: then that counts. */
+static void on_cancel(struct tf_server *s, const struct tf_message *m)
+{
+	const struct tf_peer peer = tf_peer_parse(m->peer);
+	struct tf_job *j = NULL;
+	if (!is_absent(m->correlation_id) && peer.round >= 0 && peer.action >= 0) {
+		char *key = request_key(m->reply_to, m->correlation_id, peer.action, peer.round);
+		j = tf_map_get(s->by_key, key);
+		free(key);
+	}
+	tf_transport_settle(s->transport, m->tag, TF_ACK);
+	if (!j || j->state == TF_JOB_FINISHED)
+		return;
+	tf_info("worker", "task '%s' is cancelled by its engine", j->task_name);
+	char *why = tf_asprintf("task '%s' was cancelled by its engine", j->task_name);
+	if (j->state == TF_JOB_QUEUED)
+		tf_job_refuse(s, j, tf_failure_format(tf_types_cancelled, "%s before it began", why));
+	else
+		s->endpoint.ops->stop_job(s->endpoint.pool, j->id, tf_types_cancelled, why);
+	free(why);
+}
 
 static void on_notify(struct tf_server *s, const struct tf_message *m)
 {
@@ -56,6 +84,8 @@ static void on_notify(struct tf_server *s, const struct tf_message *m)
 		reject(s, m, "unexpected member \"topic\": a worker takes probes, not answers");
 	} else if (is_absent(m->reply_to)) {
 		ignore(s, m, "the reply_to property is missing");
+	} else if (tf_peer_parse(m->peer).cancel == 1) {
+		on_cancel(s, m);
 	} else {
 		s->stats.probes++;
 		tf_audience_heard(s, m->reply_to, tf_peer_parse(m->peer).present);
@@ -157,8 +187,7 @@ static char *key_of(const struct tf_server *s, const struct tf_message *m, const
 {
 	char digest[TF_DIGEST_TEXT];
 	if (peer->present && peer->round >= 0)
-		return tf_asprintf("%s %s %s %" PRId64, m->reply_to, m->correlation_id,
-			tf_action_name(action), peer->round);
+		return request_key(m->reply_to, m->correlation_id, (int)action, peer->round);
 	return tf_asprintf("%s %s %s =%s", m->reply_to, m->correlation_id, tf_action_name(action),
 		tf_digest(&s->digest_key, m->body, m->body_len, digest));
 }

@@ -260,6 +260,13 @@ void tf_job_finish(struct tf_server *s, struct tf_job *j, bool failed, struct tf
 	tf_reply_final(s, j);
 }
 
+void tf_job_refuse(struct tf_server *s, struct tf_job *j, struct tf_value *failure)
+{
+	leave_lists(s, j);
+	j->state = TF_JOB_SUBMITTED;
+	tf_job_finish(s, j, true, failure);
+}
+
 void tf_jobs_disconnected(struct tf_server *s)
 {
 	struct tf_job *j, *next;

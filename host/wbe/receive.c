@@ -82,6 +82,7 @@ static void on_running(struct tf_client *c, struct tf_flight *f, const struct tf
 		return;
 	tf_supervision_watch(c->supervision, &f->watch, peer);
 	tf_outbox_began(&c->outbox, f->atom, f->round, peer->worker);
+	tf_client_cancel_running(c, f);
 	tf_client_arm(c, 0);
 }
 

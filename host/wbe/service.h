@@ -155,6 +155,8 @@ void tf_jobs_look(struct tf_server *s);
 void tf_jobs_give_back(struct tf_server *s);
 /* Adopt the delivery `tag` of the same request. */
 void tf_job_join(struct tf_server *s, struct tf_job *j, uint64_t tag);
+/* A QUEUED job will not be run: its outcome is this failure, which is taken over. */
+void tf_job_refuse(struct tf_server *s, struct tf_job *j, struct tf_value *failure);
 /* The outcome of `j`: composes the final message and sends it. Takes over `result`. */
 void tf_job_finish(struct tf_server *s, struct tf_job *j, bool failed, struct tf_value *result);
 /* A connection was lost: its tags are void, what waited is the broker's again. */

@@ -115,7 +115,7 @@ local function summarize(engine, began, signal)
   end
   if no_worker(engine, failures) then
     summary.exit = M.EXIT.NO_WORKER
-  elseif state == "SUSPENDED" and signal then
+  elseif signal and (state == "SUSPENDED" or state == "REVERTED") then
     summary.exit = 128 + signal
   end
   return summary
@@ -222,13 +222,13 @@ function M.execute(engine, flow, given)
   local on_tick = display.tick and function()
     display:tick()
   end
-  local ran, state, signal = pcall(engine.run, engine, { signals = true, on_tick = on_tick })
+  local ran, state = pcall(engine.run, engine, { signals = true, on_tick = on_tick })
   restore()
   if not ran and not engine:has_ended() then
     engine:close()
     return complain(given, tostring(state)) -- it could not start: the transport, say
   end
-  local summary = summarize(engine, began, ran and signal)
+  local summary = summarize(engine, began, engine:signal())
   display:finish(summary)
   host.release_stderr()
   if summary.exit == M.EXIT.NO_WORKER then

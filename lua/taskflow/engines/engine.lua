@@ -459,6 +459,12 @@ function Engine:has_ended()
   return self._ended == true
 end
 
+---The signal that suspended or cancelled the last run, if one did.
+---@return integer?
+function Engine:signal()
+  return self._signal
+end
+
 local function collect_failures(self)
   local out = {}
   for i, entry in ipairs(self._handle:failures()) do
@@ -492,10 +498,10 @@ end
 ---Run the flow to its end. Raises what failed: the error itself if there is one and it was raised in this
 ---process, else a WrappedFailure.
 ---@param run_options { signals: boolean?, on_tick: function?, tick: number?, timeout: number? }? signals: the first
----  Ctrl-C or TERM suspends the engine, the second ends the process. on_tick is called every `tick` seconds (0.2)
+---  Ctrl-C cancels the engine (see cancel), the first TERM suspends it, the second signal ends the process. on_tick is called every `tick` seconds (0.2)
 ---  while the engine waits. timeout is taken as TaskFlow's, and as little to be seen.
 ---@return string state of the flow: "SUCCESS" or "SUSPENDED"
----@return integer? signal that suspended it
+---@return integer? signal that ended it
 function Engine:run(run_options)
   run_options = check.options(run_options, RUN_OPTIONS, "run")
   if run_options.on_tick ~= nil then
@@ -510,7 +516,7 @@ function Engine:run(run_options)
   if not state then
     self:_check(nil, signal, code)
   end
-  self._ended = true
+  self._ended, self._signal = true, signal
   finish(self)
   return state, signal
 end
@@ -594,7 +600,8 @@ function Engine:suspend()
   self._handle:suspend()
 end
 
----Begin nothing any more and revert what has run: from now on, or in the next run. What runs is waited for.
+---Begin nothing any more and revert what has run: from now on, or in the next run. Tasks that run in processes of a
+---parallel engine or on tfhost workers are ended, with a failure tfhost.Cancelled; what else runs is waited for.
 function Engine:cancel()
   need_compiled(self, "cancel")
   self._handle:cancel()

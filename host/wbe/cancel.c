@@ -1,0 +1,49 @@
+/* A cancelled engine: its executions end, its reverts go on. What nobody has been asked for fails here. A tfhost worker that
+ * runs one gets a cancel on its private queue, and answers with the outcome as always. What waits in the queue of a topic can
+ * not be taken back: it is cancelled when its worker says that it runs. A Python worker cannot be asked: its task runs to
+ * its end. */
+#include "base/log.h"
+#include "protocol/failure.h"
+#include "protocol/peer.h"
+#include "wbe/client.h"
+
+struct tf_value *tf_client_cancelled(const struct tf_flight *f)
+{
+	return tf_failure_format(tf_types_cancelled,
+		"task '%s' was cancelled by its engine: no worker runs it", f->request.task_name);
+}
+
+void tf_client_cancel_running(struct tf_client *c, struct tf_flight *f)
+{
+	char header[TF_PEER_MAX];
+	struct tf_err err;
+	struct tf_peer peer = TF_PEER_INIT;
+	if (!c->cancelling || f->request.action != TF_EXECUTE || !f->watch.worker)
+		return;
+	peer.cancel = 1;
+	peer.round = f->round;
+	peer.action = (int)f->request.action;
+	const struct tf_message m = {.topic = f->watch.worker->peer.worker,
+		.type = TF_TYPE_NOTIFY,
+		.reply_to = c->config.reply_topic,
+		.correlation_id = f->uuid,
+		.peer = tf_peer_write(&peer, header),
+		.body = "{}",
+		.body_len = 2};
+	if (tf_transport_publish(c->transport, &m, 0, 0, &err) < 0)
+		tf_warn("engine", "worker %s is not asked to end task '%s': %s", m.topic,
+			f->request.task_name, err.message);
+}
+
+void tf_client_cancel(struct tf_client *c)
+{
+	struct tf_flight *next;
+	c->cancelling = true;
+	for (struct tf_flight *f = tf_inflight_first(c->inflight); f; f = next) {
+		next = tf_inflight_next(f);
+		if (f->state == TF_REQUEST_RUNNING)
+			tf_client_cancel_running(c, f);
+		else if (f->state == TF_REQUEST_WAITING && f->request.action == TF_EXECUTE)
+			tf_client_complete(c, f, true, tf_client_cancelled(f));
+	}
+}
