@@ -7,7 +7,10 @@
  * answer always finds our queue.
  *
  * Between threads travel whole lists, under `lock`; a link waiting on its socket is woken by its
- * eventfd, the loop by `post`, once for any number of messages.
+ * eventfd, the loop by `post`, once for any number of messages. Each wake-up of a thread is time on a message's way, so
+ * while a link's thread only waits, the loop does in its place what never waits: it writes what a turn has published or
+ * settled as far as the socket takes it, and reads what has arrived. All else (connecting, calls that the broker answers,
+ * full sockets, TLS, faults) is the thread's. Who holds the link's `own` is at work on the connection.
  */
 #ifndef TF_TRANSPORT_AMQP_H
 #define TF_TRANSPORT_AMQP_H
@@ -111,6 +114,8 @@ struct tf_amqp_link {
 	 * then send in its place. Taken before shared->lock. */
 	pthread_mutex_t own;
 	void *serving; /* under `own`: the thread's state while its connection can be used so; NULL: it cannot */
+	unsigned connection;     /* under `own`: counts what was served */
+	_Atomic bool loop_reads; /* the loop watches the socket: the thread need not */
 	pthread_mutex_t fd_lock;
 	int fd; /* duplicate of the socket, for shutdown(2) by the loop; -1: none */
 	/* under shared->lock: */
@@ -179,6 +184,10 @@ void tf_amqp_link_sleep(struct tf_amqp_link *l, int ms);
  * without waiting. False: the thread has to, wake it. */
 bool tf_amqp_publisher_send(struct tf_amqp_shared *s);
 bool tf_amqp_consumer_settle(struct tf_amqp_shared *s);
+/* The same for what has arrived: into shared->published and shared->deliveries, without waking the loop. False: the thread has
+ * to go on from here. */
+bool tf_amqp_publisher_read(struct tf_amqp_shared *s);
+bool tf_amqp_consumer_read(struct tf_amqp_shared *s);
 
 void *tf_amqp_consumer_main(void *shared);  /* amqp_consumer.c */
 void *tf_amqp_publisher_main(void *shared); /* amqp_publisher.c */

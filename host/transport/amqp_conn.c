@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -266,9 +267,12 @@ void tf_amqp_conn_close(struct tf_amqp_conn *c, bool orderly, int ms)
 		amqp_set_rpc_timeout(c->state, &tv);
 		amqp_connection_close(c->state, AMQP_REPLY_SUCCESS);
 	}
+	c->failed = 0;
 	pthread_mutex_lock(&c->link->fd_lock);
-	if (c->link->fd >= 0)
+	if (c->link->fd >= 0) {
+		shutdown(c->link->fd, SHUT_RDWR); /* the loop has the socket, too */
 		close(c->link->fd);
+	}
 	c->link->fd = -1;
 	pthread_mutex_unlock(&c->link->fd_lock);
 	amqp_destroy_connection(c->state);

@@ -63,6 +63,8 @@ struct tf_amqp_conn {
 	struct tf_amqp_content content;
 	struct tf_buf out; /* whole frames, see tf_amqp_conn_flush */
 	bool no_waiting;   /* the loop is at work: what the socket does not take stays in `out` */
+	int failed;        /* the loop read this: the thread's next tf_amqp_conn_read gives it; 0: nothing */
+	struct tf_err failure;
 };
 
 int tf_amqp_conn_open(struct tf_amqp_conn *c, const struct tf_url *url, struct tf_err *err);
@@ -92,6 +94,8 @@ int tf_amqp_conn_settle(
 
 /* Handle the frames that are there, at most about `max`; never waits. Serves heartbeats. */
 int tf_amqp_conn_read(struct tf_amqp_conn *c, unsigned max, struct tf_err *err);
+/* The same in place of the thread, which is woken if it fails. */
+int tf_amqp_conn_read_here(struct tf_amqp_conn *c, unsigned max);
 /* Wait for the socket, a wake-up of the link, or `ms` (less, when a heartbeat is due). True: the
  * socket may have something, or the library wants to run: call tf_amqp_conn_read. */
 bool tf_amqp_conn_wait(struct tf_amqp_conn *c, int ms);

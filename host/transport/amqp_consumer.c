@@ -123,7 +123,7 @@ static const struct tf_amqp_handler HANDLER = {.method = on_method, .content = o
 /* --- queues between us and the loop --- */
 
 /* True when the loop has more than enough to do. */
-static bool hand_over(struct consumer *c)
+static bool hand_over(struct consumer *c, bool wake)
 {
 	struct tf_amqp_shared *s = c->shared;
 	bool throttled;
@@ -134,7 +134,8 @@ static bool hand_over(struct consumer *c)
 		s->oversized += c->oversized;
 		s->malformed += c->malformed;
 		c->oversized = c->malformed = 0;
-		tf_amqp_wake_loop(s);
+		if (wake)
+			tf_amqp_wake_loop(s);
 	}
 	throttled = s->deliveries.count > WAITING_MAX || s->deliveries.bytes > WAITING_BYTES_MAX;
 	s->throttled = throttled;
@@ -212,6 +213,26 @@ static int send_settles(struct consumer *c, struct tf_err *err)
 	}
 	c->settles.count = 0;
 	return rc == 0 ? tf_amqp_conn_flush(&c->conn, err) : rc;
+}
+
+static bool read_here(struct consumer *c)
+{
+	int rc = tf_amqp_conn_read_here(&c->conn, READ_AT_ONCE);
+
+	hand_over(c, false);
+	return rc == 0 && !c->conn.out.len && c->at == c->known;
+}
+
+bool tf_amqp_consumer_read(struct tf_amqp_shared *s)
+{
+	struct tf_amqp_link *l = &s->consumer;
+	bool done;
+
+	if (pthread_mutex_trylock(&l->own) != 0)
+		return false;
+	done = l->serving && read_here(l->serving);
+	pthread_mutex_unlock(&l->own);
+	return done;
 }
 
 bool tf_amqp_consumer_settle(struct tf_amqp_shared *s)
@@ -393,7 +414,7 @@ static int serve(struct consumer *c, struct tf_err *err)
 			rc = pause_reading(c, err);
 		else if (tf_amqp_conn_wait(&c->conn, -1))
 			rc = tf_amqp_conn_read(&c->conn, READ_AT_ONCE, err);
-		throttled = hand_over(c);
+		throttled = hand_over(c, true);
 		if (rc < 0)
 			return rc;
 	}
@@ -432,7 +453,7 @@ static void disconnect(struct consumer *c, bool orderly)
 	pthread_mutex_lock(&c->shared->lock);
 	c->shared->consumer_ready = false;
 	pthread_mutex_unlock(&c->shared->lock);
-	hand_over(c);
+	hand_over(c, true);
 	tf_amqp_conn_close(&c->conn, orderly, CLOSE_MS);
 }
 
@@ -458,6 +479,7 @@ void *tf_amqp_consumer_main(void *shared)
 		since = tf_amqp_now();
 		rc = connect_broker(&c, &err);
 		c.link->serving = rc == 0 && !c.conn.tls ? &c : NULL;
+		c.link->connection++;
 		if (rc == 0)
 			rc = serve(&c, &err);
 		else

@@ -8,7 +8,8 @@
 
 static void mark(struct tf_amqp_conn *c, uint64_t now)
 {
-	atomic_store(&c->link->busy_since, now);
+	if (!c->no_waiting) /* that is about the thread */
+		atomic_store(&c->link->busy_since, now);
 }
 
 static int protocol_error(struct tf_amqp_conn *c, const char *what, struct tf_err *err)
@@ -210,7 +211,7 @@ static bool library_has_input(struct tf_amqp_conn *c)
 	return amqp_frames_enqueued(c->state) || amqp_data_in_buffer(c->state);
 }
 
-int tf_amqp_conn_read(struct tf_amqp_conn *c, unsigned max, struct tf_err *err)
+static int read_frames(struct tf_amqp_conn *c, unsigned max, struct tf_err *err)
 {
 	struct timeval now_tv = {0, 0};
 	uint64_t now = tf_amqp_now();
@@ -236,17 +237,39 @@ int tf_amqp_conn_read(struct tf_amqp_conn *c, unsigned max, struct tf_err *err)
 	return 0;
 }
 
+int tf_amqp_conn_read(struct tf_amqp_conn *c, unsigned max, struct tf_err *err)
+{
+	int rc = c->failed;
+
+	if (rc == 0)
+		return read_frames(c, max, err);
+	c->failed = 0;
+	*err = c->failure;
+	return rc;
+}
+
+int tf_amqp_conn_read_here(struct tf_amqp_conn *c, unsigned max)
+{
+	if (c->failed == 0) {
+		c->no_waiting = true;
+		c->failed = read_frames(c, max, &c->failure);
+		tf_amqp_conn_flush(c, NULL);
+		c->no_waiting = false;
+	}
+	return c->failed;
+}
+
 bool tf_amqp_conn_wait(struct tf_amqp_conn *c, int ms)
 {
 	struct pollfd p[2] = {
-		{.fd = c->fd, .events = POLLIN},
+		{.fd = atomic_load(&c->link->loop_reads) ? -1 : c->fd, .events = POLLIN},
 		{.fd = c->link->eventfd, .events = POLLIN},
 	};
 	/* The library sends a heartbeat after half the interval, when it is called. */
 	const uint64_t quarter = c->heartbeat ? (uint64_t)c->heartbeat * 250 : 60000;
 	uint64_t now = tf_amqp_now(), due = c->serviced + quarter;
 
-	if (library_has_input(c))
+	if (library_has_input(c) || c->failed)
 		return true;
 	if (now >= due)
 		ms = 0;
@@ -262,5 +285,5 @@ bool tf_amqp_conn_wait(struct tf_amqp_conn *c, int ms)
 	mark(c, now);
 	if (p[1].revents)
 		tf_amqp_link_clear_wake(c->link);
-	return p[0].revents || now >= due;
+	return p[0].revents || c->failed || now >= due;
 }

@@ -402,6 +402,28 @@ bool tf_amqp_publisher_send(struct tf_amqp_shared *s)
 	return sent;
 }
 
+static bool read_here(struct publisher *p)
+{
+	int rc = tf_amqp_conn_read_here(&p->conn, READ_AT_ONCE);
+
+	if (rc == 0)
+		requeue(p, false);
+	report(p);
+	return rc == 0 && !p->conn.out.len && !(p->queue.head && may_send(p));
+}
+
+bool tf_amqp_publisher_read(struct tf_amqp_shared *s)
+{
+	struct tf_amqp_link *l = &s->publisher;
+	bool done;
+
+	if (pthread_mutex_trylock(&l->own) != 0)
+		return false;
+	done = l->serving && read_here(l->serving);
+	pthread_mutex_unlock(&l->own);
+	return done;
+}
+
 static bool idle(const struct publisher *p)
 {
 	return !p->queue.head && !p->again.head && p->first == p->next;
@@ -507,6 +529,7 @@ void *tf_amqp_publisher_main(void *shared)
 		since = tf_amqp_now();
 		rc = connect_broker(p, &err);
 		p->link->serving = rc == 0 && !p->conn.tls ? p : NULL;
+		p->link->connection++;
 		if (rc == 0)
 			rc = serve(p, &err);
 		p->link->serving = NULL;
