@@ -472,10 +472,14 @@ static void run_in_slot(struct tf_loop *loop, struct tf_pool *pool, struct slots
 	if (tf_pool_submit(pool, 1, &r, &err) < 0)
 		fail_msg("%s", err.message);
 	tf_value_unref(r.arguments);
-	for (int i = 0; s->done == before; i++) {
+	while (s->done == before) {
 		tf_loop_turn(loop, true);
-		if (!strcmp(cls, "tasks.Loop") && i == 0)
-			kill(tf_pool_job_pid(pool, 1), SIGKILL);
+		/* one that dies before it has begun is given to the next slot */
+		pid_t slot = strcmp(cls, "tasks.Loop") ? 0 : tf_pool_job_pid(pool, 1);
+		if (slot > 0) {
+			usleep(20000);
+			kill(slot, SIGKILL);
+		}
 	}
 }
 
