@@ -13,16 +13,21 @@ Exit code 1 if any differs.
 """
 import argparse
 import collections
+import concurrent.futures
 import json
+import multiprocessing
 import os
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import traceback
 
 import generator
+import peer as python
 import quirks
 import shrinker
 
@@ -31,6 +36,10 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 TFHOST = os.path.abspath(os.environ.get('TFHOST', os.path.join(ROOT, 'build', 'tfhost')))
 BATCH = 100
 LIMIT = 600  # seconds that a batch may take
+
+
+class Broken(Exception):
+    """One of the two did not come to an end."""
 
 
 class Arena:
@@ -80,22 +89,38 @@ class Arena:
         return outcomes([TFHOST, 'lua', os.path.join(HERE, 'ours.lua'), json.dumps(options)], self.scenarios, env)
 
 
-def outcomes(command, scenarios, env=None):
-    """What a program that runs the scenarios says, one JSON object a line for each; they are its standard input, too."""
-    text = ''.join(json.dumps(s) + '\n' for s in scenarios)
-    done = subprocess.run(command, input=text.encode(), env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+def outcomes(command, scenarios, env):
+    """What a program that runs the scenarios says: one JSON object a line for each."""
+    done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           timeout=LIMIT)
     lines = done.stdout.decode().splitlines()
     if done.returncode or len(lines) != len(scenarios):
         at = scenarios[min(len(lines), len(scenarios) - 1)]
-        raise SystemExit('%s\nended with %d after %d of %d flows, at\n%s\n%s' % (
-            ' '.join(command), done.returncode, len(lines), len(scenarios), json.dumps(at),
-            done.stderr.decode()[-4000:]))
+        raise Broken('tfhost ended with %d after %d of %d flows, at\n%s\n%s' % (
+            done.returncode, len(lines), len(scenarios), json.dumps(at), done.stderr.decode()[-4000:]))
     return [json.loads(line) for line in lines]
 
 
 def peer(scenarios, without=()):
-    return outcomes(['/usr/bin/python3', os.path.join(HERE, 'peer.py'), *without], scenarios)
+    """The outcomes of the peer, from a fork of this process: it has TaskFlow loaded, and patches stay in there."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.close(reader)
+            signal.alarm(LIMIT)
+            with os.fdopen(writer, 'w') as out:
+                json.dump(python.run_all(scenarios, without), out)
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+    os.close(writer)
+    with os.fdopen(reader) as told:
+        text = told.read()
+    if os.waitpid(child, 0)[1] != 0:
+        raise Broken('the peer broke in a flow of %s ... %s' % (scenarios[0]['name'], scenarios[-1]['name']))
+    return json.loads(text)
 
 
 # ---- comparison ----
@@ -111,17 +136,28 @@ def event(text):
 OWN_WORDS = [
     (re.compile(r"\n *'[^\n']*' of flow '[^\n']*' is made at [^\n]*:\d+"), ''),
     (re.compile(r"^'(execute|revert)' method of '[^\n']*': "), ''),
+    (re.compile(r" \(from on_failure of retry '[^\n']*', flow '[^\n']*'\)"), ''),
     (re.compile(r'\[<Provider .*>\]'), 'its providers'),
+    (re.compile(r"(so new retry failure can be inserted)(: '[^\n]*' has never executed, '[^\n]*' failed"
+                r"|\n  NotFound: Last failures not found\n    IndexError: list index out of range)$"), r'\1'),
 ]
 
 
-def comparable(error):
-    if not error or 'text' not in error:
-        return error
-    text = error['text']
+def plain_text(text):
     for pattern, plain in OWN_WORDS:
         text = pattern.sub(plain, text)
-    return dict(error, text=text)
+    return text
+
+
+def comparable(error):
+    if not error:
+        return error
+    out = dict(error)
+    if 'text' in out:
+        out['text'] = plain_text(out['text'])
+    if 'failures' in out:
+        out['failures'] = sorted([kind, plain_text(text)] for kind, text in out['failures'])
+    return out
 
 
 def canonical(outcome):
@@ -132,8 +168,16 @@ def canonical(outcome):
     return out
 
 
+def cut_short(ours, theirs):
+    """Texts of tfhost end in "..." after 1000 bytes: what is there has to be the beginning of the other's."""
+    for a, b in zip(ours, theirs):
+        if a and b and a.get('text', '').endswith('...') and b.get('text', '').startswith(a['text'][:-3]):
+            b['text'] = a['text']
+
+
 def differences(ours, theirs):
     a, b = canonical(ours), canonical(theirs)
+    cut_short(a['raised'], b['raised'])
     return [(key, a.get(key), b.get(key)) for key in sorted(set(a) | set(b)) if not same(a.get(key), b.get(key))]
 
 
@@ -218,55 +262,59 @@ MUTATIONS = {
 
 # ---- the whole ----
 
-def report(scenario, engine, with_quirks, found, command):
-    def differing(scenarios):
-        return compare(scenarios, engine, with_quirks)[0]
+Job = collections.namedtuple('Job', 'seed indices engine with_quirks mutation')
 
-    small = shrinker.shrink(scenario, differing, BATCH)
+
+def do(job):
+    """Differences by number of flow, and why those without quirks differ from the peer as it is."""
+    scenarios = [generator.Generator(job.seed, i).scenario() for i in job.indices]
+    found, ours, replays = compare(scenarios, job.engine, job.with_quirks, MUTATIONS.get(job.mutation))
+    reasons = collections.Counter()
+    if not job.with_quirks:
+        fine = [i for i in range(len(scenarios)) if i not in found]
+        reasons = classify([ours[i] for i in fine], [replays[i] for i in fine])
+    return {job.indices[i]: d for i, d in found.items()}, reasons
+
+
+def report(job, index, found):
+    def differing(scenarios):
+        return compare(scenarios, job.engine, job.with_quirks, MUTATIONS.get(job.mutation))[0]
+
+    scenario = generator.Generator(job.seed, index).scenario()
+    print('== %s, %s engine%s\n   make conformance SEED=%s FIRST=%d FLOWS=1 ENGINES=%s' % (
+        scenario['name'], job.engine, '' if job.with_quirks else ', quirks off', job.seed, index, job.engine))
+    small = shrinker.shrink(scenario, differing)
     again = differing([small])
-    print('== %s, %s engine%s\n   %s' % (
-        scenario['name'], engine, '' if with_quirks else ', quirks off', command))
     if again:
         print('   smallest: ' + json.dumps(small))
         found = again[0]
     for key, ours, theirs in found:
-        print('   %s\n     tfhost %s\n     Python %s' % (key, json.dumps(ours), json.dumps(theirs)), flush=True)
+        print('   %s\n     tfhost %s\n     Python %s' % (key, json.dumps(ours), json.dumps(theirs)))
+    sys.stdout.flush()
 
 
-def batches(options):
+def jobs(options):
     end = options.first + options.flows
+    engines = [(e, True) for e in options.engines.split(',')]
+    engines += [(e, False) for e in (options.engines if options.off is None else options.off).split(',') if e]
     for first in range(options.first, end, BATCH):
-        indices = range(first, min(first + BATCH, end))
-        yield indices, [generator.Generator(options.seed, i).scenario() for i in indices]
-
-
-def mutated(options):
-    """Every change of meaning is seen, or it is a difference of its own."""
-    blind = []
-    for name, mutate in MUTATIONS.items():
-        seen = sum(len(compare(flows, 'serial', mutate=mutate)[0]) for _, flows in batches(options))
-        print('%s: %d flows differ' % (name, seen), flush=True)
-        blind += [] if seen else [name]
-    print('%d changes of meaning, %d not seen' % (len(MUTATIONS), len(blind)))
-    return 1 if blind else 0
+        for engine, with_quirks in engines:
+            yield Job(options.seed, range(first, min(first + BATCH, end)), engine, with_quirks, options.mutate)
 
 
 def conformance(options):
     bad, total, reasons = 0, 0, collections.Counter()
-    for indices, scenarios in batches(options):
-        for engine in options.engines.split(','):
-            for with_quirks in (True, False):
-                total += len(scenarios)
-                found, ours, replays = compare(scenarios, engine, with_quirks)
-                for i, d in found.items():
-                    bad += 1
-                    if bad <= options.report:
-                        command = 'make conformance SEED=%s FIRST=%d FLOWS=1 ENGINES=%s' % (
-                            options.seed, indices[i], engine)
-                        report(scenarios[i], engine, with_quirks, d, command)
-                if not with_quirks:
-                    reasons += classify(ours, replays)
-    for name in quirks.NAMES + ['several together']:
+    fork = multiprocessing.get_context('fork')
+    with concurrent.futures.ProcessPoolExecutor(os.cpu_count(), mp_context=fork) as pool:
+        todo = list(jobs(options))
+        for job, (found, why) in zip(todo, pool.map(do, todo)):
+            total += len(job.indices)
+            reasons += why
+            for index, differing in found.items():
+                bad += 1
+                if bad <= options.report:
+                    report(job, index, differing)
+    for name in [] if options.off == '' else quirks.NAMES + ['several together']:
         print('quirks off: %s is why %d runs differ from the peer as it is' % (name, reasons[name]))
     print('%d flows, %d runs, %d differences' % (options.flows, total, bad))
     return 1 if bad else 0
@@ -274,16 +322,20 @@ def conformance(options):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('--seed', default='')
+    p.add_argument('--seed', default='', help='of the random flows; default: another one each time')
     p.add_argument('--flows', type=int, default=5000)
     p.add_argument('--first', type=int, default=0, help='number of the first flow')
     p.add_argument('--engines', default='serial,parallel,worker-based')
+    p.add_argument('--off', help='engines that run with quirks off, too; default: all')
     p.add_argument('--report', type=int, default=5, help='differences to print')
-    p.add_argument('--mutated', action='store_true', help='instead: see that changes of meaning are seen')
+    p.add_argument('--mutate', choices=sorted(MUTATIONS), help='give tfhost flows that mean something else')
     options = p.parse_args()
     options.seed = options.seed or str(random.randrange(10 ** 6))
     print('seed %s, %d flows' % (options.seed, options.flows), flush=True)
-    sys.exit(mutated(options) if options.mutated else conformance(options))
+    try:
+        sys.exit(conformance(options))
+    except Broken as e:
+        sys.exit(str(e))
 
 
 if __name__ == '__main__':

@@ -13,6 +13,9 @@ retry controllers first, or as the replay says.
 Defects that tfhost never imitates are repaired (doc/differences.md, second group):
 - an atom that became ready in the very batch in which reverting was decided would be reverted without having run, which
   ends in an error; here it is not started;
+- a flow that is suspended before a task that was submitted began ends REVERTED if nothing else is left to do, and goes
+  on by reverting a task that never ran if others failed meanwhile; here it ends SUSPENDED, and such a task is PENDING;
+- what is behind an ignored retry (or, for reverting, before it) is not looked at, which ends in an error; here it is;
 - an optional input that only a later atom provides ends the run; here it is left out;
 - reset() of a flow that is FAILURE or SUSPENDED resets its atoms and then complains of the flow's state; here it does not complain.
 
@@ -25,7 +28,7 @@ from concurrent import futures
 
 import taskflow.engines
 from taskflow import exceptions, retry, storage, task
-from taskflow.engines.action_engine import builder, engine, runtime, scheduler
+from taskflow.engines.action_engine import builder, completer, deciders, engine, runtime, scheduler, selector
 from taskflow.patterns import graph_flow, linear_flow, unordered_flow
 from taskflow.types import failure
 
@@ -130,6 +133,38 @@ def make_definite():
             return future
         return schedule
 
+    def ignored(self):
+        names = [a.name for a in self._runtime.iterate_nodes(('task', 'retry'))]
+        return sum(state == 'IGNORE' for state, _ in self._storage.get_atoms_states(names).values())
+
+    def candidates(self, atom, original):
+        before = ignored(self)
+        yield from original(self, atom)
+        if atom is None:
+            for left in self._runtime.iterate_nodes(('task', 'retry')):
+                if self._storage.get_atom_state(left.name) in ('RUNNING', 'REVERTING'):
+                    yield left, deciders.NoOpDecider()
+        elif self._storage.get_atom_state(atom.name) == 'REVERTED':
+            yield from self._browse_atoms_for_revert()
+        while ignored(self) > before:
+            before = ignored(self)
+            yield from self._browse_atoms_for_execute()
+
+    def next_atoms(self, atom=None, original=selector.Selector.iter_next_atoms):
+        seen = set()
+        for found, decider in candidates(self, atom, original):
+            if found not in seen:
+                seen.add(found)
+                yield found, decider
+
+    def resume(self, original=completer.Completer.resume):
+        left = original(self)
+        for atom in self._runtime.iterate_nodes(('task', 'retry')):
+            if self._storage.get_atoms_states([atom.name])[atom.name] == ('RUNNING', 'REVERT'):
+                self._runtime.fetch_action(atom).change_state(atom, 'PENDING')
+                left.discard(atom)
+        return left
+
     def fetch_mapped(self, mapping, optional_args=None, original=storage.Storage.fetch_mapped_args, **kwargs):
         found = {}
         for name, symbol in (mapping or {}).items():
@@ -147,6 +182,8 @@ def make_definite():
             if self.storage.get_flow_state() not in ('FAILURE', 'SUSPENDED'):
                 raise
 
+    selector.Selector.iter_next_atoms = next_atoms
+    completer.Completer.resume = resume
     storage.Storage.fetch_mapped_args = fetch_mapped
     engine.ActionEngine.reset = reset
     builder.MachineMemory.__init__ = memory_init
@@ -371,13 +408,14 @@ def run(scenario):
     return out
 
 
-def main():
+def run_all(scenarios, without):
+    """Outcomes, of a peer without these quirks. Once a process: what is patched stays so."""
     logging.disable(logging.CRITICAL)
     make_definite()
-    quirks.take_away(sys.argv[1:])
-    for line in sys.stdin:
-        print(json.dumps(run(json.loads(line))))
+    quirks.take_away(without)
+    return [run(s) for s in scenarios]
 
 
 if __name__ == '__main__':
-    main()
+    for outcome in run_all([json.loads(line) for line in sys.stdin], sys.argv[1:]):
+        print(json.dumps(outcome))
