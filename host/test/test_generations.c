@@ -349,6 +349,14 @@ static void rollback_returns_and_returns_again(void **state)
 	}
 }
 
+/* Whether so many are done; the one that came back, since it had not begun, is submitted again. */
+static bool done_in_time(struct fixture *f, uint64_t job, unsigned count)
+{
+	if (f->back[job] && submit(f, job, 1) == 0)
+		f->back[job] = false;
+	return f->done_count == count;
+}
+
 static void old_generations_are_gone(void **state)
 {
 	struct fixture *f = *state;
@@ -356,7 +364,7 @@ static void old_generations_are_gone(void **state)
 		become(GOOD, i, NULL);
 		assert_int_equal(submit(f, (uint64_t)i, 1), 0);
 		assert_int_equal(reload(f, (struct tf_reload){0}), 0);
-		WAIT(f, f->done_count == (unsigned)i - 1);
+		WAIT(f, done_in_time(f, (uint64_t)i, (unsigned)i - 1));
 	}
 	WAIT(f, !status_has(f, "FINISHING") && !status_has(f, "\"generation\": 27,"));
 	assert_true(status_has(f, "\"generation\": 28, \"state\": \"PREVIOUS\""));
