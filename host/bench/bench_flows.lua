@@ -1,6 +1,7 @@
 -- The flows of the benchmark, by shape.
 local graph_flow = require "taskflow.patterns.graph_flow"
 local linear_flow = require "taskflow.patterns.linear_flow"
+local retry = require "taskflow.retry"
 local unordered_flow = require "taskflow.patterns.unordered_flow"
 local bench_tasks = require "bench_tasks"
 
@@ -39,6 +40,21 @@ function M.dag(count)
     if #layer == LAYER then
       layer, before = {}, layer
     end
+  end
+  return flow
+end
+
+-- Every task needs and gives the same symbol.
+function M.same(count)
+  return fill(linear_flow.Flow "same", bench_tasks.Same, count)
+end
+
+-- Subflows of a task that fails once; all have failed before the first is retried.
+function M.retried(count)
+  local flow = unordered_flow.Flow "retried"
+  for i = 1, count do
+    local controller = retry.Times { name = "r" .. i, attempts = 2 }
+    flow:add(linear_flow.Flow("f" .. i, controller):add(bench_tasks.Flaky { name = "t" .. i }))
   end
   return flow
 end

@@ -5,6 +5,8 @@ local function fib(n)
   return n < 2 and n or fib(n - 1) + fib(n - 2)
 end
 
+local failed = {}
+
 return {
   Nothing = task.Task {
     execute = function() end,
@@ -19,6 +21,20 @@ return {
       local stop = os.clock() + 0.001
       repeat
       until os.clock() >= stop
+    end,
+  },
+  Same = task.Task {
+    default_provides = "text0",
+    execute = function(_, text0)
+      return text0
+    end,
+  },
+  Flaky = task.Task { -- fails the first time
+    execute = function(self)
+      if not failed[self.name] then
+        failed[self.name] = true
+        error("once", 0)
+      end
     end,
   },
   Mark = task.Task {

@@ -215,14 +215,22 @@ function sections.filesystem()
 end
 
 -- Engines of one process. `load`: building the flow and compiling it.
+-- Shapes of local flows and their largest sizes; Python's part in it.
+local LOCAL = { { "chain", 1e6 }, { "fan", 1e6 }, { "dag", 1e6 }, { "same", 1e5 }, { "retried", 1e4 } }
+local WITH_PYTHON = { chain = true, fan = true, dag = true }
+
 function sections.localhost()
-  for _, shape in ipairs { "chain", "fan", "dag" } do
+  for _, row in ipairs(LOCAL) do
+    local shape = row[1]
     for _, count in ipairs(short and { 100 } or { 1000, 10000, 100000, 1000000 }) do
+      if count > row[2] then
+        break
+      end
       game:add {
         section = "serial " .. shape,
         name = ("tfhost, %d"):format(count),
         unit = "us/task",
-        rounds = count > 100000 and 1 or nil,
+        rounds = count > 100000 and 2 or nil,
         run = function()
           local result = engine(TFHOST, config { engine = "serial" }, shape, count)
           return (result.seconds + result.load) * 1e6,
@@ -230,17 +238,19 @@ function sections.localhost()
         end,
       }
     end
-    game:add {
-      section = "serial " .. shape,
-      name = TASKFLOW,
-      unit = "us/task",
-      rounds = 2,
-      run = function()
-        local count = shape == "dag" and TASKFLOW_DAG or 1000
-        local result = engine(TASKFLOW, config { engine = "serial" }, shape, size(count))
-        return (result.seconds + result.load) * 1e6
-      end,
-    }
+    if WITH_PYTHON[shape] then
+      game:add {
+        section = "serial " .. shape,
+        name = TASKFLOW,
+        unit = "us/task",
+        rounds = 2,
+        run = function()
+          local count = shape == "dag" and TASKFLOW_DAG or 1000
+          local result = engine(TASKFLOW, config { engine = "serial" }, shape, size(count))
+          return (result.seconds + result.load) * 1e6
+        end,
+      }
+    end
   end
   for _, kind in ipairs { "serial", "parallel" } do
     game:add {

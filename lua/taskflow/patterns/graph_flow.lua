@@ -102,6 +102,9 @@ local function fail_cycle(self, from, to)
   )
 end
 
+-- Of links by hand: most have none, and there may be a million.
+local NO_REASONS = {}
+
 -- Link two children, keeping what an existing link says. What it refuses, it refuses before it changes anything.
 local function connect(self, journal, from, to, data)
   local link = self._out[from] and self._out[from][to]
@@ -118,12 +121,15 @@ local function connect(self, journal, from, to, data)
         fail_cycle(self, from, to)
       end
     end
-    link = { from = from, to = to, reasons = {}, manual = data.manual }
+    link = { from = from, to = to, reasons = NO_REASONS, manual = data.manual }
     assign(journal, bucket(journal, self._out, from), to, link)
     assign(journal, bucket(journal, self._in, to), from, link)
     append(journal, self._links, link)
   end
   if data.reason then
+    if link.reasons == NO_REASONS then
+      assign(journal, link, "reasons", {})
+    end
     assign(journal, link.reasons, data.reason, true)
   end
   if data.manual then
@@ -365,36 +371,42 @@ end
 
 -- Children of which all predecessors come first; otherwise in order of adding.
 local function topological(nodes, incoming, outgoing)
-  local position, waiting, ready, order = {}, {}, {}, {}
+  local position, waiting, order, free = {}, {}, {}, {}
   for i, node in ipairs(nodes) do
-    position[node], waiting[node] = i, 0
+    position[node] = i
   end
-  for _, node in ipairs(nodes) do
-    for predecessor in pairs(incoming[node] or {}) do
+  for i, node in ipairs(nodes) do
+    local count = 0
+    for predecessor in pairs(incoming[node] or NOTHING) do
       if position[predecessor] then
-        waiting[node] = waiting[node] + 1
+        count = count + 1
       end
     end
-    if waiting[node] == 0 then
-      ready[#ready + 1] = node
+    waiting[i] = count
+    if count == 0 then
+      order[#order + 1] = node
     end
   end
-  for _, node in ipairs(ready) do
-    order[#order + 1] = node
-    local next_nodes = {}
-    for successor in pairs(outgoing[node] or {}) do
-      if position[successor] then
-        waiting[successor] = waiting[successor] - 1
-        if waiting[successor] == 0 then
-          next_nodes[#next_nodes + 1] = successor
+  for _, node in ipairs(order) do
+    local count = 0
+    for successor in pairs(outgoing[node] or NOTHING) do
+      local i = position[successor]
+      if i then
+        waiting[i] = waiting[i] - 1
+        if waiting[i] == 0 then
+          count = count + 1
+          free[count] = i
         end
       end
     end
-    table.sort(next_nodes, function(a, b)
-      return position[a] < position[b]
-    end)
-    for _, successor in ipairs(next_nodes) do
-      ready[#ready + 1] = successor
+    for i = #free, count + 1, -1 do -- what is left of an earlier node's
+      free[i] = nil
+    end
+    if count > 1 then
+      table.sort(free)
+    end
+    for i = 1, count do
+      order[#order + 1] = nodes[free[i]]
     end
   end
   return order
