@@ -1,6 +1,7 @@
-/* `tfhost loader [--path PATH] [--dir DIR]... REFERENCE...`: what a worker runs to load its scripts and fork slots (pool.h). Not for people:
+/* `tfhost loader [--path PATH] [--limits TIME_MS,WARNING_MS,BYTES] [--dir DIR]... REFERENCE...`: what a worker runs to load its scripts and fork slots (pool.h). Not for people:
  * it speaks on the descriptor that the supervisor left at TF_LOADER_FD. */
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -27,9 +28,16 @@ int tf_cmd_loader(int argc, char **argv)
 		tf_state_set_path(L, argv[first + 1]);
 		first += 2;
 	}
+	struct tf_limits limits = {0};
+	if (first + 1 < argc && !strcmp(argv[first], "--limits")) {
+		sscanf(argv[first + 1], "%" SCNu64 ",%" SCNu64 ",%" SCNu64, &limits.time_ms,
+			&limits.warning_ms, &limits.memory);
+		first += 2;
+	}
 	for (; first + 1 < argc && !strcmp(argv[first], "--dir"); first += 2)
 		tf_state_add_dir(L, argv[first + 1]);
 	struct tf_task_runner *runner = tf_task_runner_new(L, argv + first, (size_t)(argc - first));
+	tf_task_runner_set_defaults(runner, &limits);
 	int code = tf_loader_main(TF_LOADER_FD, tf_task_runner_get(runner));
 	tf_task_runner_delete(runner);
 	tf_state_delete(L);

@@ -18,15 +18,20 @@ enum {
 	KEY_NO_WATCH,
 	KEY_CONTROL,
 	KEY_LOAD_TIMEOUT,
+	KEY_TIME_LIMIT,
+	KEY_TIME_WARNING,
+	KEY_MEMORY_LIMIT,
 	MAX_SLOTS = 10000,
-	MAX_LOAD_TIMEOUT = 86400
+	MAX_LOAD_TIMEOUT = 86400,
+	MAX_SECONDS = 100000000
 };
 
 static const struct argp_option worker_options[] = {
 	{"config", 'c', "FILE", 0,
 		"Lua file that returns a table with url, exchange, topic, tasks, transport, "
 		"transport_options, "
-		"retry_options, slots, watch, control, load_timeout; options of the command line win",
+		"retry_options, slots, watch, control, load_timeout, time_limit, time_warning, "
+		"memory_limit; options of the command line win",
 		0},
 	{"topic", 't', "NAME", 0, "Topic to serve (\"default\")", 0},
 	{"slots", KEY_SLOTS, "N", 0, "Tasks at once (number of cores)", 0},
@@ -37,6 +42,12 @@ static const struct argp_option worker_options[] = {
 		"$TFHOST_CONTROL_DIR, $XDG_RUNTIME_DIR/tfhost, or /tmp/tfhost-UID)",
 		0},
 	{"load-timeout", KEY_LOAD_TIMEOUT, "SECONDS", 0, "Scripts may take so long to load (30)", 0},
+	{"time-limit", KEY_TIME_LIMIT, "SECONDS", 0,
+		"A task that has no limit of its own is killed after so long (none)", 0},
+	{"time-warning", KEY_TIME_WARNING, "SECONDS", 0, "It and its engine are told after so long (never)",
+		0},
+	{"memory-limit", KEY_MEMORY_LIMIT, "BYTES", 0,
+		"It is killed when its process has so much memory, as 512M or 2G (no limit)", 0},
 	{"verbose", 'v', 0, 0, "Log more", 0},
 	{"lua-dir", KEY_LUA_DIR, "DIR", 0, "Take the library from the source tree DIR (also: TFHOST_LUA_DIR)",
 		0},
@@ -58,14 +69,33 @@ static unsigned worker_parse_slots(const char *text, struct argp_state *state)
 	return (unsigned)n;
 }
 
-static double worker_parse_seconds(const char *text, struct argp_state *state)
+static double worker_parse_seconds(const char *option, const char *text, double max, struct argp_state *state)
 {
 	char *end;
 	double n = strtod(text, &end);
-	if (*end || end == text || !(n >= 0.001 && n <= MAX_LOAD_TIMEOUT))
-		argp_error(state, "--load-timeout: expected seconds, above 0 and up to %d, got \"%s\"",
-			MAX_LOAD_TIMEOUT, text);
+	if (*end || end == text || !(n >= 0.001 && n <= max))
+		argp_error(state, "--%s: expected seconds, above 0 and up to %.0f, got \"%s\"", option, max,
+			text);
 	return n;
+}
+
+static uint64_t worker_parse_ms(const char *option, const char *text, struct argp_state *state)
+{
+	return (uint64_t)(1000 * worker_parse_seconds(option, text, MAX_SECONDS, state));
+}
+
+static uint64_t worker_parse_bytes(const char *option, const char *text, struct argp_state *state)
+{
+	char *end;
+	double n = strtod(text, &end);
+	const char *units = "KMG", *unit = *end ? strchr(units, *end) : NULL;
+	for (const char *u = units; unit && u <= unit; u++)
+		n *= 1024;
+	end += unit != NULL;
+	if (*end || end == text || !(n >= 1 << 20 && n <= (double)(1ull << 50)))
+		argp_error(
+			state, "--%s: expected bytes, at least 1M, as 512M or 2G, got \"%s\"", option, text);
+	return (uint64_t)n;
 }
 
 static error_t worker_parse(int key, char *value, struct argp_state *state)
@@ -93,7 +123,17 @@ static error_t worker_parse(int key, char *value, struct argp_state *state)
 		args->config.control = tf_strdup(value);
 		return 0;
 	case KEY_LOAD_TIMEOUT:
-		args->config.load_timeout = worker_parse_seconds(value, state);
+		args->config.load_timeout =
+			worker_parse_seconds("load-timeout", value, MAX_LOAD_TIMEOUT, state);
+		return 0;
+	case KEY_TIME_LIMIT:
+		args->config.limits.time_ms = worker_parse_ms("time-limit", value, state);
+		return 0;
+	case KEY_TIME_WARNING:
+		args->config.limits.warning_ms = worker_parse_ms("time-warning", value, state);
+		return 0;
+	case KEY_MEMORY_LIMIT:
+		args->config.limits.memory = worker_parse_bytes("memory-limit", value, state);
 		return 0;
 	case 'v':
 		tf_log_set_level(TF_LOG_DEBUG);
@@ -148,6 +188,9 @@ static int worker_merge(struct worker_args *args, struct tf_worker_config *out, 
 	out->no_watch |= args->config.no_watch;
 	if (args->config.load_timeout > 0)
 		out->load_timeout = args->config.load_timeout;
+	struct tf_limits limits = args->config.limits;
+	tf_limits_fill(&limits, &out->limits);
+	out->limits = limits;
 	if (args->config.slots)
 		out->slots = args->config.slots;
 	if (args->transport.options) {

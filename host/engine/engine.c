@@ -382,6 +382,7 @@ bool tf_engine_submit(struct tf_engine *e, uint32_t atom, bool revert, struct tf
 		.task_cls = spec->task_cls,
 		.task_version = spec->version,
 		.attempts = spec->attempts,
+		.limits = spec->limits,
 		.action = revert ? TF_REVERT : TF_EXECUTE,
 		.arguments = arguments,
 		.performer = tf_storage_performer(e->storage, atom),

@@ -23,6 +23,7 @@ struct tf_work {
 	const char *task_cls; /* class name on the wire */
 	struct tf_value *task_version; /* array of integers */
 	unsigned attempts;             /* runs allowed when workers are lost; 0: the executor's default */
+	struct tf_limits limits;
 	enum tf_action action;
 	struct tf_value *arguments; /* object: parameter -> value */
 	bool result_failed;         /* revert: what execute gave */

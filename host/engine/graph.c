@@ -121,6 +121,7 @@ static uint32_t add_draft(struct tf_graph *g, const struct tf_atom_spec *spec)
 					 : tf_value_from((struct tf_json){"[1, 0]", strlen("[1, 0]")}),
 		.priority = spec->priority,
 		.attempts = spec->attempts,
+		.limits = spec->limits,
 		.execute = keep_bindings(g, spec->execute, spec->execute_count),
 		.execute_count = spec->execute_count,
 		.revert = keep_bindings(g, spec->revert, spec->revert_count),

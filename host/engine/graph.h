@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "base/value.h"
+#include "protocol/limits.h"
 
 enum tf_pattern { TF_LINEAR, TF_UNORDERED, TF_GRAPH };
 enum tf_node_kind { TF_NODE_FLOW, TF_NODE_TASK, TF_NODE_RETRY, TF_NODE_END };
@@ -31,6 +32,7 @@ struct tf_atom_spec {
 	const char *task_cls;     /* class name on the wire */
 	struct tf_value *version; /* array of integers; NULL: [1, 0] */
 	int priority;
+	struct tf_limits limits;          /* of each action; zeroes: none of its own */
 	unsigned attempts;                /* runs allowed when workers are lost, 0: the engine's default */
 	const struct tf_binding *execute; /* execute's mapping */
 	size_t execute_count;

@@ -77,7 +77,7 @@ static struct tf_slice frame_value(const struct tf_value *v)
 int tf_frame_put_request(
 	struct tf_buf *out, size_t max, uint64_t id, const struct tf_request *r, struct tf_err *err)
 {
-	const struct tf_slice fields[8] = {
+	const struct tf_slice fields[9] = {
 		frame_text(r->task_cls),
 		frame_text(r->task_name),
 		frame_value(r->task_version),
@@ -88,6 +88,7 @@ int tf_frame_put_request(
 					      : "0"),
 		frame_value(r->has_result ? r->result : NULL),
 		frame_value(r->failures),
+		{(const char *)&r->limits, sizeof(r->limits)},
 	};
 	return tf_frame_put(out, max, TF_FRAME_RUN, id, fields, err);
 }
@@ -161,7 +162,8 @@ int tf_frame_get_request(const struct tf_frame *f, struct tf_request *out, struc
 {
 	bool revert;
 	*out = (struct tf_request){0};
-	if (f->type != TF_FRAME_RUN || !frame_get_flag(f, 3, &revert) || !f->field[4].len)
+	if (f->type != TF_FRAME_RUN || !frame_get_flag(f, 3, &revert) || !f->field[4].len ||
+		f->field[8].len != sizeof(out->limits))
 		return tf_err_set(err, TF_EFORMAT, "frame %s is no request", tf_frame_type_name(f->type));
 	out->has_result = f->field[5].len > 0;
 	if (out->has_result && (!frame_get_flag(f, 5, &out->result_failed) || !f->field[6].len))
@@ -173,6 +175,7 @@ int tf_frame_get_request(const struct tf_frame *f, struct tf_request *out, struc
 	out->arguments = frame_get_value(f->field[4]);
 	out->result = frame_get_value(f->field[6]);
 	out->failures = frame_get_value(f->field[7]);
+	memcpy(&out->limits, f->field[8].data, sizeof(out->limits));
 	return 0;
 }
 

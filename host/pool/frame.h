@@ -26,9 +26,12 @@
 	X(READY, 0)       /* slot: waits for work */ \
 	X(START_ERROR, 1) /* slot: story; it exits */ \
 	X(CLAIMS, 0)      /* to the slot, first of all, a descriptor with it: its page (claims.h) */ \
-	X(RUN, 8)         /* to the slot: a request (tf_frame_put_request), id is the job */ \
-	X(EVENT, 2)       /* slot: type, details */ \
-	X(DONE, 2)        /* slot: "0" or "1" (failed), result */
+	X(RUN, 9)         /* to the slot: a request (tf_frame_put_request), id is the job */ \
+	X(LIMITS, 1)      /* slot: struct tf_limits of the job, which begins */ \
+	X(BREACH, \
+		1) /* slot: bytes (u64) beyond its limit that it was about to take; it waits to be killed */ \
+	X(EVENT, 2) /* slot: type, details */ \
+	X(DONE, 2)  /* slot: "0" or "1" (failed), result */
 
 enum tf_frame_type {
 #define X(name, fields) TF_FRAME_##name,
@@ -38,7 +41,7 @@ enum tf_frame_type {
 };
 const char *tf_frame_type_name(enum tf_frame_type t); /* "LOADED", ... */
 
-enum { TF_FRAME_HEADER = 16, TF_FRAME_FIELDS = 8 };
+enum { TF_FRAME_HEADER = 16, TF_FRAME_FIELDS = 9 };
 
 struct tf_slice {
 	const char *data;

@@ -205,6 +205,7 @@ int tf_pool_new(struct tf_loop *loop, const struct tf_pool_config *config,
 	}
 	p->timer = tf_timer_new(loop, pool_on_timer, p);
 	p->hung_timer = tf_timer_new(loop, pool_on_hung, p);
+	p->limits = tf_timer_new(loop, pool_on_limits, p);
 	p->tick = tf_timer_new(loop, pool_on_tick, p);
 	p->chld = tf_signal_new(loop, SIGCHLD, pool_on_chld, p);
 	*out = p;
@@ -400,6 +401,7 @@ void tf_pool_delete(struct tf_pool *p)
 	tf_buf_free(&p->files);
 	tf_timer_delete(p->timer);
 	tf_timer_delete(p->hung_timer);
+	tf_timer_delete(p->limits);
 	tf_timer_delete(p->tick);
 	tf_signal_delete(p->chld);
 	pool_leave(p);

@@ -19,6 +19,10 @@ struct pool_job {
 	uint64_t number; /* of its RUN frame in the life of its slot */
 	unsigned attempts;
 	bool started;
+	struct tf_limits limits; /* told as it began; zeroes: none */
+	uint64_t limited_ms;     /* when that was */
+	bool warned;
+	bool heavy;                    /* had too much memory when looked at last */
 	const char *const *stop_types; /* it is to end with such a failure; NULL: it is not */
 	char *stop_why;                /* owned */
 	struct pool_job *next;         /* in pool_slot.job or pool.orphans */
@@ -68,7 +72,9 @@ struct tf_pool {
 	struct tf_signal *chld;
 	struct tf_timer *timer;      /* to try again: the loader, the slots */
 	struct tf_timer *hung_timer; /* to kill what closed its socket and does not end */
+	struct tf_timer *limits;     /* pool_on_limits */
 	struct tf_timer *tick;       /* pool_on_tick */
+	uint64_t limits_at;          /* when `limits` fires */
 	uint64_t tick_ms;            /* its present length */
 
 	enum pool_loader_state loader_state;
@@ -154,6 +160,12 @@ void pool_slot_idle(struct pool_slot *s);
 void pool_slot_dismiss(struct pool_slot *s);
 /* Take back what it has not begun. */
 void pool_slot_take_back(struct pool_slot *s);
+/* pool_limits.c: the first job of the slot has told its limits. */
+void pool_limits_begin(struct pool_slot *s, const struct tf_limits *l);
+/* The first job of the slot is about to take so much memory. */
+void pool_limits_breach(struct pool_slot *s, uint64_t bytes);
+/* Warn of what comes near its limit, end what is beyond it. */
+void pool_on_limits(void *arg);
 /* Find a job of this slot that was not begun, and take it out; NULL. */
 struct pool_job *pool_slot_retrieve(struct pool_slot *s, uint64_t job);
 /* All that waits for a slot is the caller's again. */

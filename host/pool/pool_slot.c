@@ -296,6 +296,7 @@ static void slot_on_frame(struct pool_slot *s, const struct tf_frame *f)
 {
 	struct tf_pool *p = s->pool;
 	struct tf_err err;
+	uint64_t bytes;
 	bool starting = s->state == POOL_SLOT_STARTING;
 	bool busy = s->state == POOL_SLOT_BUSY && s->job && f->id == s->job->id;
 	if (f->type == TF_FRAME_BORN && (starting || s->state == POOL_SLOT_FORKING)) {
@@ -309,6 +310,12 @@ static void slot_on_frame(struct pool_slot *s, const struct tf_frame *f)
 		if (!p->events.slot_failed)
 			tf_error("pool", "%s", err.message);
 		slot_tell_failed(s, true, &err);
+	} else if (f->type == TF_FRAME_LIMITS && busy && f->field[0].len == sizeof(struct tf_limits)) {
+		struct tf_limits l;
+		memcpy(&l, f->field[0].data, sizeof(l));
+		pool_limits_begin(s, &l);
+	} else if (f->type == TF_FRAME_BREACH && busy && tf_frame_get_u64(f, 0, &bytes, &err) == 0) {
+		pool_limits_breach(s, bytes);
 	} else if (f->type == TF_FRAME_EVENT && busy) {
 		pool_slot_tell_started(s);
 		if (!p->deleted)

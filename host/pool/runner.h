@@ -13,7 +13,12 @@
 struct tf_runner_sink {
 	/* The task was built: its action starts now (RUNNING on the wire). At most once, before events. */
 	void (*started)(void *arg);
+	/* Before `started`, and only if it has limits: what it may use. NULL: nobody watches over it. */
+	void (*limits)(void *arg, const struct tf_limits *l);
+	/* It takes far more memory than its limit: bytes. Does not return. NULL if `limits` is. */
+	void (*breach)(void *arg, uint64_t bytes);
 	void (*event)(void *arg, const char *type, struct tf_value *details);
+	const struct tf_limits *defaults; /* of tasks that have none of their own; NULL: none */
 	void *arg;
 };
 
@@ -21,6 +26,7 @@ struct tf_runner_sink {
 
 struct tf_runner {
 	void *arg;
+	struct tf_limits defaults; /* limits of tasks that have none of their own */
 	/* In the loader, once: load the scripts and give the class names served, as on the wire.
 	 * *names is a NULL-terminated array, strings and array freed by the caller. */
 	int (*load)(void *arg, char ***names, struct tf_err *err);

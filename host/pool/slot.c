@@ -46,6 +46,24 @@ static void slot_started(void *arg)
 	tf_claims_start(s->claims, s->number);
 }
 
+static void slot_limits(void *arg, const struct tf_limits *l)
+{
+	struct slot *s = arg;
+	const struct tf_slice field = {(const char *)l, sizeof(*l)};
+	tf_frame_put(&s->out, s->max_frame, TF_FRAME_LIMITS, s->job, &field, NULL);
+	slot_send(s);
+}
+
+static void slot_breach(void *arg, uint64_t bytes)
+{
+	struct slot *s = arg;
+	const struct tf_slice field = tf_frame_u64(&bytes);
+	tf_frame_put(&s->out, s->max_frame, TF_FRAME_BREACH, s->job, &field, NULL);
+	slot_send(s);
+	for (;;)
+		pause();
+}
+
 static void slot_event(void *arg, const char *type, struct tf_value *details)
 {
 	struct slot *s = arg;
@@ -73,7 +91,12 @@ static void slot_put_done(struct slot *s, bool failed, struct tf_value *result)
 
 static void slot_run(struct slot *s, const struct tf_request *r)
 {
-	const struct tf_runner_sink sink = {.started = slot_started, .event = slot_event, .arg = s};
+	const struct tf_runner_sink sink = {.started = slot_started,
+		.limits = slot_limits,
+		.breach = slot_breach,
+		.event = slot_event,
+		.defaults = &s->runner->defaults,
+		.arg = s};
 	bool failed = true;
 	struct tf_value *result = s->runner->run(s->runner->arg, r, &sink, &failed);
 	slot_put_done(s, failed, result);

@@ -12,6 +12,10 @@
 
 const char *const tf_types_request_timeout[] = {"taskflow.exceptions.RequestTimeout",
 	"taskflow.exceptions.ExecutionFailure", "taskflow.exceptions.TaskFlowException", "Exception", NULL};
+const char *const tf_types_time_limit[] = {
+	"tfhost.TimeLimitExceeded", "tfhost.LimitExceeded", "RuntimeError", "Exception", NULL};
+const char *const tf_types_memory_limit[] = {
+	"tfhost.MemoryLimitExceeded", "tfhost.LimitExceeded", "RuntimeError", "Exception", NULL};
 const char *const tf_types_cancelled[] = {"tfhost.Cancelled", "Exception", NULL};
 const char *const tf_types_worker_lost[] = {"tfhost.WorkerLost", "RuntimeError", "Exception", NULL};
 const char *const tf_types_lua_error[] = {"tfhost.LuaError", "RuntimeError", "Exception", NULL};

@@ -9,15 +9,18 @@
 
 /* Type chains of failures that the host itself produces; NULL-terminated, end in "Exception". */
 extern const char
-	*const tf_types_request_timeout[];     /* taskflow.exceptions.RequestTimeout, ExecutionFailure, ... */
-extern const char *const tf_types_cancelled[]; /* tfhost.Cancelled, Exception */
-extern const char *const tf_types_worker_lost[]; /* tfhost.WorkerLost, RuntimeError */
-extern const char *const tf_types_lua_error[];   /* tfhost.LuaError, RuntimeError */
-extern const char *const tf_types_key_error[];   /* KeyError, LookupError */
-extern const char *const tf_types_type_error[];  /* TypeError */
-extern const char *const tf_types_value_error[]; /* ValueError */
-extern const char *const tf_types_os_error[];    /* OSError */
-extern const char *const tf_types_not_found[];   /* taskflow.exceptions.NotFound, TaskFlowException */
+	*const tf_types_request_timeout[]; /* taskflow.exceptions.RequestTimeout, ExecutionFailure, ... */
+extern const char
+	*const tf_types_time_limit[]; /* tfhost.TimeLimitExceeded, tfhost.LimitExceeded, RuntimeError */
+extern const char *const tf_types_memory_limit[]; /* tfhost.MemoryLimitExceeded, ... */
+extern const char *const tf_types_cancelled[];    /* tfhost.Cancelled, Exception */
+extern const char *const tf_types_worker_lost[];  /* tfhost.WorkerLost, RuntimeError */
+extern const char *const tf_types_lua_error[];    /* tfhost.LuaError, RuntimeError */
+extern const char *const tf_types_key_error[];    /* KeyError, LookupError */
+extern const char *const tf_types_type_error[];   /* TypeError */
+extern const char *const tf_types_value_error[];  /* ValueError */
+extern const char *const tf_types_os_error[];     /* OSError */
+extern const char *const tf_types_not_found[];    /* taskflow.exceptions.NotFound, TaskFlowException */
 
 struct tf_failure {
 	const char *exception_str;

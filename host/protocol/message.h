@@ -19,6 +19,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/value.h"
+#include "protocol/limits.h"
 
 /* Limits of what is taken from a peer. A body may nest as deep as a value and the wrapping around it. */
 #define TF_BODY_MAX_DEPTH (TF_JSON_MAX_DEPTH + 8)
@@ -47,6 +48,7 @@ struct tf_request {
 	bool result_failed;         /* ["failure", dict] */
 	struct tf_value *result;    /* value or failure dict; NULL unless has_result */
 	struct tf_value *failures;  /* object name -> failure dict; NULL if absent */
+	struct tf_limits limits;    /* not in the body: what the engine says beside it */
 };
 int tf_request_parse(const char *body, size_t len, struct tf_request *out, struct tf_err *err);
 /* Appends the body. A revert always carries result and failures (PROTOCOL.md 3.3). */

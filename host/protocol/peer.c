@@ -57,6 +57,15 @@ static bool read_worker(struct tf_json v, struct tf_peer *p)
 	return read_text(v, p->worker, sizeof(p->worker)) && (!p->worker[0] || tf_peer_is_uuid(p->worker));
 }
 
+static bool read_limit(struct tf_json v, uint64_t *out)
+{
+	int64_t n;
+	if (!read_number(v, &n))
+		return false;
+	*out = (uint64_t)n;
+	return true;
+}
+
 /* A member of the header; false if it is one of ours and unusable. */
 static bool read_member(struct tf_json key, struct tf_json v, struct tf_peer *p, int64_t *version)
 {
@@ -74,6 +83,12 @@ static bool read_member(struct tf_json key, struct tf_json v, struct tf_peer *p,
 		return read_number(v, &p->once);
 	if (tf_json_string_is(key, "cancel"))
 		return read_number(v, &p->cancel);
+	if (tf_json_string_is(key, "time_ms"))
+		return read_limit(v, &p->limits.time_ms);
+	if (tf_json_string_is(key, "warning_ms"))
+		return read_limit(v, &p->limits.warning_ms);
+	if (tf_json_string_is(key, "memory"))
+		return read_limit(v, &p->limits.memory);
 	if (tf_json_string_is(key, "dispatch"))
 		return read_number(v, &p->dispatch);
 	if (tf_json_string_is(key, "action"))
@@ -127,6 +142,11 @@ static char *put_number(char *at, const char *name, int64_t n)
 	return put(put(put(put(at, ",\""), name), "\":"), d);
 }
 
+static char *put_limit(char *at, const char *name, uint64_t n)
+{
+	return n ? put_number(at, name, (int64_t)n) : at;
+}
+
 const char *tf_peer_write(const struct tf_peer *p, char buf[TF_PEER_MAX])
 {
 	char *at = put(buf, "{\"v\":1");
@@ -137,11 +157,14 @@ const char *tf_peer_write(const struct tf_peer *p, char buf[TF_PEER_MAX])
 	at = put_number(at, "dispatch", p->dispatch);
 	at = put_number(at, "once", p->once);
 	at = put_number(at, "cancel", p->cancel);
+	at = put_limit(at, "time_ms", p->limits.time_ms);
+	at = put_limit(at, "warning_ms", p->limits.warning_ms);
+	at = put_limit(at, "memory", p->limits.memory);
 	if (p->action >= 0)
 		at = put_text(at, "action", tf_action_name((enum tf_action)p->action));
 	at = put_number(at, "generation", p->generation);
 	at = put_text(at, "hash", p->hash);
 	at = put(at, "}");
-	TF_ASSERT(at < buf + TF_PEER_MAX); /* 37 + 64 + 16 bytes of text, six numbers, names: about 300 */
+	TF_ASSERT(at < buf + TF_PEER_MAX); /* 37 + 64 + 16 bytes of text, nine numbers, names: about 300 */
 	return buf;
 }

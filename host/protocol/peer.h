@@ -2,7 +2,8 @@
  * Python peers never see a difference: bodies are unchanged (ARCHITECTURE 4).
  *
  *   REQUEST:   {"v":1,"round":R,"dispatch":D}        engine -> worker; with "once":1 nobody may run it
- *              again: the worker acknowledges when it starts, and no queue gives it to another one then
+ *              again: the worker acknowledges when it starts, and no queue gives it to another one then;
+ *              "time_ms", "warning_ms", "memory": limits of this run (limits.h)
  *   NOTIFY:    {"v":1,"cancel":1,"round":R,"action":A}   engine -> worker that runs a request, named by the correlation id:
  *              end it; its outcome follows as any other
  *   RESPONSE:  {"v":1,"worker":W,"host":H,"pid":P,"round":R,"dispatch":D,"action":A,"generation":G,"hash":X}
@@ -17,6 +18,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "protocol/limits.h"
+
 #define TF_PEER_HOST_MAX 64
 
 struct tf_peer {
@@ -28,6 +31,7 @@ struct tf_peer {
 	int64_t dispatch;                /* raised with each sending of the same round; -1 if absent */
 	int64_t once;                    /* 1: not to be run again; -1 if absent */
 	int64_t cancel;                  /* 1: end that request; -1 if absent */
+	struct tf_limits limits;         /* of a request; zeroes: none */
 	int action;                      /* enum tf_action that a reply answers; -1 if absent */
 	int64_t generation;              /* of the worker's scripts; -1 if absent */
 	char hash[17];                   /* of them, hex; "" if absent */
@@ -47,7 +51,7 @@ struct tf_peer {
 /* Never fails: anything but a well-formed header is "not present". text may be NULL. */
 struct tf_peer tf_peer_parse(const char *text);
 /* Writes the header into buf (at least TF_PEER_MAX bytes), returns buf. */
-#define TF_PEER_MAX 400
+#define TF_PEER_MAX 512
 const char *tf_peer_write(const struct tf_peer *p, char buf[TF_PEER_MAX]);
 
 /* Whether `text` is a uuid in the form of base/uuid.h: only such a name is used as a topic. */

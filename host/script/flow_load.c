@@ -110,6 +110,10 @@ TF_RAISES static int flow_add_atom(struct flow_walk *w, int atom, bool retry)
 	spec.name = tf_bind_string(L, atom, "name");
 	spec.priority = (int)tf_bind_number(L, atom, "priority", 0);
 	spec.attempts = (unsigned)tf_bind_number(L, atom, "attempts", 0);
+	spec.limits =
+		(struct tf_limits){.time_ms = (uint64_t)(1000 * tf_bind_number(L, atom, "time_limit", 0)),
+			.warning_ms = (uint64_t)(1000 * tf_bind_number(L, atom, "time_warning", 0)),
+			.memory = (uint64_t)tf_bind_number(L, atom, "memory_limit", 0)};
 	spec.each = tf_bind_string(L, atom, "each");
 	spec.limit = (size_t)tf_bind_number(L, atom, "limit", 0);
 	spec.no_revert = !retry && !flow_has(L, atom, "revert") && !flow_has(L, atom, "reference");

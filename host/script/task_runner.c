@@ -10,6 +10,7 @@
 #include <lua.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "protocol/failure.h"
@@ -17,6 +18,7 @@
 #include "script/call.h"
 #include "script/failure_lua.h"
 #include "script/hooks.h"
+#include "script/memory_guard.h"
 #include "script/sources.h"
 #include "script/state.h"
 #include "script/task_arguments.h"
@@ -68,6 +70,49 @@ TF_RAISES static int perform_sink(lua_State *L)
 		tf_bind_raise(
 			L, "TypeError", "the details of event '%s' must be a table with string keys", type);
 	return 0;
+}
+
+/* The field of the task at index `task`, a number of those units. */
+TF_RAISES static uint64_t perform_limit(lua_State *L, int task, const char *name, double units)
+{
+	tf_task_field(L, task, name);
+	double n = lua_tonumber(L, -1) * units;
+	lua_pop(L, 1);
+	return n >= 1 && n < 1e18 ? (uint64_t)n : 0;
+}
+
+/* Of the one task that a slot runs; not on the stack, for the state refers to it even when something raises. */
+static struct tf_memory_guard perform_guard;
+
+/* What the request leaves open, the task says. The task is told when it has to end. */
+TF_RAISES static void perform_limits(
+	lua_State *L, int task, const struct tf_request *r, const struct tf_runner_sink *sink)
+{
+	struct tf_limits l = r->limits;
+	const struct tf_limits own = {.time_ms = perform_limit(L, task, "time_limit", 1000),
+		.warning_ms = perform_limit(L, task, "time_warning", 1000),
+		.memory = perform_limit(L, task, "memory_limit", 1)};
+	tf_limits_fill(&l, &own);
+	if (sink->defaults)
+		tf_limits_fill(&l, sink->defaults);
+	if (!tf_limits_any(&l))
+		return;
+	if (l.time_ms && l.warning_ms >= l.time_ms)
+		l.warning_ms = 0;
+	lua_pushliteral(L, "_limits"); /* "_limits", { began, time, warning } */
+	lua_createtable(L, 3, 0);
+	lua_pushnumber(L, (double)tf_clock_ms(&tf_clock_real) / 1000);
+	lua_rawseti(L, -2, 1);
+	lua_pushnumber(L, (double)l.time_ms / 1000);
+	lua_rawseti(L, -2, 2);
+	lua_pushnumber(L, (double)l.warning_ms / 1000);
+	lua_rawseti(L, -2, 3);
+	lua_rawset(L, task);
+	if (!sink->limits)
+		return;
+	sink->limits(sink->arg, &l);
+	if (l.memory)
+		tf_memory_guard_begin(&perform_guard, L, l.memory, sink->breach, sink->arg);
 }
 
 /* Push a box for `p` and the key of sinks; the task at index `task` can notify from here on. */
@@ -207,6 +252,7 @@ TF_RAISES struct tf_value *tf_task_runner_perform(struct lua_State *L, int index
 	lua_pushvalue(L, index);
 	int task = lua_gettop(L);
 	struct perform **box = perform_open_sink(L, task, &p); /* task, box, key */
+	perform_limits(L, task, r, sink);
 	if (sink->started)
 		sink->started(sink->arg);
 	lua_pushcfunction(L, perform_phases);
@@ -217,6 +263,7 @@ TF_RAISES struct tf_value *tf_task_runner_perform(struct lua_State *L, int index
 		p.result = failure;
 		p.failed = true;
 	}
+	tf_memory_guard_end(&perform_guard);
 	*box = NULL;
 	lua_pushnil(
 		L); /* task, box, key, nil: the task has the key, so nothing is allocated, and nothing raises */
@@ -508,6 +555,11 @@ struct tf_task_runner *tf_task_runner_new_tasks(struct lua_State *L, int index)
 	lua_pushvalue(L, index);
 	r->table = luaL_ref(L, LUA_REGISTRYINDEX);
 	return r;
+}
+
+void tf_task_runner_set_defaults(struct tf_task_runner *r, const struct tf_limits *limits)
+{
+	r->runner.defaults = *limits;
 }
 
 void tf_task_runner_delete(struct tf_task_runner *r)

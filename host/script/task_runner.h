@@ -26,6 +26,8 @@ struct tf_task_runner;
 struct tf_task_runner *tf_task_runner_new(struct lua_State *L, char *const *references, size_t count);
 /* Parallel engine: the tasks are instances of this state; the table at `index` maps atom name -> instance. */
 struct tf_task_runner *tf_task_runner_new_tasks(struct lua_State *L, int index);
+/* Limits of tasks that have none of their own. */
+void tf_task_runner_set_defaults(struct tf_task_runner *r, const struct tf_limits *limits);
 void tf_task_runner_delete(struct tf_task_runner *r);                       /* NULL allowed */
 const struct tf_runner *tf_task_runner_get(const struct tf_task_runner *r); /* borrowed */
 

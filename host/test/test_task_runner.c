@@ -109,7 +109,7 @@ static struct tf_value *parse(const char *text)
 
 static bool run_request(struct fixture *f, struct tf_request *request)
 {
-	const struct tf_runner_sink sink = {on_started, on_event, f};
+	const struct tf_runner_sink sink = {.started = on_started, .event = on_event, .arg = f};
 	bool failed;
 	f->started = 0;
 	f->events.len = 0;

@@ -39,6 +39,7 @@ static int send(
 	struct tf_peer peer = TF_PEER_INIT;
 	peer.round = f->round;
 	peer.dispatch = f->dispatch + 1;
+	peer.limits = f->request.limits;
 	if (f->losses + 1 >= (f->attempts ? f->attempts : c->config.attempts))
 		peer.once = 1; /* the last attempt, which its engine watches over */
 	/* A Python worker gets what TaskFlow sends and no more; a private queue is one of ours. */

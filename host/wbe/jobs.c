@@ -73,6 +73,7 @@ struct tf_job *tf_job_new(struct tf_server *s, const struct tf_message *m, const
 	j->action = r->action;
 	j->task_name = tf_strdup(r->task_name);
 	j->request = *r;
+	j->request.limits = peer->limits;
 	*r = (struct tf_request){0};
 	j->state = TF_JOB_SUBMITTED; /* until it is told to wait */
 	j->tag = m->tag;

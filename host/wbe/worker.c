@@ -174,16 +174,21 @@ static void worker_stats_due(void *arg)
 		worker_show_stats(w);
 }
 
-/* argv of the loader: tfhost loader [--path PATH] --dir DIR... REFERENCE... */
+/* argv of the loader: tfhost loader [--path PATH] [--limits TIME_MS,WARNING_MS,BYTES] --dir DIR... REFERENCE... */
 static char **worker_loader_argv(const struct tf_worker_config *c)
 {
 	size_t n = 0;
-	char **argv = tf_calloc(4 + 2 * c->dir_count + c->task_count + 1, sizeof(*argv));
+	char **argv = tf_calloc(6 + 2 * c->dir_count + c->task_count + 1, sizeof(*argv));
 	argv[n++] = tf_strdup("tfhost");
 	argv[n++] = tf_strdup("loader");
 	if (c->path) {
 		argv[n++] = tf_strdup("--path");
 		argv[n++] = tf_strdup(c->path);
+	}
+	if (tf_limits_any(&c->limits)) {
+		argv[n++] = tf_strdup("--limits");
+		argv[n++] = tf_asprintf("%" PRIu64 ",%" PRIu64 ",%" PRIu64, c->limits.time_ms,
+			c->limits.warning_ms, c->limits.memory);
 	}
 	for (size_t i = 0; i < c->dir_count; i++) {
 		argv[n++] = tf_strdup("--dir");

@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "base/value.h"
+#include "protocol/limits.h"
 #include "transport/transport.h"
 
 /* All owned by the config; zeroes are the defaults. */
@@ -25,11 +26,12 @@ struct tf_worker_config {
 	size_t task_count;
 	char **dirs; /* searched for modules besides the working directory */
 	size_t dir_count;
-	char *path;          /* package.path of the script that runs the worker; NULL: the usual one */
-	unsigned slots;      /* 0: number of cores */
-	bool no_watch;       /* changed scripts are loaded on demand alone: HUP, `tfhost reload` */
-	char *control;       /* path of the control socket; NULL: the usual one; "none" */
-	double load_timeout; /* seconds that scripts may take to load; 0: TF_GENERATIONS_LOAD_MS */
+	char *path;              /* package.path of the script that runs the worker; NULL: the usual one */
+	unsigned slots;          /* 0: number of cores */
+	bool no_watch;           /* changed scripts are loaded on demand alone: HUP, `tfhost reload` */
+	char *control;           /* path of the control socket; NULL: the usual one; "none" */
+	struct tf_limits limits; /* of tasks that have none of their own */
+	double load_timeout;     /* seconds that scripts may take to load; 0: TF_GENERATIONS_LOAD_MS */
 };
 void tf_worker_config_free(struct tf_worker_config *c); /* frees members, zeroes */
 void tf_worker_add_task(struct tf_worker_config *c, const char *reference);

@@ -302,5 +302,9 @@ setmetatable(M.WrappedFailure, { marker = class_marker, __call = wrap, __tostrin
 -- What a plain Lua error is to a peer, and what the host itself reports.
 M.LuaError = M.class("tfhost.LuaError", M.RuntimeError)
 M.WorkerLost = M.class("tfhost.WorkerLost", M.RuntimeError)
+M.Cancelled = M.class("tfhost.Cancelled", M.Exception)
+M.LimitExceeded = M.class("tfhost.LimitExceeded", M.RuntimeError)
+M.TimeLimitExceeded = M.class("tfhost.TimeLimitExceeded", M.LimitExceeded)
+M.MemoryLimitExceeded = M.class("tfhost.MemoryLimitExceeded", M.LimitExceeded)
 
 return M

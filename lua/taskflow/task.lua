@@ -13,6 +13,8 @@ local atom = require "taskflow.atom"
 local check = require "taskflow.utils.check"
 local class_name = require "taskflow.utils.class_name"
 local exceptions = require "taskflow.exceptions"
+local host = require "tfhost.host"
+local limits = require "taskflow.utils.limits"
 local map = require "taskflow.map"
 local notifier = require "taskflow.notifier"
 local place = require "taskflow.utils.place"
@@ -23,6 +25,7 @@ local M = {
   ---A set of names for `provides`: the result is a map, name n is result[n].
   set = atom.set,
   EVENT_UPDATE_PROGRESS = "update_progress",
+  EVENT_TIME_WARNING = "time_warning",
 }
 
 -- Parameters of revert that the engine fills itself.
@@ -42,6 +45,9 @@ local COMMON = {
   version = true,
   priority = true,
   attempts = true,
+  time_limit = true,
+  time_warning = true,
+  memory_limit = true,
 }
 local METHODS = {
   execute = true,
@@ -74,6 +80,10 @@ end
 ---@field version integer[]? default { 1, 0 }
 ---@field priority integer? higher runs first among what is ready; default 0
 ---@field attempts integer? runs of one request when its workers are lost (1: never repeat); default: the engine's
+
+---@field time_limit number? seconds that execute, or revert, may take in a slot; then it is killed, and fails
+---@field time_warning number? seconds after which the task (time_left) and its listeners ("time_warning") are told
+---@field memory_limit number|string|nil bytes ("64M") that the slot may have in memory; then it is killed, and fails
 
 ---@class taskflow.TaskClassOptions: taskflow.TaskOptions
 ---@field execute fun(self: taskflow.Task, ...): any
@@ -122,6 +132,18 @@ function Task:update_progress(progress, details)
   end
   event.progress = math.max(0, math.min(1, progress))
   self:notify(M.EVENT_UPDATE_PROGRESS, event)
+end
+
+---Seconds until the time limit of the action that runs, negative beyond it.
+---@return number? nil without a limit
+---@return boolean late whether time_warning is over
+function Task:time_left()
+  local now = rawget(self, "_limits")
+  if not now then
+    return nil, false
+  end
+  local ran = host.now() - now[1]
+  return now[2] > 0 and now[2] - ran or nil, now[3] > 0 and ran >= now[3]
 end
 
 function Task.__tostring(self)
@@ -260,7 +282,7 @@ function M.is_heard(f)
 end
 
 local function new_notifier()
-  return notifier.new({ M.EVENT_UPDATE_PROGRESS }, on_listener)
+  return notifier.new({ M.EVENT_UPDATE_PROGRESS, M.EVENT_TIME_WARNING }, on_listener)
 end
 
 -- Whether these options say no more than a name.
@@ -277,7 +299,8 @@ local function instantiate(class, options)
   end
   if class.plain_meta and only_name(options) then
     -- With room for _sink from the start, which otherwise would cost a table anew.
-    return setmetatable({ name = name, where = place.caller() or class.where, _sink = false }, class.plain_meta)
+    local where = place.caller() or class.where
+    return setmetatable({ name = name, where = where, _sink = false, _limits = false }, class.plain_meta)
   end
   local self = {
     name = name,
@@ -287,6 +310,9 @@ local function instantiate(class, options)
     version = parse_version(pick(options, class, "version"), name),
     priority = check_priority(pick(options, class, "priority"), name),
     attempts = check_attempts(pick(options, class, "attempts"), name),
+    time_limit = limits.seconds(pick(options, class, "time_limit"), "task " .. name .. ": time_limit"),
+    time_warning = limits.seconds(pick(options, class, "time_warning"), "task " .. name .. ": time_warning"),
+    memory_limit = limits.bytes(pick(options, class, "memory_limit"), "task " .. name .. ": memory_limit"),
     inject = check_inject(pick(options, class, "inject"), name),
     optional_parameters = check_optional(pick(options, class, "optional"), class.execute, class.revert, name),
     notifier = new_notifier(),
@@ -438,6 +464,9 @@ function M.Reference(reference, options)
     version = parse_version(options.version, name),
     priority = check_priority(options.priority, name),
     attempts = check_attempts(options.attempts, name),
+    time_limit = limits.seconds(options.time_limit, "task " .. name .. ": time_limit"),
+    time_warning = limits.seconds(options.time_warning, "task " .. name .. ": time_warning"),
+    memory_limit = limits.bytes(options.memory_limit, "task " .. name .. ": memory_limit"),
     inject = check_inject(options.inject, name),
     optional_parameters = {},
     notifier = new_notifier(),

@@ -1,4 +1,4 @@
--- Cancelling: engine:cancel() and Ctrl-C end what runs in processes of a parallel engine and on tfhost workers, then the flow
+-- Cancelling: engine:cancel() and Ctrl-C end what runs in slots, on workers or of a parallel engine, then the flow
 -- is reverted; a second Ctrl-C gives up at once.
 local flows = require "flows"
 local peers = require "peers"
@@ -9,13 +9,15 @@ local lf = require "taskflow.patterns.linear_flow"
 local retry = require "taskflow.retry"
 local tasks = require "peer_tasks"
 local flow = lf.Flow("cancelled", { retry = retry.Times(5) })
-flow:add(tasks.Undo { name = "before", inject = { value = 1 } }, tasks.Slow { name = "victim", inject = { seconds = 60 } })
+flow:add(tasks.Undo { name = "before", inject = { value = 1 } })
+flow:add(tasks.Slow { name = "victim", inject = { seconds = 60 } })
 return flow
 ]]
 
 local function start(side, engine)
   process.write(side.dir .. "/cancelled.lua", FLOW)
-  local command = { peers.tfhost, "run", "--plain", side.dir .. "/cancelled.lua", "--backend", "none", "--engine", engine }
+  local flow = side.dir .. "/cancelled.lua"
+  local command = { peers.tfhost, "run", "--plain", flow, "--backend", "none", "--engine", engine }
   command.env = side:env { LUA_PATH = peers.support .. "/?.lua;;" }
   if engine == "worker-based" then
     command[#command + 1] = "--topics"

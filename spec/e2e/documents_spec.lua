@@ -7,6 +7,7 @@ local DOCUMENTS = {
   "README.md",
   "CONTRIBUTING.md",
   "doc/guide.md",
+  "doc/limits.md",
   "doc/lua-api.md",
   "doc/persistence.md",
   "doc/reload.md",
@@ -194,6 +195,15 @@ class Charge(task.Task):
     assert.is_nil(done.stdout:find("reserve  RUNNING", 1, true), done.story) -- it was done
     process.write(dir .. "/script.lua", script)
     done = process.run(shell(dir, "tfhost lua script.lua"))
+    assert.equal(0, done.code, done.story)
+  end)
+
+  it("limits: the task sees its time", function()
+    write_files(dir, process.read "doc/limits.md")
+    process.write(dir .. "/flow.lua", [[
+      return require("taskflow.patterns.linear_flow").Flow("f"):add(require("convert").Convert { name = "c" })
+    ]])
+    local done = process.run(shell(dir, "tfhost run flow.lua --store 'pages=[1, 2]' --engine parallel --backend none"))
     assert.equal(0, done.code, done.story)
   end)
 

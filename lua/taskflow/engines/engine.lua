@@ -497,9 +497,9 @@ end
 
 ---Run the flow to its end. Raises what failed: the error itself if there is one and it was raised in this
 ---process, else a WrappedFailure.
----@param run_options { signals: boolean?, on_tick: function?, tick: number?, timeout: number? }? signals: the first
----  Ctrl-C cancels the engine (see cancel), the first TERM suspends it, the second signal ends the process. on_tick is called every `tick` seconds (0.2)
----  while the engine waits. timeout is taken as TaskFlow's, and as little to be seen.
+---@param run_options { signals: boolean?, on_tick: function?, tick: number?, timeout: number? }? signals: Ctrl-C
+---  cancels the engine (see cancel), TERM suspends it, the second signal ends the process. on_tick is called every
+---  `tick` seconds (0.2) while the engine waits. timeout is taken as TaskFlow's, and as little to be seen.
 ---@return string state of the flow: "SUCCESS" or "SUSPENDED"
 ---@return integer? signal that ended it
 function Engine:run(run_options)

@@ -1,5 +1,6 @@
 -- The configuration of a worker, as its file or its caller gives it: TaskFlow's keys, and `slots`.
 local exceptions = require "taskflow.exceptions"
+local limits = require "taskflow.utils.limits"
 local options = require "taskflow.engines.options"
 
 local M = {}
@@ -64,6 +65,9 @@ local KNOWN = {
   watch = flag,
   control = name,
   load_timeout = seconds,
+  time_limit = limits.seconds,
+  time_warning = limits.seconds,
+  memory_limit = limits.bytes,
 }
 for key, check in pairs(options.TRANSPORT) do
   KNOWN[key] = check
@@ -81,6 +85,9 @@ end
 ---@field threads_count integer? TaskFlow's name of slots
 ---@field watch boolean? load scripts again when they change, default true
 ---@field control string? path of the control socket, "none" for none
+---@field time_limit number? seconds, of tasks that have no limit of their own; so are these:
+---@field time_warning number? seconds
+---@field memory_limit number|string|nil bytes, or "64M"
 ---@field load_timeout number? seconds that scripts may take to load, default 30
 
 ---Check a configuration; unknown keys are errors.

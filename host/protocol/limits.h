@@ -1,0 +1,27 @@
+/* What one action of a task may use. A zero means: none of its own, so the next one counts: what the engine sent with the
+ * request, else what the task's class says, else the worker's default. */
+#ifndef TF_PROTOCOL_LIMITS_H
+#define TF_PROTOCOL_LIMITS_H
+
+#include <stdint.h>
+
+struct tf_limits {
+	uint64_t time_ms;    /* from its start to its end; then it is killed */
+	uint64_t warning_ms; /* from its start; it and its engine are told */
+	uint64_t memory;     /* bytes that its process may occupy; then it is killed */
+};
+
+/* What `l` leaves open, of `other`. */
+static inline void tf_limits_fill(struct tf_limits *l, const struct tf_limits *other)
+{
+	l->time_ms = l->time_ms ? l->time_ms : other->time_ms;
+	l->warning_ms = l->warning_ms ? l->warning_ms : other->warning_ms;
+	l->memory = l->memory ? l->memory : other->memory;
+}
+
+static inline int tf_limits_any(const struct tf_limits *l)
+{
+	return l->time_ms || l->warning_ms || l->memory;
+}
+
+#endif
