@@ -79,6 +79,8 @@ static bool read_member(struct tf_json key, struct tf_json v, struct tf_peer *p,
 		return read_number(v, &p->pid);
 	if (tf_json_string_is(key, "round"))
 		return read_number(v, &p->round);
+	if (tf_json_string_is(key, "full"))
+		return read_number(v, &p->full);
 	if (tf_json_string_is(key, "once"))
 		return read_number(v, &p->once);
 	if (tf_json_string_is(key, "cancel"))
@@ -155,6 +157,7 @@ const char *tf_peer_write(const struct tf_peer *p, char buf[TF_PEER_MAX])
 	at = put_number(at, "pid", p->pid);
 	at = put_number(at, "round", p->round);
 	at = put_number(at, "dispatch", p->dispatch);
+	at = put_number(at, "full", p->full);
 	at = put_number(at, "once", p->once);
 	at = put_number(at, "cancel", p->cancel);
 	at = put_limit(at, "time_ms", p->limits.time_ms);

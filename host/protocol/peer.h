@@ -8,6 +8,7 @@
  *              end it; its outcome follows as any other
  *   RESPONSE:  {"v":1,"worker":W,"host":H,"pid":P,"round":R,"dispatch":D,"action":A,"generation":G,"hash":X}
  *   NOTIFY:    {"v":1,"worker":W,"host":H,"pid":P}   answer, and beat  worker -> engine;  {"v":1} probe
+ *              with "full":1 when no slot is free
  * W is the worker's uuid, which is also the topic of its private queue. Execute and revert of one
  * round share R, so a reply says which action A it answers. G and X say which code ran: the number of the worker's
  * scripts, raised with each reload, and a hash of what they say. Unknown members are ignored.
@@ -29,6 +30,7 @@ struct tf_peer {
 	int64_t pid;                     /* -1 if absent */
 	int64_t round;                   /* raised with each retry or reset of the atom; -1 if absent */
 	int64_t dispatch;                /* raised with each sending of the same round; -1 if absent */
+	int64_t full;                    /* 1: a worker without a free slot; -1 if absent */
 	int64_t once;                    /* 1: not to be run again; -1 if absent */
 	int64_t cancel;                  /* 1: end that request; -1 if absent */
 	struct tf_limits limits;         /* of a request; zeroes: none */
@@ -43,6 +45,7 @@ struct tf_peer {
 		.pid = -1, \
 		.round = -1, \
 		.dispatch = -1, \
+		.full = -1, \
 		.once = -1, \
 		.cancel = -1, \
 		.action = -1, \

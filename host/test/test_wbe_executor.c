@@ -474,6 +474,35 @@ static void unplaced_and_unstarted_requests_expire(void **state)
 }
 
 /* The loop stood still (a long call, a stopped process): what came meanwhile is unread, not late. */
+/* Behind others, for workers that are there: it is no fault of the request, and it would be run all the same. */
+static void who_stands_in_line_does_not_expire(void **state)
+{
+	(void)state;
+	struct rig r = {0};
+	rig_open(&r);
+	rig_up(&r);
+	answer(&r, "alpha", "m.T", by(W1, -1));
+	submit(&r, A1, "m.T");
+	submit(&r, A2, "m.T");
+	respond(&r, A1, by(W1, 1), "RUNNING", "{}");
+	for (int i = 0; i < 600; i++) { /* ten minutes */
+		answer(&r, "alpha", "m.T", "{\"v\":1,\"worker\":\"" W1 "\",\"full\":1}");
+		pass(&r, 1000);
+	}
+	assert_int_equal(r.done, 0);
+	/* A worker with room that does not start it: it was lost on the way. */
+	for (int i = 0; i < 80; i++) {
+		answer(&r, "alpha", "m.T", by(W1, -1));
+		pass(&r, 1000);
+	}
+	assert_int_equal(r.done, 1);
+	assert_failure(&r, "taskflow.exceptions.RequestTimeout", "transition");
+	respond(&r, A1, by(W1, 1), "SUCCESS", "{\"result\": 1}");
+	pass(&r, 1000);
+	assert_int_equal(r.done, 2);
+	rig_close(&r);
+}
+
 static void a_jump_of_the_clock_expires_nothing(void **state)
 {
 	(void)state;
@@ -1465,6 +1494,7 @@ int main(void)
 		cmocka_unit_test(the_header_goes_where_a_tfhost_worker_was_seen),
 		cmocka_unit_test(the_hunt_for_a_worker_slows_down),
 		cmocka_unit_test(unplaced_and_unstarted_requests_expire),
+		cmocka_unit_test(who_stands_in_line_does_not_expire),
 		cmocka_unit_test(a_jump_of_the_clock_expires_nothing),
 		cmocka_unit_test(a_silent_worker_is_lost),
 		cmocka_unit_test(a_request_may_change_its_worker),

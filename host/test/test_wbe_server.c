@@ -743,6 +743,25 @@ static void beats_while_it_works_for_engines_of_our_kind(void **state)
 	rig_close(&r);
 }
 
+/* No broker waits for ever for an acknowledgement. */
+static void a_long_task_is_acknowledged_once_it_is_supervised(void **state)
+{
+	(void)state;
+	struct rig r = {0};
+	rig_open(&r);
+	request(&r, A1, HEADER);
+	request(&r, A2, NULL);
+	begin(&r, 0);
+	begin(&r, 1);
+	pass(&r, 9000);
+	assert_int_equal(r.wire->unsettled, 2);
+	pass(&r, 2000);
+	assert_int_equal(r.wire->unsettled, 1); /* Python's engine supervises nobody */
+	pass(&r, 3600 * 1000);
+	assert_int_equal(r.wire->unsettled, 1);
+	rig_close(&r);
+}
+
 static void a_full_window_speaks_unasked(void **state)
 {
 	(void)state;
@@ -1033,6 +1052,7 @@ int main(void)
 		cmocka_unit_test(a_redelivery_after_a_reconnect_is_adopted),
 		cmocka_unit_test(what_has_not_started_is_forgotten_with_its_connection),
 		cmocka_unit_test(beats_while_it_works_for_engines_of_our_kind),
+		cmocka_unit_test(a_long_task_is_acknowledged_once_it_is_supervised),
 		cmocka_unit_test(a_full_window_speaks_unasked),
 		cmocka_unit_test(malformed_messages_are_rejected_and_counted),
 		cmocka_unit_test(what_nobody_could_be_answered_for_is_ignored),

@@ -24,14 +24,6 @@ static void mark(struct tf_amqp_conn *c)
 	atomic_store(&c->link->busy_since, tf_amqp_now());
 }
 
-/* RabbitMQ 4.3 and later, when asked for a queue that is neither durable nor exclusive. */
-static bool refuses_transient_queues(const struct tf_amqp_closed *closed)
-{
-	return strstr(closed->text, "transient_nonexcl_queues") ||
-	       (closed->code == AMQP_INTERNAL_ERROR &&
-		       (closed->class_id << 16 | closed->method_id) == AMQP_QUEUE_DECLARE_METHOD);
-}
-
 static const char TRANSIENT_ADVICE[] =
 	" (this broker refuses the transient queues that TaskFlow declares, as RabbitMQ does from 4.3 on: "
 	"give all "
@@ -44,7 +36,7 @@ static const char ARGUMENTS_ADVICE[] = " (something declared it with other argum
 /* What the operator can do about a refusal. */
 static const char *advice(const struct tf_amqp_closed *closed)
 {
-	if (refuses_transient_queues(closed))
+	if (strstr(closed->text, "transient_nonexcl_queues"))
 		return TRANSIENT_ADVICE;
 	if (closed->class_id == 0 && closed->code == AMQP_ACCESS_REFUSED)
 		return " (check user and password of the URL)";
@@ -54,6 +46,8 @@ static const char *advice(const struct tf_amqp_closed *closed)
 	case AMQP_NOT_ALLOWED:
 		return " (check the vhost of the URL: it must exist and the user must have access to it)";
 	case AMQP_PRECONDITION_FAILED:
+		if (strstr(closed->text, "acknowledgement"))
+			return " (a task runs longer than the broker's consumer_timeout; it goes on)";
 		return closed->class_id == AMQP_BASIC_CLASS ? "" : ARGUMENTS_ADVICE;
 	case AMQP_RESOURCE_LOCKED:
 		return " (another connection owns the queue exclusively: use another exchange or topic)";

@@ -78,6 +78,9 @@ int tf_amqp_conn_declare_exchange(struct tf_amqp_conn *c, struct tf_err *err);
 int tf_amqp_conn_declare_queue(struct tf_amqp_conn *c, const char *topic, struct tf_err *err); /* and bind */
 /* Also with what is in it. A queue that is gone is no error. */
 int tf_amqp_conn_delete_queue(struct tf_amqp_conn *c, const char *topic, struct tf_err *err);
+/* After a declaration that ended in TF_ESTATE: true if it did because the broker keeps a queue of that name which is dead
+ * (RabbitMQ does when a vhost was deleted while somebody declared); it is deleted then, the channel new. */
+bool tf_amqp_conn_bury_queue(struct tf_amqp_conn *c, const char *topic);
 int tf_amqp_conn_consume(
 	struct tf_amqp_conn *c, const char *topic, unsigned prefetch, const char *tag, struct tf_err *err);
 int tf_amqp_conn_cancel(struct tf_amqp_conn *c, const char *tag, struct tf_err *err);

@@ -6,6 +6,7 @@
  * engine which resumes the flow finds the replies; an owner that leaves in order deletes it.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/uuid.h"
 #include "transport/amqp_conn.h"
@@ -70,4 +71,13 @@ int tf_amqp_conn_delete_queue(struct tf_amqp_conn *c, const char *topic, struct 
 		return rc;
 	amqp_queue_delete(c->state, c->declare_channel, tf_amqp_queue_name(c, topic, buf), 0, 0);
 	return tf_amqp_conn_check(c, c->declare_channel, "queue.delete", amqp_get_rpc_reply(c->state), err);
+}
+
+bool tf_amqp_conn_bury_queue(struct tf_amqp_conn *c, const char *topic)
+{
+	/* A queue whose node is away is "not found", too, and is nobody's to delete. */
+	if (c->closed.code != AMQP_NOT_FOUND || !strstr(c->closed.text, "stopped by supervisor"))
+		return false;
+	return tf_amqp_conn_reopen(c, c->declare_channel, NULL) == 0 &&
+	       tf_amqp_conn_delete_queue(c, topic, NULL) == 0;
 }

@@ -309,6 +309,8 @@ static int send_one(struct publisher *p, struct tf_err *err)
 
 	if (rc < 0 && rc != TF_ESTATE)
 		return rc;
+	if (rc == TF_ESTATE && ++m->tries < TRIES_MAX && tf_amqp_conn_bury_queue(&p->conn, m->m.topic))
+		return 0; /* it is still the first */
 	tf_amqp_publish_shift(&p->queue);
 	if (rc == TF_ESTATE) {
 		finish(p, m, TF_PUBLISH_FAILED, err);

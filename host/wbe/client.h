@@ -75,6 +75,8 @@ void tf_client_published(void *arg, uint64_t id, enum tf_publish_status status, 
 void tf_client_state(void *arg, bool up, const struct tf_err *err);
 /* Send every WAITING request that a known worker can run. */
 void tf_client_place(struct tf_client *c);
+/* A worker of the topic says that it has no free slot. */
+void tf_client_busy(struct tf_client *c, const char *topic);
 /* Send this WAITING request if a known worker can run it; otherwise look for one soon. */
 void tf_client_place_one(struct tf_client *c, struct tf_flight *f);
 /* rejoin.c: a request that an earlier engine of the flow sent, and that a worker may run. */

@@ -339,6 +339,23 @@ static struct tf_value *abandoned_failure(const struct tf_flight *f, uint64_t wa
 		f->loss, (double)waited / 1000.0);
 }
 
+/* Whether the request waits behind others for workers that are there. It does not wait in vain then, and the transition
+ * timeout does not count: the reference lets such a request expire, and the worker runs it all the same. */
+static bool in_line(struct tf_client *c, const struct tf_flight *f)
+{
+	const uint64_t now = tf_pace_ms(&c->pace) + 1;
+	const char *topic = f->lane ? NULL : tf_finder_pick(c->finder, f->request.task_cls);
+	const struct tf_lane *lane = f->lane ? f->lane : topic ? lane_of(c, topic) : NULL;
+
+	return lane && lane->busy_at && now - lane->busy_at <= 2 * c->config.probe_ms;
+}
+
+void tf_client_busy(struct tf_client *c, const char *topic)
+{
+	if (tf_map_count(c->lanes) < TF_FINDER_MAX_TOPICS)
+		lane_of(c, topic)->busy_at = tf_pace_ms(&c->pace) + 1;
+}
+
 static void expire(struct tf_client *c)
 {
 	struct tf_flight *f;
@@ -347,8 +364,12 @@ static void expire(struct tf_client *c)
 		return;
 	while ((f = tf_inflight_oldest(c->inflight)) != NULL &&
 		now - f->since >= (uint64_t)c->config.transition_timeout_ms) {
-		c->stats.timeouts++;
 		uint64_t waited = now - f->since;
+		if (in_line(c, f)) {
+			tf_inflight_renew(c->inflight, f, now);
+			continue;
+		}
+		c->stats.timeouts++;
 		tf_client_complete(
 			c, f, true, f->losses ? abandoned_failure(f, waited) : expiry_failure(c, f, waited));
 	}

@@ -191,6 +191,14 @@ void tf_inflight_wait_again(struct tf_inflight *t, struct tf_flight *f, uint64_t
 	wait_for_class(t, f);
 }
 
+void tf_inflight_renew(struct tf_inflight *t, struct tf_flight *f, uint64_t now)
+{
+	TF_ASSERT(f->state == TF_REQUEST_WAITING || f->state == TF_REQUEST_PENDING);
+	f->since = now;
+	TAILQ_REMOVE(&t->timed, f, timed);
+	TAILQ_INSERT_TAIL(&t->timed, f, timed);
+}
+
 uint64_t tf_inflight_publish(struct tf_inflight *t, struct tf_flight *f)
 {
 	char key[ID_TEXT];

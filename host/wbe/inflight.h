@@ -31,6 +31,7 @@ enum tf_flight_queue {
 /* How many requests are PENDING on a topic; the caller's. */
 struct tf_lane {
 	unsigned pending;
+	uint64_t busy_at; /* when one of the topic's workers had no free slot, or took one; 0: never */
 };
 
 struct tf_flight {
@@ -39,7 +40,7 @@ struct tf_flight {
 	char *uuid;                /* owned; correlation id */
 	struct tf_request request; /* owned: strings copied, values referenced */
 	enum tf_request_state state;
-	uint64_t since;    /* of submission, or of the loss of its worker; the caller's time */
+	uint64_t since; /* of submission, of the loss of its worker, or of its renewal; the caller's time */
 	unsigned attempts; /* runs allowed, 0: the caller's default */
 	unsigned losses;   /* workers that were lost with it */
 	char *loss;        /* owned or NULL; the story of the last one */
@@ -88,6 +89,8 @@ struct tf_flight *tf_inflight_published(struct tf_inflight *t, uint64_t id);
 /* A new id for sending `f`. */
 uint64_t tf_inflight_publish(struct tf_inflight *t, struct tf_flight *f);
 
+/* A WAITING or PENDING request is timed from `now` (no earlier than any time before). */
+void tf_inflight_renew(struct tf_inflight *t, struct tf_flight *f, uint64_t now);
 /* The longest WAITING or PENDING; NULL if none. */
 struct tf_flight *tf_inflight_oldest(const struct tf_inflight *t);
 /* Classes with WAITING requests: first, then next of one. */

@@ -12,6 +12,9 @@
  * no idle worker) at growing distances. */
 #define PATIENCE_MS 1000
 #define PATIENCE_MAX_MS 30000
+/* A task that runs so long for an engine that supervises it is acknowledged: no broker waits for ever (RabbitMQ: 30
+ * minutes), and what is unacknowledged takes the place of probes in our window. */
+#define RELEASE_MS 10000
 
 static const char *id_text(uint64_t id, char out[ID_TEXT])
 {
@@ -190,6 +193,21 @@ void tf_jobs_give_back(struct tf_server *s)
 	s->patience = 2 * s->patience < PATIENCE_MAX_MS ? 2 * s->patience : PATIENCE_MAX_MS;
 	while ((j = TAILQ_FIRST(&s->queued)) != NULL)
 		tf_job_delete(s, j, TF_REQUEUE);
+}
+
+void tf_jobs_release(struct tf_server *s)
+{
+	struct tf_job *j;
+	uint64_t now = tf_pace_ms(&s->pace);
+
+	if (s->transport->queued) /* the broker may not have the RUNNING yet that supervision begins with */
+		return;
+	TAILQ_FOREACH(j, &s->jobs, all)
+	{
+		if (j->state == TF_JOB_RUNNING && j->peer.present && j->tag_live &&
+			now - j->begun_at >= RELEASE_MS)
+			tf_job_acknowledge(s, j);
+	}
 }
 
 void tf_jobs_pump(struct tf_server *s)

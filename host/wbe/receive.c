@@ -37,6 +37,8 @@ static void take_answer(struct tf_client *c, const struct tf_notify *n, const st
 		tf_map_set(c->tfhost_topics, n->topic, c);
 	if (peer->present && tf_map_count(c->tfhost_seen) < TF_FINDER_MAX_TOPICS)
 		tf_map_set(c->tfhost_seen, n->topic, c);
+	if (peer->present && peer->full == 1)
+		tf_client_busy(c, n->topic);
 	if (peer->worker[0]) {
 		tf_supervision_heard(c->supervision, peer);
 		tf_client_met(c, peer->worker, n->topic);
@@ -91,6 +93,8 @@ static bool take_response(struct tf_client *c, const struct tf_message *m, struc
 	struct tf_response *r, const struct tf_peer *peer)
 {
 	bool taken = false;
+	if (f->lane && r->state != TF_RESPONSE_EVENT) /* it was PENDING: its turn has come */
+		f->lane->busy_at = tf_pace_ms(&c->pace) + 1;
 	switch (r->state) {
 	case TF_RESPONSE_RUNNING:
 		on_running(c, f, peer);

@@ -207,9 +207,12 @@ void tf_reply_notify(struct tf_server *s, const char *reply_to, bool tfhost)
 {
 	char header[TF_PEER_MAX];
 	struct tf_err err;
+	struct tf_peer self = s->self;
+	if (s->endpoint.ops->busy_slots(s->endpoint.pool) >= s->slots)
+		self.full = 1;
 	const struct tf_message m = {.topic = reply_to,
 		.type = TF_TYPE_NOTIFY,
-		.peer = tfhost ? tf_peer_write(&s->self, header) : NULL,
+		.peer = tfhost ? tf_peer_write(&self, header) : NULL,
 		.body = s->answer.data,
 		.body_len = s->answer.len};
 	if (tf_transport_publish(s->transport, &m, 0, 0, &err) < 0)

@@ -98,6 +98,7 @@ static void on_started(void *arg, uint64_t job)
 	if (!j || j->state != TF_JOB_SUBMITTED)
 		return;
 	j->state = TF_JOB_RUNNING;
+	j->begun_at = tf_pace_ms(&s->pace);
 	keep_label(s, j);
 	tf_request_free(&j->request);
 	if (j->peer.once == 1) /* if we die, its engine decides, not the queue */
@@ -230,6 +231,7 @@ void tf_server_tick(struct tf_server *s)
 	tf_jobs_look(s);
 	tf_jobs_pump(s);
 	tf_jobs_give_back(s);
+	tf_jobs_release(s);
 	tf_reply_beats(s);
 	if (s->draining)
 		drain_step(s);

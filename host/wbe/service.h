@@ -54,6 +54,7 @@ struct tf_job {
 	struct tf_request request; /* owned; empty once it runs */
 	struct tf_label label;     /* of the code that runs it; number 0: none yet */
 	bool from_ledger;
+	uint64_t begun_at; /* paced; when it was RUNNING first */
 	bool running_owed; /* RUNNING could not be sent yet: it goes before the final message */
 	bool unsaid;       /* in `begun` */
 	/* FINISHED: */
@@ -152,6 +153,7 @@ void tf_job_put_back(struct tf_server *s, struct tf_job *j);
 /* Take more or fewer requests from the queue, as fast as they end. */
 void tf_jobs_look(struct tf_server *s);
 /* What has waited too long for a slot goes back to the queue: another worker may be idle. */
+void tf_jobs_release(struct tf_server *s); /* acknowledge what runs long and is supervised */
 void tf_jobs_give_back(struct tf_server *s);
 /* Adopt the delivery `tag` of the same request. */
 void tf_job_join(struct tf_server *s, struct tf_job *j, uint64_t tag);
