@@ -1,5 +1,5 @@
--- What an operator, or a broker in need, does to a flow that runs: it goes on by itself once the reason is gone, the log
--- says what the reason is, and what needs no broker works meanwhile.
+-- What an operator, or a broker in need, does to a flow that runs: it goes on by itself once the reason is gone, the
+-- log says what the reason is, and what needs no broker works meanwhile.
 local broker = require "broker"
 local flows = require "flows"
 local peers = require "peers"

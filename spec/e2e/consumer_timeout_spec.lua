@@ -13,13 +13,9 @@ describe("tasks that outlast the broker's consumer timeout", function()
 
   setup(function()
     node = broker.start()
-    node:ctl(
-      "eval",
-      ("application:set_env(rabbit, consumer_timeout, %d), application:set_env(rabbit, channel_tick_interval, %d)."):format(
-        TIMEOUT * 1000,
-        TICK * 1000
-      )
-    )
+    for name, seconds in pairs { consumer_timeout = TIMEOUT, channel_tick_interval = TICK } do
+      node:ctl("eval", ("application:set_env(rabbit, %s, %d)."):format(name, seconds * 1000))
+    end
   end)
 
   teardown(function()
@@ -67,8 +63,8 @@ describe("tasks that outlast the broker's consumer timeout", function()
     -- Between tfhost peers requests are acknowledged once they are supervised: no 406 to recover from.
     local told = ours.worker:stderr() .. ours.engine:stderr()
     assert.is_nil(told:find("PRECONDITION_FAILED", 1, true), told)
-    -- The broker did enforce its limit, on requests that nobody supervises: TaskFlow's own engine sends them. The worker
-    -- runs them on, and takes what the broker delivers again for what it is.
+    -- The broker did enforce its limit, on requests that nobody supervises: TaskFlow's own engine sends them. The
+    -- worker runs them on, and takes what the broker delivers again for what it is.
     assert.matches("a task runs longer than the broker's consumer_timeout", python.worker:stderr())
   end)
 end)

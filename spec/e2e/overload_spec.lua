@@ -1,5 +1,5 @@
--- More work than slots: nothing expires because it stands in line, memory does not grow with the line, a worker that comes
--- later gets its share; a worker that is told to end under load ends, and loses nothing.
+-- More work than slots: nothing expires because it stands in line, memory does not grow with the line, a worker that
+-- comes later gets its share; a worker that is told to end under load ends, and loses nothing.
 local flows = require "flows"
 local peers = require "peers"
 local process = require "process"
@@ -40,12 +40,9 @@ for _, transport in ipairs { "amqp", "filesystem" } do
     it("ten thousand requests for one slot run once each, in flat memory, though none may wait for long", function()
       worker = peers.ready(side:worker("lua", "work", { slots = 1 }))
       -- A longer timeout than a task takes, a shorter one than the line.
-      local engine = side:start_engine(
-        "lua",
-        { "work" },
-        { flow = flows.linear("long", fan_out("many", REQUESTS, "Nothing"), fan_out("slow", 4, "Slow", { seconds = 1 })) },
-        { transition_timeout = 2 }
-      )
+      local many, slow = fan_out("many", REQUESTS, "Nothing"), fan_out("slow", 4, "Slow", { seconds = 1 })
+      local scenario = { flow = flows.linear("long", many, slow) }
+      local engine = side:start_engine("lua", { "work" }, scenario, { transition_timeout = 2 })
       assert(process.poll(60, function()
         return #process.read(side.journal_path) > 0
       end), engine:story())
