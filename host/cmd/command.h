@@ -9,7 +9,8 @@
 enum tf_exit {
 	TF_EXIT_OK = 0,
 	TF_EXIT_ERROR = 1,
-	TF_EXIT_USAGE = 64, /* EX_USAGE: wrong command line */
+	TF_EXIT_GIVEN_BACK = 3, /* worker: the drain timeout was over before all that ran had finished */
+	TF_EXIT_USAGE = 64,     /* EX_USAGE: wrong command line */
 };
 
 /* name, function, one line for --help; a NULL line hides the command */

@@ -18,6 +18,7 @@ enum {
 	KEY_NO_WATCH,
 	KEY_CONTROL,
 	KEY_LOAD_TIMEOUT,
+	KEY_DRAIN_TIMEOUT,
 	KEY_TIME_LIMIT,
 	KEY_TIME_WARNING,
 	KEY_MEMORY_LIMIT,
@@ -30,7 +31,8 @@ static const struct argp_option worker_options[] = {
 	{"config", 'c', "FILE", 0,
 		"Lua file that returns a table with url, exchange, topic, tasks, transport, "
 		"transport_options, "
-		"retry_options, slots, watch, control, load_timeout, time_limit, time_warning, "
+		"retry_options, slots, watch, control, load_timeout, drain_timeout, time_limit, "
+		"time_warning, "
 		"memory_limit; options of the command line win",
 		0},
 	{"topic", 't', "NAME", 0, "Topic to serve (\"default\")", 0},
@@ -42,6 +44,8 @@ static const struct argp_option worker_options[] = {
 		"$TFHOST_CONTROL_DIR, $XDG_RUNTIME_DIR/tfhost, or /tmp/tfhost-UID)",
 		0},
 	{"load-timeout", KEY_LOAD_TIMEOUT, "SECONDS", 0, "Scripts may take so long to load (30)", 0},
+	{"drain-timeout", KEY_DRAIN_TIMEOUT, "SECONDS", 0,
+		"What still runs so long after TERM is ended and given back to other workers (no limit)", 0},
 	{"time-limit", KEY_TIME_LIMIT, "SECONDS", 0,
 		"A task that has no limit of its own is killed after so long (none)", 0},
 	{"time-warning", KEY_TIME_WARNING, "SECONDS", 0, "It and its engine are told after so long (never)",
@@ -126,6 +130,9 @@ static error_t worker_parse(int key, char *value, struct argp_state *state)
 		args->config.load_timeout =
 			worker_parse_seconds("load-timeout", value, MAX_LOAD_TIMEOUT, state);
 		return 0;
+	case KEY_DRAIN_TIMEOUT:
+		args->config.drain_timeout = worker_parse_seconds("drain-timeout", value, MAX_SECONDS, state);
+		return 0;
 	case KEY_TIME_LIMIT:
 		args->config.limits.time_ms = worker_parse_ms("time-limit", value, state);
 		return 0;
@@ -160,7 +167,9 @@ static const struct argp worker_argp = {
 	.parser = worker_parse,
 	.args_doc = "SCRIPT|MODULE|MODULE:TASK...\n--config FILE",
 	.doc = "Serve tasks: every task class that SCRIPT (tasks.lua) or MODULE returns, or the one named."
-	       "\vTERM or INT finishes what runs and exits with 0; a second one gives up at once (128 + "
+	       "\vTERM or INT finishes what runs and exits with 0, or with 3 if some of it was given back "
+	       "after "
+	       "--drain-timeout; a second one gives up at once (128 + "
 	       "signal). HUP loads the scripts again. 1 says "
 	       "that the scripts or the transport could not be used, 64 that the command line is wrong.",
 	.children = worker_children,
@@ -188,6 +197,8 @@ static int worker_merge(struct worker_args *args, struct tf_worker_config *out, 
 	out->no_watch |= args->config.no_watch;
 	if (args->config.load_timeout > 0)
 		out->load_timeout = args->config.load_timeout;
+	if (args->config.drain_timeout > 0)
+		out->drain_timeout = args->config.drain_timeout;
 	struct tf_limits limits = args->config.limits;
 	tf_limits_fill(&limits, &out->limits);
 	out->limits = limits;
@@ -220,5 +231,5 @@ int tf_cmd_worker(int argc, char **argv)
 	tf_worker_config_free(&config);
 	tf_worker_config_free(&args.config);
 	tf_value_unref(args.transport.options);
-	return rc < 0 ? TF_EXIT_ERROR : signo ? 128 + signo : TF_EXIT_OK;
+	return rc < 0 ? TF_EXIT_ERROR : signo ? 128 + signo : rc > 0 ? TF_EXIT_GIVEN_BACK : TF_EXIT_OK;
 }

@@ -661,6 +661,13 @@ int tf_generations_submit(
 	return rc;
 }
 
+void tf_generations_take_back(struct tf_generations *g)
+{
+	struct generation *n;
+	TAILQ_FOREACH(n, &g->list, link)
+	tf_pool_take_back(n->pool);
+}
+
 bool tf_generations_stop_job(
 	struct tf_generations *g, uint64_t job, const char *const *types, const char *why)
 {

@@ -35,6 +35,8 @@ int tf_generations_new(struct tf_loop *loop, const struct tf_generations_config 
 	const struct tf_pool_events *events, void *arg, struct tf_generations **out, struct tf_err *err);
 int tf_generations_submit(
 	struct tf_generations *g, uint64_t job, const struct tf_request *r, struct tf_err *err);
+/* As tf_pool_take_back, of all generations. */
+void tf_generations_take_back(struct tf_generations *g);
 /* As tf_pool_stop_job. */
 bool tf_generations_stop_job(
 	struct tf_generations *g, uint64_t job, const char *const *types, const char *why);

@@ -23,6 +23,7 @@ void tf_worker_config_read(lua_State *L, int index, struct tf_worker_config *out
 		(struct tf_limits){.time_ms = (uint64_t)(1000 * tf_bind_number(L, index, "time_limit", 0)),
 			.warning_ms = (uint64_t)(1000 * tf_bind_number(L, index, "time_warning", 0)),
 			.memory = (uint64_t)tf_bind_number(L, index, "memory_limit", 0)};
+	out->drain_timeout = tf_bind_number(L, index, "drain_timeout", 0);
 	out->load_timeout = tf_bind_number(L, index, "load_timeout", 0);
 	out->topic = tf_strdup(tf_bind_string(L, index, "topic"));
 	tf_transport_lua_read(L, index, &transport);

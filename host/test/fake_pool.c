@@ -38,6 +38,12 @@ static int submit(void *pool, uint64_t job, const struct tf_request *r, struct t
 	return 0;
 }
 
+/* What is in a slot of ours has begun. */
+static void take_back(void *pool)
+{
+	(void)pool;
+}
+
 static bool stop_job(void *pool, uint64_t job, const char *const *types, const char *why)
 {
 	struct fake_pool *p = pool;
@@ -74,6 +80,7 @@ static void destroy(void *pool)
 
 const struct tf_endpoint_ops fake_pool_ops = {.open = open_fake,
 	.submit = submit,
+	.take_back = take_back,
 	.stop_job = stop_job,
 	.busy_slots = busy_slots,
 	.label = label,

@@ -348,7 +348,7 @@ static void a_drained_worker_leaves_the_rest_to_others(void **state)
 	submit(&p, "m.T", TF_EXECUTE, NULL);
 	until(&p, p.hosts[0].pool->count == 1);
 	fake_pool_started(p.hosts[0].pool, 0);
-	tf_server_drain(p.hosts[0].server);
+	tf_server_drain(p.hosts[0].server, 0);
 	idle(&p, 50);
 	assert_int_equal(p.hosts[0].stops, 0);
 	fake_pool_done(p.hosts[0].pool, 0, false, "1");

@@ -862,7 +862,7 @@ static void a_drain_finishes_what_runs_and_gives_back_the_rest(void **state)
 	rig_open(&r);
 	request(&r, A1, NULL);
 	request(&r, A2, NULL);
-	tf_server_drain(r.s);
+	tf_server_drain(r.s, 0);
 	assert_int_equal(r.wire->requeued, 1);
 	request(&r, A2, NULL); /* straight back, there is no other worker: not in a tight loop */
 	deliver(&r, "NOTIFY", NULL, NULL, "{}", false);
@@ -889,7 +889,7 @@ static void an_idle_worker_drains_at_once(void **state)
 	(void)state;
 	struct rig r = {0};
 	rig_open(&r);
-	tf_server_drain(r.s);
+	tf_server_drain(r.s, 0);
 	assert_int_equal(r.stops, 0);
 	tf_server_tick(r.s);
 	assert_int_equal(r.stops, 1);
@@ -905,7 +905,7 @@ static void a_drain_without_a_connection_ends(void **state)
 	rig_open(&r);
 	request(&r, A1, NULL);
 	fake_wire_state(r.wire, false);
-	tf_server_drain(r.s);
+	tf_server_drain(r.s, 0);
 	pass(&r, 60000);
 	assert_int_equal(r.stops, 0); /* the task runs */
 	fake_pool_done(r.pool, 0, false, "1");

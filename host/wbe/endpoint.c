@@ -14,6 +14,11 @@ static int submit(void *pool, uint64_t job, const struct tf_request *r, struct t
 	return tf_generations_submit(pool, job, r, err);
 }
 
+static void take_back(void *pool)
+{
+	tf_generations_take_back(pool);
+}
+
 static bool stop_job(void *pool, uint64_t job, const char *const *types, const char *why)
 {
 	return tf_generations_stop_job(pool, job, types, why);
@@ -36,6 +41,7 @@ static void destroy(void *pool)
 
 const struct tf_endpoint_ops tf_endpoint_generations = {.open = open_generations,
 	.submit = submit,
+	.take_back = take_back,
 	.stop_job = stop_job,
 	.busy_slots = busy_slots,
 	.label = label,

@@ -14,6 +14,7 @@ struct tf_endpoint_ops {
 	int (*open)(struct tf_loop *loop, const struct tf_generations_config *config,
 		const struct tf_pool_events *events, void *arg, void **pool, struct tf_err *err);
 	int (*submit)(void *pool, uint64_t job, const struct tf_request *r, struct tf_err *err);
+	void (*take_back)(void *pool);
 	bool (*stop_job)(void *pool, uint64_t job, const char *const *types, const char *why);
 	unsigned (*busy_slots)(const void *pool);
 	const struct tf_label *(*label)(const void *pool); /* NULL: outcomes do not say what produced them */

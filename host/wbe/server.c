@@ -118,8 +118,11 @@ static void on_back(void *arg, uint64_t job)
 {
 	struct tf_server *s = arg;
 	struct tf_job *j = tf_job_find(s, job);
-	if (j && j->state == TF_JOB_SUBMITTED)
-		tf_job_put_back(s, j);
+	if (!j || j->state != TF_JOB_SUBMITTED)
+		return;
+	tf_job_put_back(s, j);
+	while (s->draining && (j = TAILQ_FIRST(&s->queued)) != NULL)
+		tf_job_delete(s, j, TF_REQUEUE);
 }
 
 static void on_done(void *arg, uint64_t job, bool failed, struct tf_value *result)
@@ -152,7 +155,7 @@ static void on_lost(void *arg, const struct tf_err *err)
 					"worker %s lost its slots while task '%s' ran: %s", s->self.worker,
 					j->task_name, err->message));
 	}
-	tf_server_drain(s);
+	tf_server_drain(s, 0);
 }
 
 /* ---- the connection */
@@ -195,9 +198,34 @@ static void release_held(struct tf_server *s)
 	}
 }
 
+/* The time of the drain is over. Its own engine decides about a task that must not run twice. */
+static void give_back_running(struct tf_server *s)
+{
+	struct tf_job *j, *next;
+	if (!s->drain_until || tf_clock_ms(&s->pace.clock) < s->drain_until)
+		return;
+	s->drain_until = 0;
+	for (j = TAILQ_FIRST(&s->jobs); j; j = next) {
+		next = TAILQ_NEXT(j, all);
+		if (j->state != TF_JOB_SUBMITTED && j->state != TF_JOB_RUNNING)
+			continue;
+		uint64_t id = j->id;
+		char *why =
+			tf_asprintf("worker %s had to end while task '%s' ran", s->self.worker, j->task_name);
+		tf_warn("worker", "task '%s' is ended: it did not finish within the drain timeout",
+			j->task_name);
+		s->stats.given_back++;
+		if (j->tag_live)
+			tf_job_delete(s, j, TF_REQUEUE);
+		s->endpoint.ops->stop_job(s->endpoint.pool, id, tf_types_worker_lost, why);
+		free(why);
+	}
+}
+
 static void drain_step(struct tf_server *s)
 {
 	release_held(s);
+	give_back_running(s);
 	if (s->stopped)
 		return;
 	bool offline = !tf_transport_is_up(s->transport) && !s->endpoint.ops->busy_slots(s->endpoint.pool) &&
@@ -237,6 +265,10 @@ void tf_server_tick(struct tf_server *s)
 		drain_step(s);
 	bool idle = TAILQ_EMPTY(&s->jobs) && !s->draining;
 	tf_service_arm(s, tf_reply_next(s, idle ? IDLE_MS : TF_SERVICE_ATTENTION_MS));
+	if (s->drain_until) {
+		uint64_t now = tf_clock_ms(&s->pace.clock);
+		tf_service_arm(s, s->drain_until > now ? s->drain_until - now : 0);
+	}
 	/* The owner may delete us in the last call that is due; nothing may be touched after it. */
 	bool ready = s->report_ready, stopped = s->report_stopped;
 	if (ready && stopped)
@@ -349,9 +381,13 @@ int tf_server_new(struct tf_loop *loop, const struct tf_server_config *config,
 	return tf_server_new_with(loop, config, &real, &tf_endpoint_generations, events, arg, out, err);
 }
 
-void tf_server_drain(struct tf_server *s)
+void tf_server_drain(struct tf_server *s, uint64_t timeout_ms)
 {
 	struct tf_job *j;
+	uint64_t until = timeout_ms ? tf_clock_ms(&s->pace.clock) + timeout_ms : 0;
+	if (until && (!s->drain_until || until < s->drain_until))
+		s->drain_until = until;
+	tf_service_arm(s, 0);
 	if (s->draining)
 		return;
 	s->draining = true;
@@ -359,7 +395,7 @@ void tf_server_drain(struct tf_server *s)
 	s->release_at = tf_pace_ms(&s->pace) + RELEASE_MS;
 	while ((j = TAILQ_FIRST(&s->queued)) != NULL)
 		tf_job_delete(s, j, TF_REQUEUE);
-	tf_service_arm(s, 0);
+	s->endpoint.ops->take_back(s->endpoint.pool);
 }
 
 void tf_server_stats(const struct tf_server *s, struct tf_server_stats *out)

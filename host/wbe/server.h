@@ -40,6 +40,7 @@ struct tf_server_stats {
 	uint64_t malformed;                    /* messages rejected */
 	uint64_t joined, answered_from_ledger; /* requests that came again */
 	uint64_t probes;                       /* answered */
+	uint64_t given_back;                   /* running tasks that a drain ended */
 	uint64_t events_dropped;               /* events of tasks that could not be sent */
 	unsigned slots, busy;
 };
@@ -54,8 +55,10 @@ struct tf_server_events {
 
 int tf_server_new(struct tf_loop *loop, const struct tf_server_config *config,
 	const struct tf_server_events *events, void *arg, struct tf_server **out, struct tf_err *err);
-/* Take no more work, give back what has not started, finish what runs, then `stopped`. */
-void tf_server_drain(struct tf_server *s);
+/* Take no more work, give back what has not started, finish what runs, then `stopped`. What still runs after `timeout_ms` (0:
+ * no limit) is ended and given back, too; what cannot be given back, because its engine wants no second run, fails with
+ * WorkerLost. Called again it can shorten the time. */
+void tf_server_drain(struct tf_server *s, uint64_t timeout_ms);
 void tf_server_stats(const struct tf_server *s, struct tf_server_stats *out);
 const char *tf_server_uuid(const struct tf_server *s);
 /* What it runs requests with, borrowed. Not for a server made by tf_server_new_with. */

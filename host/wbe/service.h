@@ -120,6 +120,7 @@ struct tf_server {
 	bool draining;
 	TAILQ_HEAD(, tf_held) held;
 	uint64_t release_at;               /* paced; when to give back what is held */
+	uint64_t drain_until;              /* of the clock; 0: no limit */
 	uint64_t offline_since;            /* while draining without a connection */
 	bool report_ready, report_stopped; /* calls to the owner that are due */
 	bool stopped;

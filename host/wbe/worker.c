@@ -1,6 +1,7 @@
 #include "wbe/worker.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -131,6 +132,10 @@ static void worker_stopped(void *arg, const struct tf_err *err)
 	if (err) {
 		*w->err = *err;
 		w->rc = err->code;
+	} else {
+		struct tf_server_stats s;
+		tf_server_stats(w->server, &s);
+		w->rc = s.given_back < INT_MAX ? (int)s.given_back : INT_MAX;
 	}
 	tf_generations_stop(tf_server_generations(w->server), worker_end, w);
 }
@@ -148,7 +153,7 @@ static void worker_signal(void *arg, int signo)
 	tf_server_stats(w->server, &s);
 	tf_info("worker", "draining: %u running task%s will be finished; a second signal gives up at once",
 		s.busy, s.busy == 1 ? "" : "s");
-	tf_server_drain(w->server);
+	tf_server_drain(w->server, (uint64_t)(1000 * w->config->drain_timeout));
 }
 
 static void worker_show_stats(struct worker *w)

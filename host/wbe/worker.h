@@ -1,8 +1,8 @@
 /* A worker as a process runs it: a server on a loop of its own, until a signal ends it. What `tfhost worker` and
  * the Worker of a script share.
  *
- * TERM or INT: no more work is taken, what runs is finished, then the run ends. A second one: give up at once;
- * running slots are killed and their requests go back to the queue. HUP: the scripts are loaded again. */
+ * TERM or INT: no more work is taken, what runs is finished, or after `drain_timeout` given back, then the run ends. A
+ * second one: give up at once; running slots are killed and their requests go back to the queue. HUP: the scripts are loaded again. */
 #ifndef TF_WBE_WORKER_H
 #define TF_WBE_WORKER_H
 
@@ -31,6 +31,7 @@ struct tf_worker_config {
 	bool no_watch;           /* changed scripts are loaded on demand alone: HUP, `tfhost reload` */
 	char *control;           /* path of the control socket; NULL: the usual one; "none" */
 	struct tf_limits limits; /* of tasks that have none of their own */
+	double drain_timeout;    /* seconds that TERM gives to what runs; 0: no limit */
 	double load_timeout;     /* seconds that scripts may take to load; 0: TF_GENERATIONS_LOAD_MS */
 };
 void tf_worker_config_free(struct tf_worker_config *c); /* frees members, zeroes */
@@ -39,7 +40,8 @@ void tf_worker_clear_tasks(struct tf_worker_config *c);
 void tf_worker_add_dir(struct tf_worker_config *c, const char *dir);
 
 /* Serve. *signo: the signal that ended it at once, else 0. TF_EINVAL for a config that cannot work; the error of the
- * scripts that could not be loaded; what broke the server. */
+ * scripts that could not be loaded; what broke the server. Else the number
+ * of running tasks that were ended and given back. */
 int tf_worker_run(const struct tf_worker_config *c, int *signo, struct tf_err *err);
 
 #endif

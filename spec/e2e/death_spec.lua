@@ -113,6 +113,24 @@ for _, transport in ipairs { "amqp", "filesystem" } do
       assert.same({ code = 0 }, worker:wait(10))
     end)
 
+    it("what runs longer than the drain timeout goes to another worker", function()
+      local short = peers.ready(side:worker("lua", "short", { slots = 1, words = { "--drain-timeout", "0.5" } }))
+      local engine = side:start_engine("lua", { "short" }, {
+        flow = flows.linear("handover", flows.task("Slow", "one", { inject = { seconds = 4 } })),
+      })
+      assert(process.poll(20, function()
+        return side:journal("start")[1]
+      end))
+      local other = peers.ready(side:worker("lua", "short", { slots = 1 }))
+      short:kill "TERM"
+      assert.same({ code = 3 }, short:wait(3), short:story())
+      assert.equal("SUCCESS", peers.result(engine, 30).state, other:story())
+      local starts = side:journal "start"
+      assert.same({ short.pid, other.pid }, { starts[1].host, starts[2] and starts[2].host })
+      assert.equal(2, #starts)
+      assert.equal(1, #side:journal "end")
+    end)
+
     it("a second TERM gives up at once", function()
       local _, slot = running "lua"
       worker:kill "TERM"

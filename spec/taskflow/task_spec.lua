@@ -165,8 +165,9 @@ describe("taskflow.task", function()
       )
       assert.equal(
         "TypeError: Task: unknown option 'colour' (known: attempts, auto_extract, default_provides, execute, "
-          .. "ignore_list, inject, kwargs, memory_limit, name, optional, post_execute, post_revert, pre_execute, pre_revert, "
-          .. "priority, rebind, requires, revert, revert_rebind, revert_requires, time_limit, time_warning, version)",
+          .. "ignore_list, inject, kwargs, memory_limit, name, optional, post_execute, post_revert, pre_execute, "
+          .. "pre_revert, priority, rebind, requires, revert, revert_rebind, revert_requires, "
+          .. "time_limit, time_warning, version)",
         failing(task.Task, { execute = execute, colour = 3 })
       )
       assert.equal("TypeError: Task: revert must be a function, not a number", failing(task.Task, {

@@ -64,6 +64,7 @@ local KNOWN = {
   threads_count = count,
   watch = flag,
   control = name,
+  drain_timeout = limits.seconds,
   load_timeout = seconds,
   time_limit = limits.seconds,
   time_warning = limits.seconds,
@@ -88,6 +89,7 @@ end
 ---@field time_limit number? seconds, of tasks that have no limit of their own; so are these:
 ---@field time_warning number? seconds
 ---@field memory_limit number|string|nil bytes, or "64M"
+---@field drain_timeout number? seconds that TERM gives to what runs, default: no limit
 ---@field load_timeout number? seconds that scripts may take to load, default 30
 
 ---Check a configuration; unknown keys are errors.
