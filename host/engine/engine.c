@@ -383,6 +383,9 @@ bool tf_engine_submit(struct tf_engine *e, uint32_t atom, bool revert, struct tf
 		.task_version = spec->version,
 		.attempts = spec->attempts,
 		.limits = spec->limits,
+		.queue_ms =
+			revert ? 0
+			       : spec->queue_ms, /* a revert that is not made would be worse than a late one */
 		.action = revert ? TF_REVERT : TF_EXECUTE,
 		.arguments = arguments,
 		.performer = tf_storage_performer(e->storage, atom),

@@ -24,6 +24,7 @@ struct tf_work {
 	struct tf_value *task_version; /* array of integers */
 	unsigned attempts;             /* runs allowed when workers are lost; 0: the executor's default */
 	struct tf_limits limits;
+	uint64_t queue_ms; /* so long it may wait for a worker to begin it; 0: no such limit */
 	enum tf_action action;
 	struct tf_value *arguments; /* object: parameter -> value */
 	bool result_failed;         /* revert: what execute gave */

@@ -122,6 +122,7 @@ static uint32_t add_draft(struct tf_graph *g, const struct tf_atom_spec *spec)
 		.priority = spec->priority,
 		.attempts = spec->attempts,
 		.limits = spec->limits,
+		.queue_ms = spec->queue_ms,
 		.execute = keep_bindings(g, spec->execute, spec->execute_count),
 		.execute_count = spec->execute_count,
 		.revert = keep_bindings(g, spec->revert, spec->revert_count),

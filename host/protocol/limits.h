@@ -11,6 +11,9 @@ struct tf_limits {
 	uint64_t memory;     /* bytes that its process may occupy; then it is killed */
 };
 
+/* Unix time in milliseconds: what two machines can agree on. */
+uint64_t tf_limits_wall_ms(void);
+
 /* What `l` leaves open, of `other`. */
 static inline void tf_limits_fill(struct tf_limits *l, const struct tf_limits *other)
 {

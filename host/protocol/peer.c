@@ -85,6 +85,8 @@ static bool read_member(struct tf_json key, struct tf_json v, struct tf_peer *p,
 		return read_number(v, &p->once);
 	if (tf_json_string_is(key, "cancel"))
 		return read_number(v, &p->cancel);
+	if (tf_json_string_is(key, "expires"))
+		return read_number(v, &p->expires);
 	if (tf_json_string_is(key, "time_ms"))
 		return read_limit(v, &p->limits.time_ms);
 	if (tf_json_string_is(key, "warning_ms"))
@@ -160,6 +162,7 @@ const char *tf_peer_write(const struct tf_peer *p, char buf[TF_PEER_MAX])
 	at = put_number(at, "full", p->full);
 	at = put_number(at, "once", p->once);
 	at = put_number(at, "cancel", p->cancel);
+	at = put_number(at, "expires", p->expires);
 	at = put_limit(at, "time_ms", p->limits.time_ms);
 	at = put_limit(at, "warning_ms", p->limits.warning_ms);
 	at = put_limit(at, "memory", p->limits.memory);
@@ -168,6 +171,6 @@ const char *tf_peer_write(const struct tf_peer *p, char buf[TF_PEER_MAX])
 	at = put_number(at, "generation", p->generation);
 	at = put_text(at, "hash", p->hash);
 	at = put(at, "}");
-	TF_ASSERT(at < buf + TF_PEER_MAX); /* 37 + 64 + 16 bytes of text, nine numbers, names: about 300 */
+	TF_ASSERT(at < buf + TF_PEER_MAX); /* 37 + 64 + 16 bytes of text, ten numbers, names: about 300 */
 	return buf;
 }

@@ -3,7 +3,8 @@
  *
  *   REQUEST:   {"v":1,"round":R,"dispatch":D}        engine -> worker; with "once":1 nobody may run it
  *              again: the worker acknowledges when it starts, and no queue gives it to another one then;
- *              "time_ms", "warning_ms", "memory": limits of this run (limits.h)
+ *              "time_ms", "warning_ms", "memory": limits of this run (limits.h);
+ *              "expires": Unix time in ms from which on it must not begin: its engine has given it up by then
  *   NOTIFY:    {"v":1,"cancel":1,"round":R,"action":A}   engine -> worker that runs a request, named by the correlation id:
  *              end it; its outcome follows as any other
  *   RESPONSE:  {"v":1,"worker":W,"host":H,"pid":P,"round":R,"dispatch":D,"action":A,"generation":G,"hash":X}
@@ -32,6 +33,7 @@ struct tf_peer {
 	int64_t dispatch;                /* raised with each sending of the same round; -1 if absent */
 	int64_t full;                    /* 1: a worker without a free slot; -1 if absent */
 	int64_t once;                    /* 1: not to be run again; -1 if absent */
+	int64_t expires;                 /* -1: never */
 	int64_t cancel;                  /* 1: end that request; -1 if absent */
 	struct tf_limits limits;         /* of a request; zeroes: none */
 	int action;                      /* enum tf_action that a reply answers; -1 if absent */
@@ -48,6 +50,7 @@ struct tf_peer {
 		.full = -1, \
 		.once = -1, \
 		.cancel = -1, \
+		.expires = -1, \
 		.action = -1, \
 		.generation = -1})
 

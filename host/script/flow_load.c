@@ -114,6 +114,7 @@ TF_RAISES static int flow_add_atom(struct flow_walk *w, int atom, bool retry)
 		(struct tf_limits){.time_ms = (uint64_t)(1000 * tf_bind_number(L, atom, "time_limit", 0)),
 			.warning_ms = (uint64_t)(1000 * tf_bind_number(L, atom, "time_warning", 0)),
 			.memory = (uint64_t)tf_bind_number(L, atom, "memory_limit", 0)};
+	spec.queue_ms = (uint64_t)(1000 * tf_bind_number(L, atom, "queue_limit", 0));
 	spec.each = tf_bind_string(L, atom, "each");
 	spec.limit = (size_t)tf_bind_number(L, atom, "limit", 0);
 	spec.no_revert = !retry && !flow_has(L, atom, "revert") && !flow_has(L, atom, "reference");

@@ -13,26 +13,37 @@ struct tf_value *tf_client_cancelled(const struct tf_flight *f)
 		"task '%s' was cancelled by its engine: no worker runs it", f->request.task_name);
 }
 
-void tf_client_cancel_running(struct tf_client *c, struct tf_flight *f)
+static void tell_to_end(
+	struct tf_client *c, const char *worker, const char *uuid, int64_t round, enum tf_action action)
 {
 	char header[TF_PEER_MAX];
 	struct tf_err err;
 	struct tf_peer peer = TF_PEER_INIT;
-	if (!c->cancelling || f->request.action != TF_EXECUTE || !f->watch.worker)
-		return;
 	peer.cancel = 1;
-	peer.round = f->round;
-	peer.action = (int)f->request.action;
-	const struct tf_message m = {.topic = f->watch.worker->peer.worker,
+	peer.round = round;
+	peer.action = (int)action;
+	const struct tf_message m = {.topic = worker,
 		.type = TF_TYPE_NOTIFY,
 		.reply_to = c->config.reply_topic,
-		.correlation_id = f->uuid,
+		.correlation_id = uuid,
 		.peer = tf_peer_write(&peer, header),
 		.body = "{}",
 		.body_len = 2};
 	if (tf_transport_publish(c->transport, &m, 0, 0, &err) < 0)
-		tf_warn("engine", "worker %s is not asked to end task '%s': %s", m.topic,
-			f->request.task_name, err.message);
+		tf_warn("engine", "worker %s is not asked to end a task: %s", worker, err.message);
+}
+
+void tf_client_cancel_running(struct tf_client *c, struct tf_flight *f)
+{
+	if (c->cancelling && f->request.action == TF_EXECUTE && f->watch.worker)
+		tell_to_end(c, f->watch.worker->peer.worker, f->uuid, f->round, f->request.action);
+}
+
+void tf_client_stop_expired(struct tf_client *c, const char *uuid, const struct tf_peer *peer)
+{
+	const int64_t *round = tf_map_get(c->expired, uuid);
+	if (round && *round == peer->round && peer->worker[0] && peer->action >= 0)
+		tell_to_end(c, peer->worker, uuid, peer->round, (enum tf_action)peer->action);
 }
 
 void tf_client_cancel(struct tf_client *c)

@@ -20,12 +20,15 @@ struct tf_client {
 	struct tf_wbe_config config; /* strings and arrays owned, defaults filled in */
 
 	struct tf_transport *transport; /* owned; NULL unless started */
-	bool cancelling;                /* executions are to end, and not to go to other workers */
-	bool was_up;                    /* in this run */
-	uint64_t grace_end;             /* paced; after a reconnect */
-	struct tf_err down;             /* why it is not up */
-	struct tf_timer *timer;         /* owned */
-	uint64_t armed;                 /* when the timer fires; UINT64_MAX: not armed */
+	struct tf_map *expired; /* uuid -> round + 1: given up here; a worker that begins one is told */
+	bool own_limits;        /* some requests have a queue limit of their own */
+	uint64_t limits_at;     /* paced; when to look at those next */
+	bool cancelling;        /* executions are to end, and not to go to other workers */
+	bool was_up;            /* in this run */
+	uint64_t grace_end;     /* paced; after a reconnect */
+	struct tf_err down;     /* why it is not up */
+	struct tf_timer *timer; /* owned */
+	uint64_t armed;         /* when the timer fires; UINT64_MAX: not armed */
 
 	struct tf_pace pace;
 	struct tf_finder *finder;           /* owned */
@@ -91,6 +94,8 @@ void tf_client_rejoin_due(struct tf_client *c);
 
 /* cancel.c: have the worker that runs it end it, if the engine wants that and the worker is one of ours. */
 void tf_client_cancel_running(struct tf_client *c, struct tf_flight *f);
+/* RUNNING came for a request that this engine has given up: have that worker end it. */
+void tf_client_stop_expired(struct tf_client *c, const char *uuid, const struct tf_peer *peer);
 /* End all executions that can be reached. */
 void tf_client_cancel(struct tf_client *c);
 /* The failure of a request that no worker runs; a new reference. */

@@ -27,8 +27,19 @@
 #define AGAIN_MS 1000
 /* A PENDING request is sent again so long after a reconnect: a worker that has it says so first. */
 #define SETTLE_MS 2500
+/* Between two looks at requests that have a queue limit. */
+#define OWN_LIMITS_MS 50
+/* Requests remembered that expired in the queue of a topic. */
+#define EXPIRED_MAX 10000
 
 #define flight_of(w) ((struct tf_flight *)(void *)((char *)(w)-offsetof(struct tf_flight, watch)))
+
+/* Of a request with a queue limit. */
+static uint64_t queue_time_left(const struct tf_client *c, const struct tf_flight *f)
+{
+	uint64_t now = tf_pace_ms(&c->pace);
+	return f->begin_by > now ? f->begin_by - now : 0;
+}
 
 /* ---- sending */
 
@@ -40,6 +51,8 @@ static int send(
 	peer.round = f->round;
 	peer.dispatch = f->dispatch + 1;
 	peer.limits = f->request.limits;
+	if (f->queue_ms && f->state != TF_REQUEST_RUNNING)
+		peer.expires = (int64_t)(tf_limits_wall_ms() + queue_time_left(c, f));
 	if (f->losses + 1 >= (f->attempts ? f->attempts : c->config.attempts))
 		peer.once = 1; /* the last attempt, which its engine watches over */
 	/* A Python worker gets what TaskFlow sends and no more; a private queue is one of ours. */
@@ -356,9 +369,38 @@ void tf_client_busy(struct tf_client *c, const char *topic)
 		lane_of(c, topic)->busy_at = tf_pace_ms(&c->pace) + 1;
 }
 
+static void expire_one(struct tf_client *c, struct tf_flight *f, uint64_t waited)
+{
+	c->stats.timeouts++;
+	if (f->state == TF_REQUEST_PENDING && tf_map_count(c->expired) < EXPIRED_MAX) {
+		int64_t *round = TF_NEW(int64_t);
+		*round = f->round;
+		free(tf_map_remove(c->expired, f->uuid));
+		tf_map_set(c->expired, f->uuid, round);
+	}
+	tf_client_complete(
+		c, f, true, f->losses ? abandoned_failure(f, waited) : expiry_failure(c, f, waited));
+}
+
+/* Queue limits of tasks are in no order: all requests are looked at, a few times a second. */
+static void expire_own(struct tf_client *c)
+{
+	struct tf_flight *next;
+	uint64_t now = tf_pace_ms(&c->pace);
+	if (!c->own_limits || now < c->limits_at)
+		return;
+	c->limits_at = now + OWN_LIMITS_MS;
+	for (struct tf_flight *f = tf_inflight_first(c->inflight); f; f = next) {
+		next = tf_inflight_next(f);
+		if (f->queue_ms && f->state != TF_REQUEST_RUNNING && queue_time_left(c, f) == 0)
+			expire_one(c, f, f->queue_ms + now - f->begin_by);
+	}
+}
+
 static void expire(struct tf_client *c)
 {
 	struct tf_flight *f;
+	expire_own(c);
 	uint64_t now = tf_pace_ms(&c->pace);
 	if (c->config.transition_timeout_ms < 0)
 		return;
@@ -369,9 +411,7 @@ static void expire(struct tf_client *c)
 			tf_inflight_renew(c->inflight, f, now);
 			continue;
 		}
-		c->stats.timeouts++;
-		tf_client_complete(
-			c, f, true, f->losses ? abandoned_failure(f, waited) : expiry_failure(c, f, waited));
+		expire_one(c, f, waited);
 	}
 }
 
@@ -542,6 +582,8 @@ static uint64_t paced_next(const struct tf_client *c, uint64_t ms)
 {
 	uint64_t now = tf_pace_ms(&c->pace);
 	const struct tf_flight *f = tf_inflight_oldest(c->inflight);
+	if (f && c->own_limits)
+		ms = sooner(ms, c->limits_at, now);
 	if (f && c->config.transition_timeout_ms >= 0)
 		ms = sooner(ms, f->since + (uint64_t)c->config.transition_timeout_ms, now);
 	if (!broker_is_silent(c))

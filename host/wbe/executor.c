@@ -102,6 +102,8 @@ static int start(struct tf_executor *x, struct tf_err *err)
 	c->tfhost_topics = tf_map_new();
 	c->tfhost_seen = tf_map_new();
 	c->lanes = tf_map_new();
+	c->expired = tf_map_new();
+	c->own_limits = false;
 	c->probe_gap = c->config.probe_ms;
 	c->probe_at = c->declare_at = tf_client_now(c);
 	c->clogged = c->full = false;
@@ -121,6 +123,8 @@ static int submit(struct tf_executor *x, const struct tf_work *w, struct tf_err 
 	if (!f)
 		return tf_err_set(
 			err, TF_EEXIST, "a request of atom '%s' (%s) is in flight already", w->name, w->uuid);
+	c->own_limits = c->own_limits || f->queue_ms;
+	free(tf_map_remove(c->expired, f->uuid)); /* this is a new one */
 	if (f->performer)
 		tf_client_rejoin(c, f);
 	else
@@ -188,9 +192,10 @@ static void stop(struct tf_executor *x)
 	tf_map_delete(c->tfhost_topics, NULL);
 	tf_map_delete(c->tfhost_seen, NULL);
 	tf_map_delete(c->lanes, free);
+	tf_map_delete(c->expired, free);
 	c->finder = NULL;
 	c->supervision = NULL;
-	c->tfhost_topics = c->tfhost_seen = c->lanes = NULL;
+	c->tfhost_topics = c->tfhost_seen = c->lanes = c->expired = NULL;
 	c->stats.malformed += unreadable(t);
 	tf_transport_close(t);
 	tf_outbox_deliver(&c->outbox, SIZE_MAX, x);

@@ -102,6 +102,8 @@ struct tf_flight *tf_inflight_add(struct tf_inflight *t, const struct tf_work *w
 	f->uuid = tf_strdup(w->uuid);
 	f->since = now;
 	f->attempts = w->attempts;
+	f->queue_ms = w->queue_ms;
+	f->begin_by = now + w->queue_ms;
 	f->state = TF_REQUEST_WAITING;
 	f->performer = w->performer ? tf_strdup(w->performer) : NULL;
 	f->request = (struct tf_request){
@@ -186,6 +188,7 @@ void tf_inflight_wait_again(struct tf_inflight *t, struct tf_flight *f, uint64_t
 	settle_id(t, f); /* what becomes of that sending does not matter any more */
 	free(f->unreadable);
 	f->unreadable = NULL;
+	f->begin_by = now + f->queue_ms;
 	f->since = now;
 	TAILQ_INSERT_TAIL(&t->timed, f, timed);
 	wait_for_class(t, f);

@@ -210,11 +210,30 @@ void tf_jobs_release(struct tf_server *s)
 	}
 }
 
+static bool is_expired(const struct tf_job *j)
+{
+	return j->peer.expires >= 0 && tf_limits_wall_ms() >= (uint64_t)j->peer.expires;
+}
+
+static struct tf_value *expiry_failure(const struct tf_job *j)
+{
+	uint64_t late = tf_limits_wall_ms() - (uint64_t)j->peer.expires;
+	return tf_failure_format(tf_types_request_timeout,
+		"task '%s' was not run: when a worker could begin it, its time in the queue (queue_limit) "
+		"was "
+		"over for %.1f s; if it was not, see to the clocks of the two machines",
+		j->task_name, (double)late / 1000);
+}
+
 void tf_jobs_pump(struct tf_server *s)
 {
 	struct tf_job *j;
 	while ((j = TAILQ_FIRST(&s->queued)) != NULL) {
 		struct tf_err err;
+		if (is_expired(j)) {
+			tf_job_refuse(s, j, expiry_failure(j));
+			continue;
+		}
 		int rc = s->endpoint.ops->submit(s->endpoint.pool, j->id, &j->request, &err);
 		if (rc == TF_EAGAIN)
 			return;

@@ -171,6 +171,8 @@ static void on_response(struct tf_client *c, const struct tf_message *m)
 		complain(c, m, "ignored", "the correlation_id property is missing");
 	} else if (is_stale(f, &r, &peer)) {
 		c->stats.stale++;
+		if (!f && r.state == TF_RESPONSE_RUNNING)
+			tf_client_stop_expired(c, m->correlation_id, &peer);
 	} else {
 		settle = take_response(c, m, f, &r, &peer);
 	}

@@ -48,6 +48,7 @@ local COMMON = {
   time_limit = true,
   time_warning = true,
   memory_limit = true,
+  queue_limit = true,
 }
 local METHODS = {
   execute = true,
@@ -83,6 +84,7 @@ end
 
 ---@field time_limit number? seconds that execute, or revert, may take in a slot; then it is killed, and fails
 ---@field time_warning number? seconds after which the task (time_left) and its listeners ("time_warning") are told
+---@field queue_limit number? seconds that a request may wait for a worker; then it fails, and is never run
 ---@field memory_limit number|string|nil bytes ("64M") that the slot may have in memory; then it is killed, and fails
 
 ---@class taskflow.TaskClassOptions: taskflow.TaskOptions
@@ -312,6 +314,7 @@ local function instantiate(class, options)
     attempts = check_attempts(pick(options, class, "attempts"), name),
     time_limit = limits.seconds(pick(options, class, "time_limit"), "task " .. name .. ": time_limit"),
     time_warning = limits.seconds(pick(options, class, "time_warning"), "task " .. name .. ": time_warning"),
+    queue_limit = limits.seconds(pick(options, class, "queue_limit"), "task " .. name .. ": queue_limit"),
     memory_limit = limits.bytes(pick(options, class, "memory_limit"), "task " .. name .. ": memory_limit"),
     inject = check_inject(pick(options, class, "inject"), name),
     optional_parameters = check_optional(pick(options, class, "optional"), class.execute, class.revert, name),
@@ -466,6 +469,7 @@ function M.Reference(reference, options)
     attempts = check_attempts(options.attempts, name),
     time_limit = limits.seconds(options.time_limit, "task " .. name .. ": time_limit"),
     time_warning = limits.seconds(options.time_warning, "task " .. name .. ": time_warning"),
+    queue_limit = limits.seconds(options.queue_limit, "task " .. name .. ": queue_limit"),
     memory_limit = limits.bytes(options.memory_limit, "task " .. name .. ": memory_limit"),
     inject = check_inject(options.inject, name),
     optional_parameters = {},

@@ -129,6 +129,34 @@ describe("limits of tasks:", function()
     assert.is_nil(worker:ended())
   end)
 
+  it("a request that waited too long in the queue is never run", function()
+    local side = peers.environment "filesystem"
+    dir = side.dir
+    local worker = peers.ready(side:worker("lua", "work", { slots = 1 }))
+    local flows = require "flows"
+    local busy = side:start_engine("lua", { "work" }, {
+      flow = flows.linear("busy", flows.task("Slow", "long", { inject = { seconds = 3 } })),
+    })
+    assert(process.poll(20, function()
+      return side:journal("start")[1]
+    end))
+    process.write(dir .. "/short.lua", [[
+      local tasks = require "peer_tasks"
+      return require("taskflow.patterns.linear_flow").Flow("f"):add(tasks.Nothing { name = "late", queue_limit = 1 })
+    ]])
+    local words = side:words()
+    local run = process.spawn { peers.tfhost, "run", "--plain", dir .. "/short.lua", "--backend", "none",
+      "--engine", "worker-based", "--topics", "work", words[1], words[2], words[3], words[4], words[5], words[6],
+      words[7], words[8], env = side:env { LUA_PATH = peers.support .. "/?.lua;;" } }
+    assert.same({ code = 3 }, run:wait(15), run:story())
+    assert.matches("RequestTimeout: Request 'late' .* has expired after waiting for 1%.0", run:story())
+    assert.equal("SUCCESS", peers.result(busy, 20).state)
+    assert.equal("SUCCESS", side:engine("lua", { "work" }, { flow = flows.linear("one", flows.task("Undo", "next", {
+      inject = { value = 1 } })) }).state)
+    assert.equal("next", side:journal("execute")[1].task) -- and not `late`
+    assert.equal(1, #side:journal "execute", worker:story())
+  end)
+
   it("in processes of a parallel engine", function()
     dir = process.directory()
     assert_limits(outcomes(engine { engine = "parallel", max_workers = 1 }))

@@ -166,7 +166,7 @@ describe("taskflow.task", function()
       assert.equal(
         "TypeError: Task: unknown option 'colour' (known: attempts, auto_extract, default_provides, execute, "
           .. "ignore_list, inject, kwargs, memory_limit, name, optional, post_execute, post_revert, pre_execute, "
-          .. "pre_revert, priority, rebind, requires, revert, revert_rebind, revert_requires, "
+          .. "pre_revert, priority, queue_limit, rebind, requires, revert, revert_rebind, revert_requires, "
           .. "time_limit, time_warning, version)",
         failing(task.Task, { execute = execute, colour = 3 })
       )
