@@ -52,6 +52,16 @@ static void each_form_is_written_and_read_back(void **state)
 	assert_non_null(strstr(buf, ",\"generation\":12,\"hash\":\"0123456789abcdef\"}"));
 	assert_int_equal(q.generation, 12);
 	assert_string_equal(q.hash, "0123456789abcdef");
+
+	p.limits = (struct tf_limits){.time_ms = 1500, .memory = 64 << 20};
+	p.expires = 1700000000000;
+	p.cancel = 1;
+	q = tf_peer_parse(tf_peer_write(&p, buf));
+	assert_int_equal(q.limits.time_ms, 1500);
+	assert_int_equal(q.limits.warning_ms, 0);
+	assert_int_equal(q.limits.memory, 64 << 20);
+	assert_int_equal(q.expires, 1700000000000);
+	assert_int_equal(q.cancel, 1);
 }
 
 static void the_largest_header_fits(void **state)
@@ -63,6 +73,9 @@ static void the_largest_header_fits(void **state)
 		.round = INT64_MAX,
 		.dispatch = INT64_MAX,
 		.once = INT64_MAX,
+		.cancel = INT64_MAX,
+		.expires = INT64_MAX,
+		.limits = {.time_ms = INT64_MAX, .warning_ms = INT64_MAX, .memory = INT64_MAX},
 		.generation = INT64_MAX,
 		.action = 0};
 	memset(p.hash, 'f', sizeof(p.hash) - 1);
@@ -95,7 +108,8 @@ static void anything_else_is_no_header(void **state)
 		"{\"v\":1,\"host\":\"\xc3\xa9\"}", "{\"v\":1,\"host\":5}", "{\"v\":1,\"round\":-1}",
 		"{\"v\":1,\"round\":99999999999999999999}", "{\"v\":1,\"round\":1.5}",
 		"{\"v\":1,\"dispatch\":null}", "{\"v\":1,\"action\":\"destroy\"}", "{\"v\":1,\"action\":0}",
-		"{\"v\":1,\"pid\":\"1\"}", "{\"v\":1,\"x\":[[[[[[[[[[[[1]]]]]]]]]]]]}", "{\"v\":1}x"};
+		"{\"v\":1,\"pid\":\"1\"}", "{\"v\":1,\"time_ms\":-1}", "{\"v\":1,\"expires\":\"soon\"}",
+		"{\"v\":1,\"x\":[[[[[[[[[[[[1]]]]]]]]]]]]}", "{\"v\":1}x"};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		struct tf_peer p = tf_peer_parse(bad[i]);
 		if (p.present)

@@ -34,7 +34,8 @@ struct rig {
 	size_t done, failed, events, withdrawn;
 	struct tf_completion last; /* result owned */
 	char *last_event;
-	bool inside; /* no callback may come */
+	bool inside;       /* no callback may come */
+	uint64_t queue_ms; /* of what is submitted */
 	bool stop_in_done;
 	bool hold_receipts;    /* the outcomes are not safe yet */
 	const char *order[64]; /* names of what was delivered */
@@ -144,6 +145,7 @@ static int submit_as(struct rig *r, const char *uuid, const char *cls, enum tf_a
 		.name = "add",
 		.task_cls = cls,
 		.task_version = version,
+		.queue_ms = r->queue_ms,
 		.action = action,
 		.arguments = none,
 		.failures = action == TF_REVERT ? none : NULL};
@@ -1120,6 +1122,68 @@ static void another_worker_takes_what_a_lost_one_ran(void **state)
 	rig_close(&r);
 }
 
+static void a_cancel_reaches_what_runs_on_workers_of_ours(void **state)
+{
+	(void)state;
+	struct rig r = {0};
+	rig_open(&r);
+	rig_up(&r);
+	answer(&r, "alpha", "m.T", by(W1, -1));
+	submit(&r, A1, "m.T");
+	submit(&r, A2, "m.Unknown");
+	assert_request(&r, "alpha", 1);
+	respond(&r, A1, by(W1, 1), "RUNNING", "{}");
+	fake_wire_drop(r.wire);
+	r.x->ops->cancel(r.x);
+	struct fake_sent *s = sent(&r, "NOTIFY", W1);
+	const struct tf_peer peer = tf_peer_parse(s->m.peer);
+	assert_string_equal(s->m.correlation_id, A1);
+	assert_int_equal(peer.cancel, 1);
+	assert_int_equal(peer.round, 1);
+	assert_int_equal(peer.action, TF_EXECUTE);
+	fake_sent_free(s);
+	tf_executor_wbe_tick(r.x);
+	assert_int_equal(r.done, 1); /* nobody runs the other one */
+	assert_failure(&r, "tfhost.Cancelled", "no worker runs it");
+	pass(&r, 2600); /* the worker is lost: nobody else gets the task */
+	assert_int_equal(r.done, 2);
+	assert_failure(&r, "tfhost.Cancelled", "was silent");
+	assert_int_equal(stats(&r).handed_over, 0);
+	rig_close(&r);
+}
+
+static void what_waited_beyond_its_queue_limit_is_ended_when_it_begins(void **state)
+{
+	(void)state;
+	struct rig r = {0};
+	rig_open(&r);
+	rig_up(&r);
+	answer(&r, "alpha", "m.T", by(W1, -1));
+	r.queue_ms = 2000;
+	submit(&r, A1, "m.T");
+	r.queue_ms = 0;
+	struct fake_sent *s = next_request(&r);
+	const int64_t expires = tf_peer_parse(s->m.peer).expires, now = (int64_t)tf_limits_wall_ms();
+	assert_true(expires > now && expires <= now + 2000);
+	fake_sent_free(s);
+	submit(&r, A2, "m.T"); /* without a limit: no time is said */
+	s = next_request(&r);
+	assert_int_equal(tf_peer_parse(s->m.peer).expires, -1);
+	fake_sent_free(s);
+	pass(&r, 1900);
+	assert_int_equal(r.done, 0);
+	pass(&r, 200);
+	assert_int_equal(r.done, 1);
+	assert_failure(&r, "taskflow.exceptions.RequestTimeout", "after waiting for 2.");
+	fake_wire_drop(r.wire);
+	respond(&r, A1, by(W1, 1), "RUNNING", "{}");
+	s = sent(&r, "NOTIFY", W1);
+	assert_string_equal(s->m.correlation_id, A1);
+	assert_int_equal(tf_peer_parse(s->m.peer).cancel, 1);
+	fake_sent_free(s);
+	rig_close(&r);
+}
+
 static void attempts_end_with_the_last_loss(void **state)
 {
 	(void)state;
@@ -1513,6 +1577,8 @@ int main(void)
 		cmocka_unit_test(nothing_is_sent_to_python_workers_twice),
 		cmocka_unit_test(every_order_gives_exactly_one_outcome),
 		cmocka_unit_test(another_worker_takes_what_a_lost_one_ran),
+		cmocka_unit_test(a_cancel_reaches_what_runs_on_workers_of_ours),
+		cmocka_unit_test(what_waited_beyond_its_queue_limit_is_ended_when_it_begins),
 		cmocka_unit_test(attempts_end_with_the_last_loss),
 		cmocka_unit_test(nobody_takes_over_is_a_lost_worker_after_a_while),
 		cmocka_unit_test(a_worker_presumed_lost_may_still_be_first),

@@ -853,7 +853,81 @@ static void what_nobody_could_be_answered_for_is_ignored(void **state)
 	rig_close(&r);
 }
 
+/* ---- what ends a request before its task does */
+
+static void cancel(struct rig *r, const char *id, int64_t round)
+{
+	char header[TF_PEER_MAX];
+	struct tf_peer peer = TF_PEER_INIT;
+	peer.cancel = 1;
+	peer.round = round;
+	peer.action = TF_EXECUTE;
+	deliver(r, "NOTIFY", id, tf_peer_write(&peer, header), "{}", false);
+}
+
+static void a_cancelled_request_ends_and_says_so(void **state)
+{
+	(void)state;
+	struct rig r = {.config = {.pool.slots = 1, .transport.prefetch = 4}};
+	rig_open(&r);
+	request(&r, A1, "{\"v\":1,\"round\":1}");
+	request(&r, A2, "{\"v\":1,\"round\":1}"); /* waits for the slot */
+	begin(&r, 0);
+	expect(&r, "RESPONSE", A1, RUNNING);
+	cancel(&r, A1, 2); /* another round */
+	cancel(&r, A2, 1);
+	uint64_t publish = expect(&r, "RESPONSE", A2, "tfhost.Cancelled");
+	fake_wire_confirm(r.wire, publish, TF_PUBLISHED);
+	assert_int_equal(r.wire->sent_count, 0); /* a cancel is no probe: it gets no answer of its own */
+	cancel(&r, A1, 1);
+	fake_wire_confirm(r.wire, expect(&r, "RESPONSE", A1, "tfhost.Cancelled"), TF_PUBLISHED);
+	cancel(&r, A1, 1); /* over already */
+	assert_int_equal(r.wire->sent_count, 0);
+	assert_int_equal(r.pool->count, 0);
+	assert_int_equal(r.wire->unsettled, 0);
+	rig_close(&r);
+}
+
+static void an_expired_request_is_not_run(void **state)
+{
+	(void)state;
+	struct rig r = {0};
+	rig_open(&r);
+	request(&r, A1, "{\"v\":1,\"round\":1,\"expires\":1000}"); /* in 1970 */
+	assert_int_equal(r.pool->count, 0);
+	fake_wire_confirm(r.wire, expect(&r, "RESPONSE", A1, "RequestTimeout"), TF_PUBLISHED);
+	request(&r, A2, "{\"v\":1,\"round\":1,\"expires\":9000000000000}");
+	assert_int_equal(r.pool->count, 1);
+	rig_close(&r);
+}
+
 /* ---- the end */
+
+static void a_drain_ends_what_takes_longer_than_its_limit(void **state)
+{
+	(void)state;
+	struct rig r = {.config = {.pool.slots = 2, .transport.prefetch = 4}};
+	rig_open(&r);
+	request(&r, A1, NULL);
+	request(&r, A2, "{\"v\":1,\"round\":1,\"once\":1}");
+	begin(&r, 0);
+	begin(&r, 1);
+	fake_wire_drop(r.wire);
+	tf_server_drain(r.s, 2000);
+	pass(&r, 1900);
+	assert_int_equal(r.pool->count, 2);
+	size_t before = r.wire->requeued;
+	pass(&r, 200);
+	assert_int_equal(r.pool->count, 0);
+	assert_int_equal(r.wire->requeued, before + 1); /* that of A1, and no outcome */
+	while (r.wire->sent_count > 1)                  /* beats */
+		fake_sent_free(fake_wire_take(r.wire));
+	fake_wire_confirm(r.wire, expect(&r, "RESPONSE", A2, "tfhost.WorkerLost"), TF_PUBLISHED);
+	assert_int_equal(stats(&r).given_back, 2);
+	pass(&r, 100);
+	assert_int_equal(r.stops, 1);
+	rig_close(&r);
+}
 
 static void a_drain_finishes_what_runs_and_gives_back_the_rest(void **state)
 {
@@ -1057,6 +1131,9 @@ int main(void)
 		cmocka_unit_test(malformed_messages_are_rejected_and_counted),
 		cmocka_unit_test(what_nobody_could_be_answered_for_is_ignored),
 		cmocka_unit_test(a_drain_finishes_what_runs_and_gives_back_the_rest),
+		cmocka_unit_test(a_cancelled_request_ends_and_says_so),
+		cmocka_unit_test(an_expired_request_is_not_run),
+		cmocka_unit_test(a_drain_ends_what_takes_longer_than_its_limit),
 		cmocka_unit_test(an_idle_worker_drains_at_once),
 		cmocka_unit_test(a_drain_without_a_connection_ends),
 		cmocka_unit_test(a_lost_pool_fails_what_ran_and_ends),
