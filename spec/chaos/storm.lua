@@ -1,0 +1,411 @@
+-- tfhost on both sides while everything dies, drawn from a seed: slots, workers, engines (which are resumed from their
+-- logbook), the broker, and workers that are stopped and wake up again. What is counted afterwards:
+--   lost        tasks of flows that ended with SUCCESS and had no effect
+--   twice       effects beyond the first of a task, by why delivery forced them; "unexplained" is a fault
+--   outcomes    tasks of ended flows whose logbook does not have exactly one outcome, SUCCESS
+local cjson = require "cjson"
+local ffi = require "ffi"
+local peers = require "peers"
+local process = require "process"
+
+local M = {}
+
+local AT_ONCE, WORKERS, SLOTS, TASKS = 3, 2, 2, 20
+local SILENCE = 6 -- seconds that a stopped worker sleeps
+local PATIENCE = 90 -- seconds that flows may take after the last kill: what takes longer hangs
+-- How often each thing happens, of the sum.
+local KINDS = { "slot", "slot", "slot", "slot", "worker", "worker", "engine", "engine", "broker", "silence" }
+
+local HERE = debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$"
+
+-- Milliseconds of the wall clock, within the hour: as logs have it.
+local function wall()
+  local t = ffi.new "struct tfspec_timespec"
+  ffi.C.clock_gettime(0, t)
+  return tonumber(t.sec) % 3600 * 1000 + tonumber(t.nsec) / 1e6
+end
+
+-- The times of lines in a log that have this text, as `wall` tells time.
+local function logged(text, what)
+  local out = {}
+  for line in text:gmatch "[^\n]+" do
+    local minute, second = line:match "^%d+%-%d+%-%d+T%d+:(%d+):([%d.]+)Z"
+    if minute and line:find(what, 1, true) then
+      out[#out + 1] = (tonumber(minute) * 60 + tonumber(second)) * 1000
+    end
+  end
+  return out
+end
+
+local Storm = {}
+Storm.__index = Storm
+
+function Storm:draw(n) -- a generator of our own: a seed means the same everywhere
+  self.random = (self.random * 1103515245 + 12345) % 2147483648
+  return math.floor(self.random / 65536) % n + 1
+end
+
+function Storm:later(seconds, what)
+  self.todo[#self.todo + 1] = { at = process.now() + seconds, what = what }
+end
+
+function Storm:do_what_is_due()
+  local now, todo = process.now(), self.todo
+  self.todo = {}
+  for _, entry in ipairs(todo) do
+    if entry.at <= now then
+      entry.what()
+    else
+      self.todo[#self.todo + 1] = entry
+    end
+  end
+end
+
+local function rabbitmq(...)
+  return process.spawn { peers.support .. "/rabbitmq", ... }
+end
+
+function Storm:start_worker(i)
+  local worker = self.side:worker("lua", "work", {
+    tasks = { HERE .. "/effects.lua" }, slots = SLOTS,
+    env = { CHAOS_EFFECTS = self.effects_path, LUA_PATH = peers.support .. "/?.lua;;" },
+  })
+  self.workers[i] = worker
+  self.all_workers[#self.all_workers + 1] = worker
+end
+
+function Storm:engine(flow, words)
+  words.env = self.side:env { CHAOS_FLOW = flow.name }
+  flow.engine = process.spawn(words)
+  self.engines[#self.engines + 1] = flow.engine
+end
+
+function Storm:start_flow()
+  self.flows_begun = self.flows_begun + 1
+  local flow = self.again or { name = "f" .. self.flows_begun }
+  local words = {
+    peers.tfhost, "run", HERE .. "/flow.lua", "--json", "--engine", "worker-based", "--topics", "work", "--backend",
+    self.book, "--timeout", "-1",
+  }
+  for _, word in ipairs(self.side:words()) do
+    words[#words + 1] = word
+  end
+  self:engine(flow, words)
+  self.running[flow.name] = flow
+end
+
+function Storm:list()
+  local by_name = {}
+  for line in process.run({ peers.tfhost, "flow", "list", "--json", "--backend", self.book }).stdout:gmatch "[^\n]+" do
+    local entry = cjson.decode(line)
+    by_name[entry.name] = entry
+  end
+  return by_name
+end
+
+-- The engine of that flow was killed: another process goes on with what was kept, or begins if nothing was.
+function Storm:resume(flow)
+  local kept = self:list()[flow.name]
+  if kept then
+    self:engine(flow, { peers.tfhost, "flow", "resume", kept.uuid, "--json", "--backend", self.book })
+  else
+    self.flows_begun = self.flows_begun - 1
+    self.again = flow
+    self:start_flow()
+    self.again = nil
+  end
+end
+
+local function slots_of(worker)
+  local out = {}
+  for _, pid in ipairs(process.children(worker.pid)) do
+    if process.read(("/proc/%d/comm"):format(pid)):find("slot", 1, true) then
+      out[#out + 1] = pid
+    end
+  end
+  return out
+end
+
+local happen = {}
+
+function happen.slot(self)
+  local slots = slots_of(self.workers[self:draw(WORKERS)])
+  if #slots == 0 then
+    return nil
+  end
+  local slot = slots[self:draw(#slots)]
+  process.signal(slot, "KILL")
+  return { slots = { [slot] = true }, pid = slot }
+end
+
+local function as_set(list)
+  local out = {}
+  for _, value in ipairs(list) do
+    out[value] = true
+  end
+  return out
+end
+
+function happen.worker(self)
+  local i = self:draw(WORKERS)
+  local slots = as_set(slots_of(self.workers[i]))
+  self.workers[i]:kill "KILL"
+  self.workers[i]:wait(5)
+  self:later(0.5, function()
+    self:start_worker(i)
+  end)
+  return { slots = slots }
+end
+
+function happen.silence(self)
+  local worker = self.workers[self:draw(WORKERS)]
+  local slots = as_set(slots_of(worker))
+  if self.asleep or self.broker_is_down or not next(slots) then
+    return nil
+  end
+  self.asleep = worker
+  process.signal(worker.pid, "STOP")
+  self:later(SILENCE, function()
+    process.signal(worker.pid, "CONT")
+    self.asleep = nil
+  end)
+  return { slots = slots, lasts = SILENCE + 1 }
+end
+
+function happen.engine(self)
+  local names = {}
+  for name in pairs(self.running) do
+    names[#names + 1] = name
+  end
+  table.sort(names)
+  local flow = self.running[names[self:draw(math.max(1, #names))]]
+  if not flow or flow.killed then
+    return nil
+  end
+  flow.killed = true
+  flow.engine:kill "KILL"
+  flow.engine:wait(5)
+  self:later(0.3, function()
+    flow.killed = nil
+    self:resume(flow)
+  end)
+  return { flow = flow.name }
+end
+
+function happen.broker(self)
+  if self.broker_is_down or self.asleep then
+    return nil
+  end
+  self.broker_is_down = true
+  local killed = process.run { peers.support .. "/rabbitmq", "kill9", self.broker }
+  assert(killed.code == 0, killed.story)
+  local cause = { lasts = 60 }
+  self:later(1, function()
+    local start = rabbitmq("start", self.broker)
+    local function look()
+      if start:ended() then
+        self.broker_is_down = false
+        cause.lasts = process.now() - cause.at + 5 -- until everybody is back
+        cause.back = process.now()
+      else
+        self:later(0.1, look)
+      end
+    end
+    look()
+  end)
+  return cause
+end
+
+function Storm:something_happens()
+  local kind = KINDS[self:draw(#KINDS)]
+  if self.kinds and not self.kinds[kind] then
+    return
+  end
+  local at, wall_at = process.now(), wall()
+  local cause = happen[kind](self)
+  if cause then
+    cause.kind, cause.at, cause.wall = kind, at, wall_at
+    self.causes[#self.causes + 1] = cause
+    self.kills[kind] = (self.kills[kind] or 0) + 1
+  end
+end
+
+function Storm:reap()
+  for name, flow in pairs(self.running) do
+    local how = not flow.killed and flow.engine:ended()
+    if how then
+      self.running[name] = nil
+      self.ended[name] = how.code == 0
+      if how.code ~= 0 then
+        self.stories[#self.stories + 1] = name .. ": " .. flow.engine:story()
+      end
+    end
+  end
+end
+
+-- Why an effect came again: what happened to who had it before, or to who had to hear of it.
+function Storm:reason(name, first, again)
+  for _, cause in ipairs(self.causes) do
+    local till = cause.at + (cause.lasts or 1)
+    if cause.at < again.at and till > first.began - 0.5 then
+      local hit = cause.kind == "broker" or cause.slots and cause.slots[first.slot]
+        or cause.flow and name:find("^" .. cause.flow .. "%-")
+      if hit then
+        return cause.kind
+      end
+    end
+  end
+  return "unexplained"
+end
+
+function Storm:count_effects(out)
+  local effects, order = {}, {}
+  for line in process.read(self.effects_path):gmatch "[^\n]+" do
+    local effect = cjson.decode(line)
+    effects[effect.task] = effects[effect.task] or {}
+    table.insert(effects[effect.task], effect)
+    order[#order + 1] = effect.at
+  end
+  for name, ok in pairs(self.ended) do
+    for i = 1, TASKS do
+      local title = ("%s-%d%s"):format(name, math.ceil(i / 2), i % 2 == 1 and "a" or "b")
+      out.lost = out.lost + (ok and not effects[title] and 1 or 0)
+    end
+  end
+  for name, list in pairs(effects) do
+    table.sort(list, function(a, b)
+      return a.at < b.at
+    end)
+    for i = 2, #list do
+      local why = self:reason(name, list[i - 1], list[i])
+      out.twice[why] = (out.twice[why] or 0) + 1
+      if why == "unexplained" then
+        out.stories[#out.stories + 1] = ("%s: %s"):format(name, cjson.encode(list))
+      end
+    end
+  end
+  table.sort(order)
+  return order
+end
+
+-- How long no task had an effect after a kill, by kind.
+function Storm:count_recoveries(out, order)
+  for _, cause in ipairs(self.causes) do
+    for _, at in ipairs(order) do
+      if at > (cause.back or cause.at) then
+        out.recovery[cause.kind] = out.recovery[cause.kind] or {}
+        table.insert(out.recovery[cause.kind], at - (cause.back or cause.at))
+        break
+      end
+    end
+  end
+end
+
+function Storm:count_notices(out)
+  local deaths, silences = "", {}
+  for _, worker in ipairs(self.all_workers) do
+    deaths = deaths .. worker:stderr()
+  end
+  for _, engine in ipairs(self.engines) do
+    for _, at in ipairs(logged(engine:stderr(), "is silent")) do
+      silences[#silences + 1] = at
+    end
+  end
+  table.sort(silences)
+  for _, cause in ipairs(self.causes) do
+    if cause.kind == "slot" then
+      local seen = logged(deaths, ("slot (pid %d)"):format(cause.pid))[1]
+      table.insert(out.slot_noticed, seen and (seen - cause.wall) / 1000 or nil)
+    elseif cause.kind == "silence" then
+      for _, at in ipairs(silences) do
+        if at > cause.wall and at < cause.wall + SILENCE * 1000 then
+          table.insert(out.silence_noticed, (at - cause.wall) / 1000)
+          break
+        end
+      end
+    end
+  end
+end
+
+function Storm:count_outcomes(out)
+  for name, entry in pairs(self:list()) do
+    if self.ended[name] then
+      local shown = process.run { peers.tfhost, "flow", "show", entry.uuid, "--json", "--backend", self.book }
+      local seen, good = {}, 0
+      for _, atom in ipairs(cjson.decode(shown.stdout).atoms) do
+        local is_task = atom.kind == "TASK_DETAIL" and atom.name:find "^f"
+        good = good + (is_task and atom.state == "SUCCESS" and not seen[atom.name] and 1 or 0)
+        seen[atom.name] = true
+      end
+      out.outcomes = out.outcomes + math.abs(TASKS - good)
+    end
+  end
+end
+
+---@param options { seconds: number, seed: integer, kinds: table<string, boolean>? }
+---@return table counts: flows, tasks, kills, hung, failed, lost, twice, outcomes, recovery, *_noticed, stories
+function M.run(options)
+  local self = setmetatable({
+    random = options.seed, kinds = options.kinds, todo = {}, workers = {}, all_workers = {}, engines = {}, running = {},
+    ended = {}, causes = {}, kills = {}, stories = {}, flows_begun = 0, broker = process.directory(),
+  }, Storm)
+  local started = process.run { peers.support .. "/rabbitmq", "start", self.broker, timeout = 90 }
+  assert(started.code == 0, started.story)
+  self.side = peers.environment("amqp", process.read(self.broker .. "/url"):match "%S+")
+  self.effects_path, self.book = self.side.dir .. "/effects", self.side.dir .. "/flows.db"
+  for i = 1, WORKERS do
+    self:start_worker(i)
+    peers.ready(self.workers[i])
+  end
+  local stop, next_at = process.now() + options.seconds, process.now() + 2
+  local last
+  repeat
+    local storming = process.now() < stop
+    local count = 0
+    for _ in pairs(self.running) do
+      count = count + 1
+    end
+    for _ = count + 1, storming and AT_ONCE or 0 do
+      self:start_flow()
+    end
+    if storming and process.now() >= next_at then
+      self:something_happens()
+      next_at = process.now() + self:draw(15) / 10 + 0.3
+    end
+    self:do_what_is_due()
+    self:reap()
+    process.sleep(0.02)
+    last = not storming and (next(self.running) == nil and #self.todo == 0)
+  until last or process.now() > stop + PATIENCE
+  local out = {
+    flows = 0, tasks = 0, failed = 0, hung = 0, lost = 0, twice = {}, outcomes = 0, recovery = {}, slot_noticed = {},
+    silence_noticed = {}, kills = self.kills, stories = self.stories,
+  }
+  for name, flow in pairs(self.running) do
+    out.hung = out.hung + 1
+    out.stories[#out.stories + 1] = name .. " hangs: " .. flow.engine:story()
+  end
+  for _, ok in pairs(self.ended) do
+    out.flows, out.tasks, out.failed = out.flows + 1, out.tasks + TASKS, out.failed + (ok and 0 or 1)
+  end
+  self:count_recoveries(out, self:count_effects(out))
+  self:count_notices(out)
+  self:count_outcomes(out)
+  for _, list in ipairs { out.slot_noticed, out.silence_noticed } do
+    table.sort(list)
+  end
+  for _, list in pairs(out.recovery) do
+    table.sort(list)
+  end
+  process.run { peers.support .. "/rabbitmq", "kill9", self.broker }
+  process.cleanup()
+  return out
+end
+
+---@param list number[] sorted
+---@return number
+function M.quantile(list, part)
+  return list[math.max(1, math.ceil(part * #list))] or 0 / 0
+end
+
+return M
