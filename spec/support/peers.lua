@@ -30,6 +30,7 @@ function M.environment(transport, url)
   local self = setmetatable({ transport = transport, dir = process.directory() }, Environment)
   self.exchange = ("spec-%d-%d"):format(process.pid(), count)
   self.journal_path = self.dir .. "/journal"
+  self.patched = nil -- true: Python peers write files as peer.py says, and survive each other
   if transport == "amqp" then
     self.url = url or assert(os.getenv "TFHOST_TEST_AMQP_URL", "run inside: spec/support/rabbitmq run ...")
   else
@@ -89,6 +90,7 @@ function Environment:worker(language, topic, more)
   local command
   if language == "python" then
     local options = self:options { topic = topic, threads_count = more.slots }
+    options.patched = self.patched
     options.tasks = more.tasks or more.module and { module } or nil
     local config = self:file("worker.json", cjson.encode(options))
     command = { PYTHON[1], M.support .. "/python/peer_worker.py", config }
@@ -122,6 +124,7 @@ end
 function Environment:start_engine(language, topics, scenario, more)
   local options = self:options(more)
   options.topics = topics
+  options.patched = language == "python" and self.patched or nil
   local config = self:file("engine.json", cjson.encode(options))
   local flow = self:file("scenario.json", cjson.encode(scenario))
   local command = language == "python" and { PYTHON[1], M.support .. "/python/peer_engine.py", config, flow }

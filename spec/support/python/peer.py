@@ -37,3 +37,14 @@ def patch_filesystem_publisher():
         os.rename(part, os.path.join(self.data_folder_out, name))
 
     filesystem.Channel._put = put
+
+
+def slow_filesystem_publisher(seconds):
+    """kombu's publisher as it is, on a machine so busy that it sleeps between making a file and writing it."""
+    lock = filesystem.lock
+
+    def lock_and_sleep(file, flags):
+        lock(file, flags)
+        time.sleep(seconds)
+
+    filesystem.lock = lock_and_sleep

@@ -58,6 +58,8 @@ def main():
     options = peer.config(sys.argv[1])
     if options.pop("patched", False):
         peer.patch_filesystem_publisher()
+    if "slow_publisher" in options:
+        peer.slow_filesystem_publisher(options.pop("slow_publisher"))
     scenario = peer.config(sys.argv[2])
     events = []
     engine = engines.load(

@@ -1,0 +1,67 @@
+-- The defects of the reference's transport over a directory, by their names in doc/defects.md: each script runs twice
+-- at a time, with Python TaskFlow and with tfhost.
+local cjson = require "cjson"
+local defects = require "defects"
+local flows = require "flows"
+local peers = require "peers"
+local process = require "process"
+
+local both, by_host, fan_out, started = defects.both, defects.by_host, defects.fan_out, defects.started
+
+describe("defects of the reference over a directory:", function()
+  after_each(process.cleanup)
+
+  it("K2: SIGKILL of a worker loses what it fetched, and the engine waits for ever", function()
+    local python, lua = both("filesystem", function(run)
+      run.side.patched = true -- this is not about K1
+      run.first = run.worker { slots = 1 }
+      run.engine = run.flow(fan_out(4, 2), { transition_timeout = 4 })
+      started(run, 1)
+      run.worker { slots = 1 }
+    end, function(run)
+      run.first:kill "KILL"
+    end, 14)
+    assert.is_nil(python.state, "Python noticed")
+    assert.is_true(#python.side:journal "end" < 4)
+    assert.equal("SUCCESS", lua.state, lua.engine:story())
+    assert.equal(4, #lua.side:journal "end")
+  end)
+  it("K1: a reader takes a file that is not written yet", function()
+    local python, lua = both("filesystem", function(run)
+      run.worker { slots = 1 }
+      -- The engine is Python's in both cases: it is the one that writes so.
+      run.engine = run.side:start_engine("python", { "work" }, {
+        flow = flows.linear("one", flows.task("Nothing", "nothing")),
+      }, { transition_timeout = 6, slow_publisher = 0.5 })
+    end, function() end, 15)
+    assert.is_not.equal("SUCCESS", python.state)
+    assert.equal("SUCCESS", lua.state, lua.engine:story())
+  end)
+
+  it("K3: a consumer of queue b takes what is for a.b", function()
+    local python, lua = both("filesystem", function(run)
+      run.side.patched = true
+      run.thief = run.worker { slots = 1 }
+      -- The others are Python's in both cases: tfhost refuses a name with a dot.
+      run.side.exchange = "other." .. run.side.exchange
+      run.owner = peers.ready(run.side:worker("python", "work", { slots = 1 }))
+      run.engine = run.side:start_engine("python", { "work" }, fan_out(6, 0.1), { transition_timeout = 4 })
+    end, function() end, 15)
+    assert.is_not.equal("SUCCESS", python.state)
+    assert.equal("SUCCESS", lua.state, lua.engine:story())
+    assert.is_nil(by_host(lua)[lua.thief.pid])
+  end)
+
+  it("K3, K5, K6: what kombu itself does", function()
+    local shown = process.run {
+      "/usr/bin/python3",
+      peers.support .. "/python/kombu_defects.py",
+      process.directory(),
+    }
+    assert.equal(0, shown.code, shown.story)
+    local kombu = cjson.decode(shown.stdout)
+    assert.equal("for a.b", kombu.stolen)
+    assert.same({ "second", "first" }, kombu.order)
+    assert.equal(100, kombu.listings)
+  end)
+end)
