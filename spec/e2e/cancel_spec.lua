@@ -88,3 +88,61 @@ describe("cancelling a parallel engine:", function()
     assert_cancelled(side, run, slot)
   end)
 end)
+
+describe("engine:cancel()", function()
+  local taskflow = require "taskflow"
+  local lf = require "taskflow.patterns.linear_flow"
+  local retry = require "taskflow.retry"
+  local task = require "taskflow.task"
+  local undone
+
+  local Step = task.Task {
+    execute = function() end,
+    revert = function(self, result, flow_failures) -- luacheck: no unused args
+      undone[#undone + 1] = self.name
+    end,
+  }
+
+  before_each(function()
+    undone = {}
+  end)
+
+  it("from a listener: begins nothing more, reverts what has run, raises nothing", function()
+    local flow = lf.Flow("x", { retry = retry.Times(3) })
+    flow:add(Step { name = "a" }, Step { name = "b" }, Step { name = "c" })
+    local engine = taskflow.engines.load(flow, {})
+    engine.atom_notifier:register("SUCCESS", function(_, details)
+      if details.task_name == "b" then
+        engine:cancel()
+      end
+    end)
+    assert.equal("REVERTED", (engine:run()))
+    assert.same({ "b", "a" }, undone)
+    engine:close()
+  end)
+
+  it("does not wait for the delay of a retry", function()
+    local Boom = task.Task {
+      execute = function()
+        error("x", 0)
+      end,
+    }
+    local flow = lf.Flow("x", { retry = retry.Times { attempts = 3, delay = 60 } })
+    flow:add(Step { name = "a" }, Boom { name = "boom" })
+    local engine, ticks = taskflow.engines.load(flow, {}), 0
+    local began = process.now()
+    pcall(engine.run, engine, {
+      tick = 0.05,
+      on_tick = function()
+        ticks = ticks + 1
+        if ticks == 2 then
+          engine:cancel()
+        end
+      end,
+    })
+    assert.is_true(process.now() - began < 30)
+    assert.equal("REVERTED", engine.storage:get_flow_state())
+    assert.same({ "a" }, undone)
+    engine:close()
+  end)
+end)
