@@ -16,6 +16,10 @@ enum tf_exit {
 /* name, function, one line for --help; a NULL line hides the command */
 #define TF_COMMANDS(X) \
 	X("run", tf_cmd_run, "run a flow, show its progress and its results") \
+	X("new", tf_cmd_new, "make a project: tasks, a flow, a spec, a configuration") \
+	X("dev", tf_cmd_dev, "run a flow on workers of its own, again on each save; needs no broker") \
+	X("lint", tf_cmd_lint, "find mistakes in a flow or in tasks without running them") \
+	X("graph", tf_cmd_graph, "draw a flow: text, SVG, dot, mermaid") \
 	X("flow", tf_cmd_flow, "list, show, resume, cancel or delete the flows that run keeps") \
 	X("worker", tf_cmd_worker, "serve tasks to engines over a broker or a directory") \
 	X("status", tf_cmd_status, "show what the workers of this machine serve") \

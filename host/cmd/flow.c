@@ -7,9 +7,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cmd/command.h"
+#include "cmd/lua_command.h"
 #include "cmd/transport_args.h"
-#include "script/program.h"
-#include "script/state.h"
 
 enum {
 	KEY_LUA_DIR = 256,
@@ -184,21 +183,6 @@ static const struct argp flow_argp = {
 	       "command line. --all: the highest of all.",
 };
 
-static void set_text(struct tf_value **object, const char *name, const char *text)
-{
-	struct tf_buf json = TF_BUF_INIT;
-	if (!text)
-		return;
-	tf_json_write_string(&json, text, tf_utf8_valid_len(text, strlen(text)));
-	tf_args_set_member(object, name, json.data);
-	tf_buf_free(&json);
-}
-
-static void set_flag(struct tf_value **object, const char *name, bool flag)
-{
-	tf_args_set_member(object, name, flag ? "true" : "false");
-}
-
 /* Words that a process resuming one of --all gets besides its uuid. */
 static struct tf_value *flow_words(const struct flow_args *args)
 {
@@ -222,15 +206,15 @@ static struct tf_value *flow_options_value(const struct flow_args *args)
 	struct tf_value *all = NULL, *words = flow_words(args);
 	char wait[32];
 	snprintf(wait, sizeof(wait), "%.3f", args->wait);
-	set_text(&all, "action", args->action);
-	set_text(&all, "uuid", args->uuid);
-	set_text(&all, "backend", args->backend);
-	set_text(&all, "durability", args->durability);
-	set_flag(&all, "all", args->all);
-	set_flag(&all, "force", args->force);
-	set_flag(&all, "unfinished", args->unfinished);
-	set_flag(&all, "json", args->json);
-	set_flag(&all, "plain", args->plain);
+	tf_args_set_text(&all, "action", args->action);
+	tf_args_set_text(&all, "uuid", args->uuid);
+	tf_args_set_text(&all, "backend", args->backend);
+	tf_args_set_text(&all, "durability", args->durability);
+	tf_args_set_flag(&all, "all", args->all);
+	tf_args_set_flag(&all, "force", args->force);
+	tf_args_set_flag(&all, "unfinished", args->unfinished);
+	tf_args_set_flag(&all, "json", args->json);
+	tf_args_set_flag(&all, "plain", args->plain);
 	tf_args_set_member(&all, "wait", wait);
 	tf_args_set_member(&all, "argv", tf_value_text(words));
 	tf_args_set_member(&all, "engine_options", args->engine ? tf_value_text(args->engine) : "{}");
@@ -241,17 +225,10 @@ static struct tf_value *flow_options_value(const struct flow_args *args)
 int tf_cmd_flow(int argc, char **argv)
 {
 	struct flow_args args = {.wait = 30};
-	struct lua_State *L = NULL;
-	struct tf_err err;
-	int code = TF_EXIT_ERROR;
 	argp_err_exit_status = TF_EXIT_USAGE;
 	argp_parse(&flow_argp, argc, argv, 0, NULL, &args);
 	struct tf_value *options = flow_options_value(&args);
-	if (tf_state_new(NULL, &L, &err) < 0)
-		fprintf(stderr, "%s: %s\n", argv[0], err.message);
-	else if (tf_program_run_module(L, "tfhost.flow", options, &code) < 0)
-		code = TF_EXIT_ERROR;
-	tf_state_delete(L);
+	int code = tf_lua_command(argv[0], "tfhost.flow", options, -1);
 	tf_value_unref(options);
 	tf_value_unref(args.engine);
 	return code;

@@ -41,7 +41,7 @@ struct rerun {
 	struct tf_timer *kill_timer;
 	struct stream output, sources;
 	struct tf_buf before; /* what the last whole run printed */
-	bool first, again;
+	bool first, again, live;
 	pid_t pid; /* 0: none runs */
 	int status, signo;
 };
@@ -138,6 +138,12 @@ static void show_end(const struct rerun *r)
 static void show(struct rerun *r)
 {
 	struct tf_buf *now = &r->output.data;
+	if (r->live) {
+		show_end(r);
+		printf("-- waiting for a change (Ctrl-C ends)\n");
+		fflush(stdout);
+		return;
+	}
 	if (r->first) {
 		if (now->len)
 			fwrite(now->data, 1, now->len, stdout);
@@ -217,7 +223,8 @@ _Noreturn static void become(struct rerun *r, int output, int sources, pid_t par
 	if (tf_process_detach(parent) < 0)
 		_exit(0);
 	tf_process_close_stdin();
-	dup2(output, STDOUT_FILENO);
+	if (output >= 0)
+		dup2(output, STDOUT_FILENO);
 	int code = r->run(r->arg, sources);
 	fflush(NULL);
 	_exit(code);
@@ -225,10 +232,10 @@ _Noreturn static void become(struct rerun *r, int output, int sources, pid_t par
 
 static void start(struct rerun *r)
 {
-	int output[2], sources[2];
+	int output[2] = {-1, -1}, sources[2];
 	sigset_t all, before;
 	r->again = false;
-	if (pipe2(output, O_CLOEXEC) < 0 || pipe2(sources, O_CLOEXEC) < 0) {
+	if ((!r->live && pipe2(output, O_CLOEXEC) < 0) || pipe2(sources, O_CLOEXEC) < 0) {
 		perror("pipe");
 		exit(TF_EXIT_ERROR);
 	}
@@ -244,9 +251,11 @@ static void start(struct rerun *r)
 		perror("fork");
 		exit(TF_EXIT_ERROR);
 	}
-	close(output[1]);
 	close(sources[1]);
-	stream_open(&r->output, r, output[0]);
+	if (!r->live) {
+		close(output[1]);
+		stream_open(&r->output, r, output[0]);
+	}
 	stream_open(&r->sources, r, sources[0]);
 }
 
@@ -307,13 +316,13 @@ static void on_signal(void *arg, int signo)
 	end_run(r);
 }
 
-int tf_rerun(int (*run)(void *arg, int sources), void *arg, const char *program)
+int tf_rerun(int (*run)(void *arg, int sources), void *arg, const char *program, bool live)
 {
 	static const int signals[] = {SIGCHLD, SIGINT, SIGTERM};
 	enum { COUNT = sizeof(signals) / sizeof(signals[0]) };
 	struct tf_signal *handles[COUNT];
 	struct tf_err err;
-	struct rerun r = {.run = run, .arg = arg, .first = true};
+	struct rerun r = {.run = run, .arg = arg, .first = true, .live = live};
 	r.output.fd = r.sources.fd = -1;
 	r.loop = tf_loop_new();
 	if (tf_watch_new(r.loop, on_changed, &r, &r.watch, &err) < 0) {

@@ -65,6 +65,21 @@ void tf_args_set_member(struct tf_value **object, const char *name, const char *
 	*object = tf_value_take(&out);
 }
 
+void tf_args_set_text(struct tf_value **object, const char *name, const char *text)
+{
+	struct tf_buf json = TF_BUF_INIT;
+	if (!text)
+		return;
+	tf_json_write_string(&json, text, tf_utf8_valid_len(text, strlen(text)));
+	tf_args_set_member(object, name, json.data);
+	tf_buf_free(&json);
+}
+
+void tf_args_set_flag(struct tf_value **object, const char *name, bool flag)
+{
+	tf_args_set_member(object, name, flag ? "true" : "false");
+}
+
 static error_t transport_parse(int key, char *value, struct argp_state *state)
 {
 	struct tf_transport_args *args = state->input;

@@ -3,6 +3,7 @@
 #define TF_CMD_TRANSPORT_ARGS_H
 
 #include <argp.h>
+#include <stdbool.h>
 
 #include "base/value.h"
 
@@ -16,6 +17,9 @@ extern const struct argp tf_transport_argp;
 
 /* Set member `name` of the object *object (NULL: {}) to what `text` says: JSON if it is that, else a string. */
 void tf_args_set_member(struct tf_value **object, const char *name, const char *text);
+/* The same with a string, whatever it says; NULL sets nothing. */
+void tf_args_set_text(struct tf_value **object, const char *name, const char *text);
+void tf_args_set_flag(struct tf_value **object, const char *name, bool flag);
 /* Split "name=text"; NULL if there is no '=' or no name. The name is the caller's to free. */
 char *tf_args_split(const char *pair, const char **text);
 

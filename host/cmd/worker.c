@@ -1,10 +1,12 @@
 /* `tfhost worker`: serve tasks. This process runs no code of the user: a configuration file is read in a Lua state that
  * is closed before anything is served. */
 #include <argp.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/excerpt.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "cmd/command.h"
@@ -215,6 +217,22 @@ static int worker_merge(struct worker_args *args, struct tf_worker_config *out, 
 	return 0;
 }
 
+/* What is wrong, and the lines of the script that it is about. */
+static void worker_complain(
+	const char *program, const struct tf_worker_config *config, const struct tf_err *err)
+{
+	struct tf_buf files = TF_BUF_INIT, out = TF_BUF_INIT;
+	char real[PATH_MAX];
+	for (size_t i = 0; i < config->task_count; i++)
+		if (realpath(config->tasks[i], real))
+			tf_buf_append(&files, real, strlen(real) + 1);
+	fprintf(stderr, "%s: %s\n", program, err->message);
+	if (tf_excerpt(err->message, &files, &out))
+		fwrite(out.data, 1, out.len, stderr);
+	tf_buf_free(&files);
+	tf_buf_free(&out);
+}
+
 int tf_cmd_worker(int argc, char **argv)
 {
 	struct worker_args args = {0};
@@ -227,7 +245,7 @@ int tf_cmd_worker(int argc, char **argv)
 	if (rc == 0)
 		rc = tf_worker_run(&config, &signo, &err);
 	if (rc < 0)
-		fprintf(stderr, "%s: %s\n", argv[0], err.message);
+		worker_complain(argv[0], &config, &err);
 	tf_worker_config_free(&config);
 	tf_worker_config_free(&args.config);
 	tf_value_unref(args.transport.options);

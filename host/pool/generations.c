@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "base/json.h"
+#include "base/excerpt.h"
 #include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
@@ -260,6 +261,19 @@ static bool current_needs_loader(const struct tf_generations *g)
 	return g->current && tf_pool_loader_pid(g->current->pool) == 0;
 }
 
+/* The lines of the script that it is about: a line of the log each. */
+static void log_excerpt(const struct tf_err *err, const struct tf_buf *files)
+{
+	struct tf_buf text = TF_BUF_INIT;
+	if (tf_excerpt(err->message, files, &text)) {
+		tf_buf_putc(&text, '\0');
+		char *rest = NULL;
+		for (char *line = strtok_r(text.data, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+			tf_error("reload", "%s", line);
+	}
+	tf_buf_free(&text);
+}
+
 /* The generation that loads will not serve. */
 static void load_failed(struct tf_generations *g, const struct tf_err *err)
 {
@@ -278,9 +292,11 @@ static void load_failed(struct tf_generations *g, const struct tf_err *err)
 			g->events.ready(g->arg, NULL, 0, &why);
 		return;
 	}
-	if (!known && !g->wish.check)
+	if (!known && !g->wish.check) {
 		tf_error("reload", "generation %" PRIu64 " goes on, the new scripts cannot be used: %s",
 			g->current->label.number, why.message);
+		log_excerpt(&why, &g->files);
+	}
 	if (current_needs_loader(g))
 		retry_later(g);
 	answer(g, NULL, NULL, &why);

@@ -1,4 +1,6 @@
 /* Module tfhost.host: what the commands written in Lua need of the process. */
+#include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
@@ -6,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -14,10 +17,12 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/excerpt.h"
 #include "base/json.h"
 #include "base/uuid.h"
 #include "script/bind.h"
 #include "script/modules.h"
+#include "script/sources.h"
 #include "script/state.h"
 #include "wbe/digest.h"
 
@@ -138,6 +143,19 @@ TF_RAISES static int host_scripts(lua_State *L)
 	return 1;
 }
 
+/* excerpt(message) -> the lines of the script around the place that it names, or "" */
+TF_RAISES static int host_excerpt(lua_State *L)
+{
+	const char *message = luaL_checkstring(L, 1);
+	struct tf_buf files = TF_BUF_INIT, out = TF_BUF_INIT;
+	tf_sources_put(L, &files);
+	tf_excerpt(message, &files, &out);
+	lua_pushlstring(L, out.len ? out.data : "", out.len);
+	tf_buf_free(&files);
+	tf_buf_free(&out);
+	return 1;
+}
+
 /* digest(path) -> 32 hex digits that tell whether a file's contents are the same, or nil if it cannot be read */
 TF_RAISES static int host_digest(lua_State *L)
 {
@@ -176,6 +194,44 @@ TF_RAISES static int host_enter(lua_State *L)
 	return 1;
 }
 
+/* mkdir(path) -> true | nil, message: one directory, which may be there already */
+TF_RAISES static int host_mkdir(lua_State *L)
+{
+	const char *path = luaL_checkstring(L, 1);
+	struct stat st;
+	struct tf_err err;
+	if (mkdir(path, 0777) < 0 && !(errno == EEXIST && stat(path, &st) == 0 && S_ISDIR(st.st_mode))) {
+		tf_err_sys(&err, "cannot make the directory %s", path);
+		return tf_bind_fail(L, &err);
+	}
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+/* entries(path) -> names in a directory, but . and .., in no order | nil, message */
+TF_RAISES static int host_entries(lua_State *L)
+{
+	const char *path = luaL_checkstring(L, 1);
+	struct tf_buf names = TF_BUF_INIT;
+	struct tf_err err;
+	DIR *dir = opendir(path);
+	if (!dir) {
+		tf_err_sys(&err, "cannot read the directory %s", path);
+		return tf_bind_fail(L, &err);
+	}
+	for (const struct dirent *e; (e = readdir(dir));)
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+			tf_buf_append(&names, e->d_name, strlen(e->d_name) + 1);
+	closedir(dir);
+	lua_newtable(L);
+	for (size_t at = 0, n = 1; at < names.len; at += strlen(names.data + at) + 1, n++) {
+		lua_pushstring(L, names.data + at);
+		lua_rawseti(L, -2, (int)n);
+	}
+	tf_buf_free(&names);
+	return 1;
+}
+
 /* terminate(pid, host) -> true if that process, on this host, was asked to end */
 TF_RAISES static int host_terminate(lua_State *L)
 {
@@ -210,9 +266,12 @@ int tf_bind_host_open(lua_State *L)
 		{"random", host_random},
 		{"time", host_time},
 		{"scripts", host_scripts},
+		{"excerpt", host_excerpt},
 		{"digest", host_digest},
 		{"directory", host_directory},
 		{"enter", host_enter},
+		{"mkdir", host_mkdir},
+		{"entries", host_entries},
 		{"terminate", host_terminate},
 		{"pid", host_pid},
 		{"sleep", host_sleep},

@@ -8,11 +8,13 @@
 #include <lua.h>
 
 #include "base/err.h"
+#include "base/excerpt.h"
 #include "base/mem.h"
 #include "base/value.h"
 #include "protocol/failure.h"
 #include "script/call.h"
 #include "script/failure_lua.h"
+#include "script/sources.h"
 #include "script/state.h"
 #include "script/value_lua.h"
 
@@ -40,7 +42,17 @@ void tf_program_set_arg(struct lua_State *L, char *const *argv, int argc, int sc
 	TF_ASSERT(tf_call_protected(L, program_set_arg, &a, &err) == 0);
 }
 
-void tf_program_report(const struct tf_value *failure)
+void tf_program_excerpt(lua_State *L, const char *message)
+{
+	struct tf_buf files = TF_BUF_INIT, out = TF_BUF_INIT;
+	tf_sources_put(L, &files);
+	if (tf_excerpt(message, &files, &out))
+		fwrite(out.data, 1, out.len, stderr);
+	tf_buf_free(&files);
+	tf_buf_free(&out);
+}
+
+void tf_program_report(lua_State *L, const struct tf_value *failure)
 {
 	struct tf_json dict = tf_value_json(failure), text;
 	char *summary = NULL;
@@ -50,11 +62,14 @@ void tf_program_report(const struct tf_value *failure)
 	if (!summary)
 		summary = tf_failure_summary(dict);
 	fprintf(stderr, "tfhost: %s\n", summary);
-	free(summary);
 	char *frames = tf_json_get(dict, "traceback_str", &text) ? tf_json_strdup(text, NULL) : NULL;
+	char *all = tf_asprintf("%s\n%s", summary, frames ? frames : "");
+	tf_program_excerpt(L, all);
 	if (frames && *frames)
 		fprintf(stderr, "Traceback (most recent call last):\n%s", frames);
+	free(all);
 	free(frames);
+	free(summary);
 }
 
 /* Stack: chunk and its arguments. 0 with nresults on the stack. */
@@ -67,7 +82,7 @@ static int program_call(lua_State *L, int nargs, int nresults)
 		/* error() without a value ends a program without a word, as in lua. */
 		if (tf_failure_lua_raised(L)) {
 			lua_pop(L, 1);
-			tf_program_report(failure);
+			tf_program_report(L, failure);
 		}
 		tf_value_unref(failure);
 	}
@@ -77,6 +92,7 @@ static int program_call(lua_State *L, int nargs, int nresults)
 static int program_not_loaded(lua_State *L)
 {
 	fprintf(stderr, "tfhost: %s\n", lua_tostring(L, -1));
+	tf_program_excerpt(L, lua_tostring(L, -1));
 	lua_pop(L, 1);
 	return TF_ELUA;
 }

@@ -16,7 +16,9 @@ int tf_program_run_file(struct lua_State *L, char *const *argv, int argc);
 /* Call MODULE.main(argument) of the library; *code is the integer it returns. TF_ELUA after the report. */
 int tf_program_run_module(
 	struct lua_State *L, const char *module, const struct tf_value *argument, int *code);
-/* Tell people about a failure dict: the error, then where it happened. */
-void tf_program_report(const struct tf_value *failure);
+/* Tell people about a failure dict: the error, the lines of the script around it, the traceback. */
+void tf_program_report(struct lua_State *L, const struct tf_value *failure);
+/* Those lines alone, for any message that names a place in a script; nothing if it names none. */
+void tf_program_excerpt(struct lua_State *L, const char *message);
 
 #endif

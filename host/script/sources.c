@@ -215,3 +215,10 @@ char **tf_sources_list(lua_State *L, char *hash)
 		snprintf(hash, TF_SOURCES_HASH, "%016" PRIx64, s->hash);
 	return files;
 }
+
+void tf_sources_put(lua_State *L, struct tf_buf *out)
+{
+	const struct sources *s = sources_of(L);
+	for (size_t i = 0; i < s->count; i++)
+		tf_buf_append(out, s->files[i], strlen(s->files[i]) + 1);
+}

@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "pool/runner.h"
 #include "script/call.h"
 
@@ -18,5 +19,7 @@ TF_RAISES int tf_sources_load(struct lua_State *L, const char *path);
 /* What was read or looked for, as absolute paths in the order of the first time; NULL-terminated, the caller frees strings
  * and array. `hash` (TF_SOURCES_HASH bytes, unless NULL): of the contents read. */
 char **tf_sources_list(struct lua_State *L, char *hash);
+/* Append them to `out`, each ended by NUL. */
+void tf_sources_put(struct lua_State *L, struct tf_buf *out);
 
 #endif

@@ -3,6 +3,7 @@
 -- event(name, type, details), finish(summary).
 local flow_module = require "taskflow.flow"
 local failure = require "taskflow.failure"
+local host = require "tfhost.host"
 local json = require "tfhost.json"
 local values = require "taskflow.values"
 
@@ -34,7 +35,10 @@ local function print_summary(out, summary)
     out:write(("%s = %s\n"):format(entry.name, shorten(json.readable(entry.text), RESULT_WIDTH)))
   end
   for _, f in ipairs(summary.failures) do
-    out:write(f:describe(), "\n")
+    local story = f:describe()
+    -- The error names the place best; if it does not, the last frame of the traceback does.
+    local excerpt = host.excerpt(f.exception_str)
+    out:write(story, "\n", excerpt ~= "" and excerpt or host.excerpt(story))
   end
   out:write(("flow '%s': %s (%.2f s)\n"):format(summary.name, summary.state, summary.seconds))
 end

@@ -155,7 +155,7 @@ end
 local function complain(given, message)
   host.release_stderr()
   io.stdout:flush()
-  io.stderr:write(given.command or "tfhost run", ": ", message, "\n")
+  io.stderr:write(given.command or "tfhost run", ": ", message, "\n", host.excerpt(message))
   return M.EXIT.INVALID
 end
 

@@ -1,0 +1,98 @@
+/* `tfhost dev FLOW`: each run is a worker and an engine, made by lua/tfhost/dev.lua, on a directory that goes with it. */
+#include <argp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "cmd/command.h"
+#include "cmd/flow_args.h"
+#include "cmd/lua_command.h"
+#include "cmd/rerun.h"
+#include "cmd/transport_args.h"
+
+enum { KEY_PLAIN = 256, KEY_SLOTS, KEY_ONCE, DEV_MAX_SLOTS = 1000 };
+
+static const struct argp_option dev_options[] = {
+	{"slots", KEY_SLOTS, "N", 0, "Tasks at once (number of cores)", 0},
+	{"plain", KEY_PLAIN, 0, 0, "Lines instead of a tree on a terminal", 0},
+	{"once", KEY_ONCE, 0, 0, "Run once and exit as tfhost run does", 0},
+	{0},
+};
+
+struct dev_args {
+	struct tf_flow_args flow;
+	long slots;
+	bool plain, once;
+};
+
+static error_t dev_parse(int key, char *value, struct argp_state *state)
+{
+	struct dev_args *args = state->input;
+	char *end;
+	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &args->flow;
+		return 0;
+	case KEY_SLOTS:
+		args->slots = strtol(value, &end, 10);
+		if (*end || end == value || args->slots < 1 || args->slots > DEV_MAX_SLOTS)
+			argp_error(state, "--slots: expected a number from 1 to %d, got \"%s\"",
+				DEV_MAX_SLOTS, value);
+		return 0;
+	case KEY_PLAIN:
+		args->plain = true;
+		return 0;
+	case KEY_ONCE:
+		args->once = true;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp_child dev_children[] = {{&tf_flow_argp, 0, NULL, 0}, {0}};
+
+static const struct argp dev_argp = {
+	.options = dev_options,
+	.parser = dev_parse,
+	.args_doc = "FLOW",
+	.doc = "Work on a flow: run it on workers of its own over a directory, so that no broker is needed, "
+	       "and again "
+	       "whenever one of its scripts is saved. Errors are shown with the lines around them. FLOW as "
+	       "for tfhost "
+	       "run. No flow is kept."
+	       "\vExample: tfhost dev flow.lua --store x=1\n\n"
+	       "Exit codes: 128 + signal (Ctrl-C ends it), with --once as tfhost run; 1 files cannot be "
+	       "watched, 64 wrong "
+	       "command line.",
+	.children = dev_children,
+};
+
+struct dev_job {
+	const char *program;
+	const struct tf_value *options;
+};
+
+static int dev_once(void *arg, int sources)
+{
+	const struct dev_job *job = arg;
+	return tf_lua_command(job->program, "tfhost.dev", job->options, sources);
+}
+
+int tf_cmd_dev(int argc, char **argv)
+{
+	struct dev_args args = {0};
+	struct tf_value *options = NULL;
+	char slots[32];
+	argp_err_exit_status = TF_EXIT_USAGE;
+	argp_parse(&dev_argp, argc, argv, 0, NULL, &args);
+	tf_flow_args_put(&args.flow, &options);
+	snprintf(slots, sizeof(slots), "%ld", args.slots ? args.slots : sysconf(_SC_NPROCESSORS_ONLN));
+	tf_args_set_member(&options, "slots", slots);
+	tf_args_set_flag(&options, "plain", args.plain);
+	struct dev_job job = {.program = argv[0], .options = options};
+	int code = args.once ? dev_once(&job, -1) : tf_rerun(dev_once, &job, argv[0], true);
+	tf_value_unref(options);
+	tf_flow_args_free(&args.flow);
+	return code;
+}

@@ -1,0 +1,38 @@
+#include "cmd/lua_command.h"
+
+#include <stdio.h>
+
+#include "base/buf.h"
+#include "cmd/command.h"
+#include "script/program.h"
+#include "script/sources.h"
+#include "script/state.h"
+
+static void write_sources(struct lua_State *L, int fd)
+{
+	struct tf_buf files = TF_BUF_INIT;
+	FILE *to = fdopen(fd, "w");
+	tf_sources_put(L, &files);
+	if (to && files.len)
+		fwrite(files.data, 1, files.len, to);
+	if (to)
+		fclose(to);
+	tf_buf_free(&files);
+}
+
+int tf_lua_command(const char *program, const char *module, const struct tf_value *options, int sources)
+{
+	struct lua_State *L = NULL;
+	struct tf_err err;
+	int code = TF_EXIT_ERROR;
+	if (tf_state_new(NULL, &L, &err) < 0) {
+		fprintf(stderr, "%s: %s\n", program, err.message);
+		return code;
+	}
+	if (tf_program_run_module(L, module, options, &code) < 0)
+		code = TF_EXIT_ERROR;
+	if (sources >= 0)
+		write_sources(L, sources);
+	tf_state_delete(L);
+	return code;
+}
