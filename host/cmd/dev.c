@@ -1,16 +1,21 @@
 /* `tfhost dev FLOW`: each run is a worker and an engine, made by lua/tfhost/dev.lua, on a directory that goes with it. */
 #include <argp.h>
+#include <errno.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "cmd/command.h"
 #include "cmd/flow_args.h"
 #include "cmd/lua_command.h"
 #include "cmd/rerun.h"
 #include "cmd/transport_args.h"
 
-enum { KEY_PLAIN = 256, KEY_SLOTS, KEY_ONCE, DEV_MAX_SLOTS = 1000 };
+enum { KEY_PLAIN = 256, KEY_SLOTS, KEY_ONCE, DEV_MAX_SLOTS = 1000, DEV_MAX_OPEN = 16 };
 
 static const struct argp_option dev_options[] = {
 	{"slots", KEY_SLOTS, "N", 0, "Tasks at once (number of cores)", 0},
@@ -68,30 +73,73 @@ static const struct argp dev_argp = {
 	.children = dev_children,
 };
 
+static int dev_remove(const char *path, const struct stat *st, int kind, struct FTW *at)
+{
+	(void)st;
+	(void)kind;
+	(void)at;
+	remove(path);
+	return 0;
+}
+
+/* A directory with all that is in it; links are not followed. */
+static void dev_remove_tree(const char *path)
+{
+	nftw(path, dev_remove, DEV_MAX_OPEN, FTW_DEPTH | FTW_PHYS);
+}
+
 struct dev_job {
 	const char *program;
 	const struct tf_value *options;
+	const char *directory; /* of the run: made anew by each */
 };
 
 static int dev_once(void *arg, int sources)
 {
 	const struct dev_job *job = arg;
+	dev_remove_tree(job->directory);
+	if (mkdir(job->directory, 0700) < 0) {
+		fprintf(stderr, "%s: cannot make %s: %s\n", job->program, job->directory, strerror(errno));
+		return TF_EXIT_ERROR;
+	}
 	return tf_lua_command(job->program, "tfhost.dev", job->options, sources);
+}
+
+/* Where messages travel; the caller frees. NULL: told. */
+static char *dev_make_directory(const char *program)
+{
+	const char *parent = getenv("TMPDIR");
+	char *path = tf_asprintf("%s/tfhost-dev-XXXXXX", parent && *parent ? parent : "/tmp");
+	if (mkdtemp(path))
+		return path;
+	fprintf(stderr, "%s: cannot make a directory %s: %s\n", program, path, strerror(errno));
+	free(path);
+	return NULL;
 }
 
 int tf_cmd_dev(int argc, char **argv)
 {
 	struct dev_args args = {0};
 	struct tf_value *options = NULL;
+	int code = TF_EXIT_ERROR;
 	char slots[32];
 	argp_err_exit_status = TF_EXIT_USAGE;
 	argp_parse(&dev_argp, argc, argv, 0, NULL, &args);
+	char *directory = dev_make_directory(argv[0]);
+	if (!directory)
+		goto out;
+	char *run = tf_asprintf("%s/run", directory);
 	tf_flow_args_put(&args.flow, &options);
+	tf_args_set_text(&options, "directory", run);
 	snprintf(slots, sizeof(slots), "%ld", args.slots ? args.slots : sysconf(_SC_NPROCESSORS_ONLN));
-	tf_args_set_member(&options, "slots", slots);
+	tf_args_set_text(&options, "slots", slots);
 	tf_args_set_flag(&options, "plain", args.plain);
-	struct dev_job job = {.program = argv[0], .options = options};
-	int code = args.once ? dev_once(&job, -1) : tf_rerun(dev_once, &job, argv[0], true);
+	struct dev_job job = {.program = argv[0], .options = options, .directory = run};
+	code = args.once ? dev_once(&job, -1) : tf_rerun(dev_once, &job, argv[0], true);
+	dev_remove_tree(directory);
+	free(run);
+	free(directory);
+out:
 	tf_value_unref(options);
 	tf_flow_args_free(&args.flow);
 	return code;

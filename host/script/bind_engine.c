@@ -127,13 +127,15 @@ TF_RAISES static int engine_load(lua_State *L)
 	if (tf_flow_load(L, 4, h->graph, &err) < 0 || tf_graph_compile(h->graph, &err) < 0 ||
 		tf_engine_handle_executor(L, 1, h, &err) < 0)
 		return tf_bind_fail(L, &err);
+	h->virtual_time = tf_bind_boolean(L, 1, "virtual_time");
+	h->virtual_clock = (struct tf_clock){.now_ms = tf_engine_handle_virtual_ms, .arg = h};
 	struct tf_engine_options options = {
 		.defer_reverts = tf_bind_boolean(L, 1, "defer_reverts"),
 		.never_resolve = tf_bind_boolean(L, 1, "never_resolve"),
 		.keep_injected = tf_bind_boolean(L, 1, "keep_injected"),
 		.reference_quirks = tf_bind_boolean(L, 1, "reference_quirks"),
 		.flow_uuid = h->flow_uuid,
-		.clock = tf_loop_clock(h->loop),
+		.clock = h->virtual_time ? &h->virtual_clock : tf_loop_clock(h->loop),
 		.store = tf_bind_value(L, 1, "store", "store"),
 	};
 	h->gather = tf_bind_boolean(L, 1, "gather_statistics");
@@ -239,6 +241,23 @@ TF_RAISES static int engine_atom(lua_State *L)
 	lua_pushstring(L, tf_engine_atom_uuid(h->engine, atom));
 	lua_pushnumber(L, tf_engine_atom_progress(h->engine, atom));
 	return 4;
+}
+
+/* states() -> a byte for the state of each atom, in node order; the names of states by that byte */
+TF_RAISES static int engine_states(lua_State *L)
+{
+	struct tf_engine_handle *h = tf_engine_handle_check(L);
+	size_t n = tf_graph_atom_count(h->graph);
+	char *bytes = lua_newuserdata(L, n + 1);
+	for (size_t i = 0; i < n; i++)
+		bytes[i] = (char)tf_engine_atom_state(h->engine, (unsigned)i);
+	lua_pushlstring(L, bytes, n);
+	lua_newtable(L);
+	for (int state = 0; state < TF_STATE_COUNT; state++) {
+		lua_pushstring(L, tf_state_name((enum tf_state)state));
+		lua_rawseti(L, -2, state);
+	}
+	return 2;
 }
 
 /* item(number) -> number of its map, place in it: all from 1 */
@@ -424,6 +443,7 @@ static const struct luaL_Reg engine_methods[] = {
 	{"flow_uuid", engine_flow_uuid},
 	{"atoms", engine_atoms},
 	{"atom", engine_atom},
+	{"states", engine_states},
 	{"listen", engine_listen},
 	{"item", engine_item},
 	{"items", engine_items},

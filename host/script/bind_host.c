@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -232,6 +234,77 @@ TF_RAISES static int host_entries(lua_State *L)
 	return 1;
 }
 
+/* In the new process: it dies with its parent, and Ctrl-C is its parent's to handle. */
+_Noreturn static void host_become(char *const *argv, const char *path, int log, pid_t parent)
+{
+	setpgid(0, 0);
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() != parent)
+		_exit(0);
+	dup2(log, STDOUT_FILENO);
+	dup2(log, STDERR_FILENO);
+	setenv("LUA_PATH", path, 1);
+	execv("/proc/self/exe", argv);
+	perror("cannot start tfhost");
+	_exit(127);
+}
+
+/* spawn(words, module path, log) -> pid | nil, message: this program once more, `tfhost WORDS...`. It finds modules by that
+ * path, and what it says is appended to the file `log`. Ended by `stop`, or with this process. */
+TF_RAISES static int host_spawn(lua_State *L)
+{
+	luaL_checktype(L, 1, LUA_TTABLE);
+	const char *path = luaL_checkstring(L, 2), *log = luaL_checkstring(L, 3);
+	size_t n = lua_objlen(L, 1);
+	const char **argv = lua_newuserdata(L, (n + 2) * sizeof(*argv));
+	struct tf_err err;
+	argv[0] = "tfhost";
+	for (size_t i = 1; i <= n; i++) {
+		lua_rawgeti(L, 1, (int)i); /* stays in the list, and alive with it */
+		argv[i] = luaL_checkstring(L, -1);
+		lua_pop(L, 1);
+	}
+	argv[n + 1] = NULL;
+	int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	fflush(NULL);
+	pid_t parent = getpid(), pid = fd < 0 ? -1 : fork();
+	if (pid == 0)
+		host_become((char *const *)(uintptr_t)argv, path, fd, parent);
+	int rc = pid < 0 ? tf_err_sys(&err, "cannot start tfhost %s", n ? argv[1] : "") : 0;
+	if (fd >= 0)
+		close(fd);
+	if (rc < 0)
+		return tf_bind_fail(L, &err);
+	lua_pushinteger(L, pid);
+	return 1;
+}
+
+/* lives(pid) -> whether a process that spawn gave still runs */
+TF_RAISES static int host_lives(lua_State *L)
+{
+	siginfo_t info = {0};
+	int rc = waitid(P_PID, (id_t)luaL_checkinteger(L, 1), &info, WEXITED | WNOHANG | WNOWAIT);
+	lua_pushboolean(L, rc == 0 && info.si_pid == 0);
+	return 1;
+}
+
+/* stop(pid): ends a process that spawn gave, by TERM, and by KILL if that takes long */
+TF_RAISES static int host_stop(lua_State *L)
+{
+	enum { STEP_MS = 10, LIMIT_MS = 3000 };
+	static const struct timespec step = {.tv_nsec = STEP_MS * 1000000L};
+	pid_t pid = (pid_t)luaL_checkinteger(L, 1);
+	kill(pid, SIGTERM);
+	for (int ms = 0; ms < LIMIT_MS; ms += STEP_MS) {
+		if (waitpid(pid, NULL, WNOHANG) != 0)
+			return 0;
+		nanosleep(&step, NULL);
+	}
+	kill(-pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	return 0;
+}
+
 /* terminate(pid, host) -> true if that process, on this host, was asked to end */
 TF_RAISES static int host_terminate(lua_State *L)
 {
@@ -271,6 +344,9 @@ int tf_bind_host_open(lua_State *L)
 		{"directory", host_directory},
 		{"enter", host_enter},
 		{"mkdir", host_mkdir},
+		{"spawn", host_spawn},
+		{"lives", host_lives},
+		{"stop", host_stop},
 		{"entries", host_entries},
 		{"terminate", host_terminate},
 		{"pid", host_pid},

@@ -36,7 +36,10 @@ struct tf_engine_handle {
 	bool watched;               /* signals suspend or cancel the run */
 	struct tf_backend *backend; /* a reference, or NULL: nothing is kept */
 	unsigned long commits;      /* counted for tests alone */
-	bool gather;                /* statistics: seconds by phase, of the run */
+	bool virtual_time;          /* delays are over at once, and `virtual_ms` says how long they were */
+	uint64_t virtual_ms;
+	struct tf_clock virtual_clock;
+	bool gather; /* statistics: seconds by phase, of the run */
 	double seconds[TF_PHASE_ENDING], began, active_for;
 	pid_t owner; /* the process that made it; in a slot forked from that it is not ours to touch */
 	char flow_uuid[TF_UUID_LEN + 1];
@@ -69,6 +72,9 @@ enum tf_interruption tf_engine_handle_interruption(const struct tf_engine_handle
 extern const struct luaL_Reg tf_engine_turns_methods[];
 /* engine_storage.c: methods of the userdata that lua/taskflow/engines/storage.lua calls. */
 extern const struct luaL_Reg tf_engine_storage_methods[];
+
+/* The clock of an engine with virtual_time; arg is the handle. */
+uint64_t tf_engine_handle_virtual_ms(void *arg);
 
 /* engine_calls.c: events of `engine/engine.h` that call the handlers in Lua. */
 extern const struct tf_engine_events tf_engine_handle_events;

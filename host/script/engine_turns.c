@@ -24,6 +24,23 @@ static uint64_t loop_now(const struct tf_engine_handle *h)
 	return tf_clock_ms(tf_loop_clock(h->loop));
 }
 
+uint64_t tf_engine_handle_virtual_ms(void *arg)
+{
+	const struct tf_engine_handle *h = arg;
+	return h->virtual_ms;
+}
+
+/* clock(seconds) -> the virtual time in seconds, after that many have passed */
+TF_RAISES static int turns_clock(lua_State *L)
+{
+	struct tf_engine_handle *h = tf_engine_handle_check(L);
+	double seconds = luaL_optnumber(L, 2, 0);
+	if (seconds > 0 && seconds < 1e12)
+		h->virtual_ms += (uint64_t)ceil(seconds * 1000);
+	lua_pushnumber(L, (double)h->virtual_ms / 1000);
+	return 1;
+}
+
 static void on_wake(void *arg)
 {
 	(void)arg; /* that the loop turned is enough */
@@ -61,6 +78,10 @@ static void wait_for_arrivals(struct tf_engine_handle *h, uint64_t limit)
 	while (tf_engine_waits(h->engine) && tf_engine_flow_state(h->engine) == state) {
 		uint64_t ms =
 			least(tf_engine_wait_ms(h->engine), limit == UINT64_MAX ? limit : limit - spent);
+		if (h->virtual_time && ms != UINT64_MAX) {
+			h->virtual_ms += ms;
+			return;
+		}
 		turn_for(h, ms);
 		spent = limit == UINT64_MAX ? 0 : least(loop_now(h) - began, limit);
 		if (ms == 0 || spent == limit)
@@ -262,5 +283,6 @@ const struct luaL_Reg tf_engine_turns_methods[] = {
 	{"advance", turns_advance},
 	{"run", turns_run},
 	{"stats", turns_stats},
+	{"clock", turns_clock},
 	{NULL, NULL},
 };

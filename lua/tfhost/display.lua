@@ -48,8 +48,17 @@ end
 local Lines = {}
 Lines.__index = Lines
 
-function M.lines(now, out)
-  return setmetatable({ now = now, out = out, began = now(), shown = {} }, Lines)
+---@param now fun(): number
+---@param out file*
+---@param output (fun(): string)? what workers have said since the last call
+function M.lines(now, out, output)
+  local self = setmetatable({ now = now, out = out, began = now(), shown = {} }, Lines)
+  if output then
+    function self.tick()
+      out:write(output())
+    end
+  end
+  return self
 end
 
 function Lines:line(name, what)
@@ -86,6 +95,9 @@ function Lines:event(name, event_type, details)
 end
 
 function Lines:finish(summary)
+  if self.tick then
+    self.tick()
+  end
   print_summary(self.out, summary)
   self.out:flush()
 end

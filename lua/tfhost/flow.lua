@@ -17,20 +17,6 @@ local function fail(given, message, code)
   return code or M.EXIT.INVALID
 end
 
--- A row of the logbook by uuid or the beginning of one.
-local function find(given, backend)
-  if not given.uuid:find "^[%x-]+$" or #given.uuid > 36 then
-    return nil, ("'%s' is no uuid, nor the beginning of one"):format(given.uuid)
-  end
-  local row, message, code = backend._handle:flow(given.uuid:lower())
-  if row then
-    return row
-  elseif code == "ENOTFOUND" then
-    return nil, ("no flow %s in %s (tfhost flow list shows what there is)"):format(given.uuid, backend.name)
-  end
-  return nil, message
-end
-
 -- { pid, host, since } of the engine that runs it now.
 local function owner_of(backend, row)
   local owner = backend._handle:owner(row.uuid)
@@ -228,7 +214,7 @@ local function show_json(row, owner, atoms)
 end
 
 local function show(given, backend)
-  local row, message = find(given, backend)
+  local row, message = logbook.find(given.uuid, backend)
   if not row then
     return fail(given, message)
   end
@@ -354,7 +340,7 @@ local function resume(given, backend)
   if given.all then
     return resume_all(given, backend)
   end
-  local row, message = find(given, backend)
+  local row, message = logbook.find(given.uuid, backend)
   if not row then
     return fail(given, message)
   end
@@ -382,7 +368,7 @@ local function stop_engine(given, backend, row, owner)
 end
 
 local function cancel(given, backend)
-  local row, message = find(given, backend)
+  local row, message = logbook.find(given.uuid, backend)
   if not row then
     return fail(given, message)
   end
@@ -392,7 +378,7 @@ local function cancel(given, backend)
     if message then
       return fail(given, message, M.EXIT.BUSY)
     end
-    row, message = find({ uuid = row.uuid }, backend)
+    row, message = logbook.find(row.uuid, backend)
     if not row then
       return fail(given, message)
     end
@@ -430,7 +416,7 @@ end
 
 local function delete(given, backend)
   if not given.all then
-    local row, message = find(given, backend)
+    local row, message = logbook.find(given.uuid, backend)
     return row and delete_one(given, backend, row) or fail(given, message)
   end
   local worst = M.EXIT.OK

@@ -128,6 +128,24 @@ function M.changes(noted)
   return out
 end
 
+---The row of a flow by its uuid or the beginning of one.
+---@param uuid string
+---@param backend taskflow.Backend
+---@return table? row, or nil and what is wrong
+---@return string?
+function M.find(uuid, backend)
+  if not uuid:find "^[%x-]+$" or #uuid > 36 then
+    return nil, ("'%s' is no uuid, nor the beginning of one"):format(uuid)
+  end
+  local row, message, code = backend._handle:flow(uuid:lower())
+  if row then
+    return row
+  elseif code == "ENOTFOUND" then
+    return nil, ("no flow %s in %s (tfhost flow list shows what there is)"):format(uuid, backend.name)
+  end
+  return nil, message
+end
+
 ---Delete a flow, and its book if that has no other.
 ---@param backend taskflow.Backend
 ---@param uuid string

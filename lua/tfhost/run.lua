@@ -29,11 +29,13 @@ local function choose_display(options, kind)
   -- Tasks of a parallel engine print from processes of their own, into the tree.
   if host.terminal() and kind ~= "parallel" and not options.plain and os.getenv "TERM" ~= "dumb" then
     host.catch_stderr()
-    local tree = display_module.tree(host.now, io.stdout, host.terminal, host.caught_stderr)
+    local tree = display_module.tree(host.now, io.stdout, host.terminal, function()
+      return host.caught_stderr() .. (options.output and options.output() or "")
+    end)
     tree.colours = (os.getenv "NO_COLOR" or "") == "" -- no-color.org
     return tree
   end
-  return display_module.lines(host.now, io.stdout)
+  return display_module.lines(host.now, io.stdout, options.output)
 end
 
 local function watch(engine, flow, display)
@@ -213,7 +215,7 @@ end
 ---Run a flow that is ready and show it.
 ---@param engine taskflow.Engine
 ---@param flow taskflow.Flow
----@param given table json, plain; command for messages
+---@param given table json, plain; command for messages; output: gives what workers have said since it was last called
 ---@return integer exit code
 function M.execute(engine, flow, given)
   local began, display = host.now(), choose_display(given, engine.kind)
@@ -283,6 +285,6 @@ function M.main(given)
   return code
 end
 
-M.prepare = prepare
+M.prepare, M.complain, M.store_texts = prepare, complain, store_texts
 
 return M
