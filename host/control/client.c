@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,17 +19,22 @@
 
 enum { CLIENT_CHUNK = 16 << 10, CLIENT_MAX = 64 << 20 };
 
-/* A connected socket, or a negative code. */
-static int client_connect(const char *path, struct tf_err *err)
+/* A connected socket, or a negative code. A process that stands still accepts nobody, and who comes when its line is full would
+ * wait for ever: TF_ETIMEOUT after `timeout_ms`, 0: at once. */
+static int client_connect(const char *path, unsigned timeout_ms, struct tf_err *err)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct timeval limit = {.tv_sec = timeout_ms / 1000, .tv_usec = 1000 * (timeout_ms % 1000)};
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | (timeout_ms ? 0 : SOCK_NONBLOCK), 0);
 	if (fd < 0)
 		return tf_err_sys(err, "socket");
-	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) == 0 &&
+		connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
 		return fd;
-	int code = errno == ECONNREFUSED || errno == ENOENT ? TF_ECLOSED : TF_ESYS;
+	int code = errno == ECONNREFUSED || errno == ENOENT ? TF_ECLOSED
+		   : errno == EAGAIN                        ? TF_ETIMEOUT
+							    : TF_ESYS;
 	tf_err_sys(err, "%s", path);
 	close(fd);
 	if (err)
@@ -57,12 +63,12 @@ int tf_control_find(const char *kind, char ***paths, struct tf_err *err)
 		if (!client_is_socket_of(kind, e->d_name))
 			continue;
 		char *path = tf_asprintf("%s/%s", directory, e->d_name);
-		int fd = client_connect(path, NULL);
+		int fd = client_connect(path, 0, NULL);
 		if (fd >= 0)
 			close(fd);
 		if (fd == TF_ECLOSED)
 			unlink(path);
-		if (fd < 0) {
+		if (fd < 0 && fd != TF_ETIMEOUT) { /* its line is full, but it is there */
 			free(path);
 			continue;
 		}
@@ -88,6 +94,8 @@ static int client_send(int fd, const char *request, struct tf_err *err)
 		ssize_t n = send(fd, line + sent, len - sent, MSG_NOSIGNAL);
 		if (n > 0)
 			sent += (size_t)n;
+		else if (errno == EAGAIN)
+			rc = TF_ETIMEOUT;
 		else if (errno != EINTR)
 			rc = tf_err_sys(err, "asking");
 	}
@@ -95,10 +103,9 @@ static int client_send(int fd, const char *request, struct tf_err *err)
 	return rc;
 }
 
-/* A line into `in`, without its end. */
-static int client_receive(int fd, unsigned timeout_ms, struct tf_buf *in, struct tf_err *err)
+/* A line into `in`, without its end. TF_ETIMEOUT at `limit` (of the clock). */
+static int client_receive(int fd, uint64_t limit, struct tf_buf *in, struct tf_err *err)
 {
-	uint64_t limit = tf_clock_ms(&tf_clock_real) + timeout_ms;
 	while (!in->len || in->data[in->len - 1] != '\n') {
 		uint64_t now = tf_clock_ms(&tf_clock_real);
 		struct pollfd wait = {.fd = fd, .events = POLLIN};
@@ -106,7 +113,7 @@ static int client_receive(int fd, unsigned timeout_ms, struct tf_buf *in, struct
 		if (ready < 0 && errno == EINTR)
 			continue;
 		if (ready <= 0)
-			return tf_err_set(err, TF_ETIMEOUT, "no answer within %g s", timeout_ms / 1000.0);
+			return TF_ETIMEOUT;
 		tf_buf_reserve(in, CLIENT_CHUNK);
 		ssize_t n = recv(fd, in->data + in->len, CLIENT_CHUNK, 0);
 		if (n <= 0)
@@ -141,15 +148,18 @@ int tf_control_ask(const char *path, const char *request, unsigned timeout_ms, s
 	struct tf_err *err)
 {
 	struct tf_buf line = TF_BUF_INIT;
-	int fd = client_connect(path, err);
-	if (fd < 0)
-		return fd;
-	int rc = client_send(fd, request, err);
+	uint64_t limit = tf_clock_ms(&tf_clock_real) + timeout_ms;
+	int fd = client_connect(path, timeout_ms, err), rc = fd;
+	if (fd >= 0)
+		rc = client_send(fd, request, err);
 	if (rc == 0)
-		rc = client_receive(fd, timeout_ms, &line, err);
+		rc = client_receive(fd, limit, &line, err);
+	if (rc == TF_ETIMEOUT)
+		tf_err_set(err, TF_ETIMEOUT, "%s: no answer within %g s", path, timeout_ms / 1000.0);
 	if (rc == 0)
 		rc = client_read(&line, result, err);
 	tf_buf_free(&line);
-	close(fd);
+	if (fd >= 0)
+		close(fd);
 	return rc;
 }
