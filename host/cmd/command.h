@@ -23,6 +23,7 @@ enum tf_exit {
 	X("flow", tf_cmd_flow, "list, show, resume, cancel or delete the flows that run keeps") \
 	X("worker", tf_cmd_worker, "serve tasks to engines over a broker or a directory") \
 	X("status", tf_cmd_status, "show what the workers of this machine serve") \
+	X("health", tf_cmd_health, "tell by the exit code whether workers are alive and ready") \
 	X("reload", tf_cmd_reload, "have a worker load its scripts again") \
 	X("rollback", tf_cmd_rollback, "have a worker return to the scripts before") \
 	X("lua", tf_cmd_lua, "run a Lua script with the library at hand") \

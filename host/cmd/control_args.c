@@ -21,7 +21,7 @@ static const struct argp_option control_options[] = {
 	{"pid", KEY_PID, "PID", 0, "The worker with this process id", 1},
 	{"control", KEY_CONTROL, "PATH", 0, "The worker with this control socket", 1},
 	{"all", KEY_ALL, 0, 0, "Every worker of this user", 1},
-	{"timeout", KEY_TIMEOUT, "SECONDS", 0, "Wait so long for the answer (60)", 1},
+	{"timeout", KEY_TIMEOUT, "SECONDS", 0, "Wait so long for the answer (60; health: 5)", 1},
 	{0},
 };
 
@@ -32,7 +32,8 @@ static error_t control_parse(int key, char *value, struct argp_state *state)
 	double seconds;
 	switch (key) {
 	case ARGP_KEY_INIT:
-		args->timeout_ms = CONTROL_TIMEOUT_MS;
+		if (!args->timeout_ms)
+			args->timeout_ms = CONTROL_TIMEOUT_MS;
 		return 0;
 	case KEY_PID:
 		args->pid = strtol(value, &end, 10);

@@ -12,10 +12,10 @@ struct tf_control_args {
 	const char *path; /* NULL: found */
 	long pid;         /* 0: any */
 	bool all;
-	unsigned timeout_ms;
+	unsigned timeout_ms; /* 0 before the parsing: a minute */
 };
 
-/* --pid, --control, --all, --timeout; input: struct tf_control_args, zeroed by the caller. */
+/* --pid, --control, --all, --timeout; input: struct tf_control_args, zeroed by the caller but for the default of the timeout. */
 extern const struct argp tf_control_argp;
 
 /* The sockets meant; NULL-terminated, freed by tf_control_args_free. With `one`, several without --all are an error that

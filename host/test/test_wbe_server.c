@@ -958,6 +958,37 @@ static void a_drain_finishes_what_runs_and_gives_back_the_rest(void **state)
 	rig_close(&r);
 }
 
+static void expect_not_ready(struct rig *r, const char *why)
+{
+	struct tf_err err;
+	assert_int_equal(tf_server_check_ready(r->s, &err), TF_ESTATE);
+	assert_non_null(strstr(err.message, why));
+}
+
+static void it_is_ready_with_scripts_and_a_connection_until_it_drains(void **state)
+{
+	static const struct tf_server_events events = {.ready = on_ready, .stopped = on_stopped};
+	struct rig r = {.config = {.transport.exchange = "x", .topic = "tasks", .pool.slots = 1}};
+	const struct tf_wbe_seam seam = {.clock = &r.clock.clock, .open = fake_wire_open};
+	struct tf_err err;
+	(void)state;
+	r.loop = tf_loop_new();
+	tf_clock_fake_init(&r.clock, 1000000);
+	assert_int_equal(
+		tf_server_new_with(r.loop, &r.config, &seam, &fake_pool_ops, &events, &r, &r.s, &err), 0);
+	fake_wire_state(fake_wire_last, true);
+	expect_not_ready(&r, "have not loaded");
+	fake_pool_ready(fake_pool_last, classes);
+	assert_int_equal(tf_server_check_ready(r.s, &err), 0);
+	fake_wire_state(fake_wire_last, false);
+	expect_not_ready(&r, "not connected");
+	fake_wire_state(fake_wire_last, true);
+	assert_int_equal(tf_server_check_ready(r.s, &err), 0);
+	tf_server_drain(r.s, 0);
+	expect_not_ready(&r, "drains");
+	rig_close(&r);
+}
+
 static void an_idle_worker_drains_at_once(void **state)
 {
 	(void)state;
@@ -1134,6 +1165,7 @@ int main(void)
 		cmocka_unit_test(a_cancelled_request_ends_and_says_so),
 		cmocka_unit_test(an_expired_request_is_not_run),
 		cmocka_unit_test(a_drain_ends_what_takes_longer_than_its_limit),
+		cmocka_unit_test(it_is_ready_with_scripts_and_a_connection_until_it_drains),
 		cmocka_unit_test(an_idle_worker_drains_at_once),
 		cmocka_unit_test(a_drain_without_a_connection_ends),
 		cmocka_unit_test(a_lost_pool_fails_what_ran_and_ends),

@@ -11,6 +11,7 @@
 /* X(name): tf_command_<name> */
 #define TF_WORKER_COMMANDS(X) \
 	X(status) \
+	X(health) \
 	X(reload) \
 	X(rollback)
 

@@ -407,6 +407,17 @@ void tf_server_stats(const struct tf_server *s, struct tf_server_stats *out)
 	out->busy = s->endpoint.ops->busy_slots(s->endpoint.pool);
 }
 
+int tf_server_check_ready(const struct tf_server *s, struct tf_err *err)
+{
+	if (s->draining)
+		return tf_err_set(err, TF_ESTATE, "it drains, and takes no more requests");
+	if (!s->consuming)
+		return tf_err_set(err, TF_ESTATE, "its scripts have not loaded yet");
+	if (!tf_transport_is_up(s->transport))
+		return tf_err_set(err, TF_ESTATE, "it is not connected: its log says why");
+	return 0;
+}
+
 struct tf_generations *tf_server_generations(struct tf_server *s)
 {
 	return s->endpoint.pool;

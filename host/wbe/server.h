@@ -60,6 +60,8 @@ int tf_server_new(struct tf_loop *loop, const struct tf_server_config *config,
  * WorkerLost. Called again it can shorten the time. */
 void tf_server_drain(struct tf_server *s, uint64_t timeout_ms);
 void tf_server_stats(const struct tf_server *s, struct tf_server_stats *out);
+/* 0: a request that is sent now is taken. TF_ESTATE: not so, and why: it drains, has loaded no scripts yet, has no connection. */
+int tf_server_check_ready(const struct tf_server *s, struct tf_err *err);
 const char *tf_server_uuid(const struct tf_server *s);
 /* What it runs requests with, borrowed. Not for a server made by tf_server_new_with. */
 struct tf_generations *tf_server_generations(struct tf_server *s);
