@@ -1,13 +1,12 @@
 /* The amqp transport's side on the loop; see amqp.h for how it works. */
 #include "transport/amqp.h"
 
-#include <fcntl.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "transport/amqp_watch.h"
 
 enum {
 	TOLD_MAX = 16,
@@ -20,23 +19,12 @@ enum {
 	QUEUED_BYTES_PER_MESSAGE_LIMIT = 4, /* publishes waiting: so many times max_message */
 };
 
-/* A link's socket as the loop watches it. */
-struct watched {
-	struct tf_amqp *amqp;
-	struct tf_amqp_link *link;
-	bool (*read)(struct tf_amqp_shared *s);
-	struct tf_io *io; /* NULL: none */
-	int fd;           /* a duplicate */
-	unsigned connection;
-};
-
 struct tf_amqp {
 	struct tf_transport base;
-	struct tf_loop *loop;
 	struct tf_amqp_shared *shared; /* one reference */
 	struct tf_timer *watchdog;
 	struct tf_later *send; /* what this turn has published and settled */
-	struct watched confirms, messages;
+	struct tf_amqp_watch confirms, messages;
 	unsigned unsent;
 	bool unsettled;
 	uint64_t order; /* of the last publish */
@@ -189,63 +177,6 @@ static bool deliver(struct tf_amqp *a, bool more, const bool *closed)
 	return true;
 }
 
-static void on_post(void *arg);
-
-static void unwatch(struct watched *w)
-{
-	if (!w->io)
-		return;
-	atomic_store(&w->link->loop_reads, false);
-	tf_io_delete(w->io);
-	close(w->fd);
-	w->io = NULL;
-}
-
-/* What is left to do is the thread's, until it has news. */
-static void leave_to_thread(struct watched *w)
-{
-	tf_io_watch(w->io, 0);
-	atomic_store(&w->link->loop_reads, false);
-	tf_amqp_link_wake(w->link);
-}
-
-static void on_readable(void *arg, int events)
-{
-	struct watched *w = arg;
-
-	(void)events;
-	if (w->amqp->deliveries.head) /* first things first: on_post is on its way */
-		return;
-	if (!w->read(w->amqp->shared))
-		leave_to_thread(w);
-	on_post(w->amqp);
-}
-
-/* Read in the place of a thread that waits. */
-static void watch_link(struct watched *w)
-{
-	struct tf_amqp_link *l = w->link;
-
-	if ((w->io && atomic_load(&l->loop_reads)) || pthread_mutex_trylock(&l->own) != 0)
-		return;
-	if (w->io && (!l->serving || w->connection != l->connection))
-		unwatch(w);
-	if (l->serving && !w->io) {
-		w->connection = l->connection;
-		pthread_mutex_lock(&l->fd_lock);
-		w->fd = fcntl(l->fd, F_DUPFD_CLOEXEC, 0);
-		pthread_mutex_unlock(&l->fd_lock);
-		w->io = w->fd >= 0 ? tf_io_new(w->amqp->loop, w->fd, on_readable, w) : NULL;
-		if (!w->io && w->fd >= 0)
-			close(w->fd);
-	}
-	if (w->io) {
-		atomic_store(&l->loop_reads, true);
-		tf_io_watch(w->io, TF_IO_READ);
-	}
-	pthread_mutex_unlock(&l->own);
-}
-
 /* Everything is taken before the first callback: callbacks may call anything, close included. */
 static void on_post(void *arg)
 {
@@ -254,8 +185,8 @@ static void on_post(void *arg)
 	struct tf_amqp_publish *p;
 	bool closed = false;
 
-	watch_link(&a->confirms);
-	watch_link(&a->messages);
+	tf_amqp_watch_begin(&a->confirms);
+	tf_amqp_watch_begin(&a->messages);
 	a->closed = &closed;
 	if (n.fresh_error)
 		on_down(a, &n.err);
@@ -266,6 +197,21 @@ static void on_post(void *arg)
 	tf_amqp_publish_free(&n.published);
 	if (!closed && deliver(a, n.skipped, &closed))
 		a->closed = NULL;
+}
+
+/* What was taken over comes first: on_post is on its way. */
+static bool read_confirms(void *arg)
+{
+	struct tf_amqp *a = arg;
+
+	return a->deliveries.head || tf_amqp_publisher_read(a->shared);
+}
+
+static bool read_messages(void *arg)
+{
+	struct tf_amqp *a = arg;
+
+	return a->deliveries.head || tf_amqp_consumer_read(a->shared);
 }
 
 /* --- watching the threads --- */
@@ -412,9 +358,10 @@ static int amqp_open(struct tf_loop *loop, const struct tf_transport_config *con
 	}
 	a = TF_NEW(struct tf_amqp);
 	a->shared = s;
-	a->loop = loop;
-	a->confirms = (struct watched){.amqp = a, .link = &s->publisher, .read = tf_amqp_publisher_read};
-	a->messages = (struct watched){.amqp = a, .link = &s->consumer, .read = tf_amqp_consumer_read};
+	a->confirms = (struct tf_amqp_watch){
+		.loop = loop, .link = &s->publisher, .read = read_confirms, .news = on_post, .arg = a};
+	a->messages = (struct tf_amqp_watch){
+		.loop = loop, .link = &s->consumer, .read = read_messages, .news = on_post, .arg = a};
 	s->post = tf_post_new(loop, on_post, a);
 	a->send = tf_later_new(loop, on_send, a);
 	a->watchdog = tf_timer_new(loop, on_watchdog, a);
@@ -570,8 +517,8 @@ static void amqp_close(struct tf_transport *t)
 	struct tf_amqp_publish *p;
 	struct tf_post *post;
 
-	unwatch(&a->confirms);
-	unwatch(&a->messages);
+	tf_amqp_watch_end(&a->confirms);
+	tf_amqp_watch_end(&a->messages);
 	/* The publisher first: our queues live until the consumer has gone. */
 	stop_link(s, &s->publisher, deadline);
 	stop_link(s, &s->consumer, deadline > tf_amqp_now() + GRACE_MS ? deadline : tf_amqp_now() + GRACE_MS);
