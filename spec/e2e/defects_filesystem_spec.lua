@@ -20,12 +20,13 @@ describe("defects of the reference over a directory:", function()
       run.worker { slots = 1 }
     end, function(run)
       run.first:kill "KILL"
-    end, 14)
+    end, 5)
     assert.is_nil(python.state, "Python noticed")
     assert.is_true(#python.side:journal "end" < 4)
     assert.equal("SUCCESS", lua.state, lua.engine:story())
     assert.equal(4, #lua.side:journal "end")
   end)
+
   it("K1: a reader takes a file that is not written yet", function()
     local python, lua = both("filesystem", function(run)
       run.worker { slots = 1 }
@@ -33,7 +34,7 @@ describe("defects of the reference over a directory:", function()
       run.engine = run.side:start_engine("python", { "work" }, {
         flow = flows.linear("one", flows.task("Nothing", "nothing")),
       }, { transition_timeout = 6, slow_publisher = 0.5 })
-    end, function() end, 15)
+    end, function() end, 10)
     assert.is_not.equal("SUCCESS", python.state)
     assert.equal("SUCCESS", lua.state, lua.engine:story())
   end)
