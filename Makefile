@@ -124,11 +124,15 @@ deps: ## prove the include rules of the layers
 	@.ci/deps
 
 .PHONY: lint
-lint: lint-lua lint-format lint-tidy ## luacheck, clang-format, clang-tidy
+lint: lint-lua lint-rock lint-format lint-tidy ## luacheck, luarocks lint, clang-format, clang-tidy
 
 .PHONY: lint-lua
 lint-lua:
 	luacheck -q $(wildcard lua flows tasks spec doc .ci/deps host/script/embed.lua host/bench/*.lua)
+
+.PHONY: lint-rock
+lint-rock:
+	luarocks lint $(wildcard rocks/*.rockspec)
 
 .PHONY: lint-format
 lint-format:
@@ -250,13 +254,66 @@ $(B)/bench/%: $(B)/obj/bench/%.o $(B)/libtfhost.a
 	@mkdir -p $(@D)
 	$(CC) $(OPT) $(CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(B)/libtfhost.a $(LDLIBS)
 
+# ---- install ----------------------------------------------------------------------------------
+
+# Made from --help of the commands, so they cannot lag behind them.
+MANUAL = $(B)/manual/tfhost.1 $(B)/manual/tfhost.bash $(B)/manual/tfhost.zsh
+$(B)/manual/tfhost.%: doc/manual/generate.lua doc/manual/tfhost.1.in $(B)/tfhost
+	@mkdir -p $(@D)
+	$(B)/tfhost lua doc/manual/generate.lua $* $(B)/tfhost >$@
+
+.PHONY: manual
+manual: $(MANUAL) ## the manual page and completions of bash and zsh, in build/manual
+
+BINDIR = $(PREFIX)/bin
+DATADIR = $(PREFIX)/share
+UNITDIR = $(PREFIX)/lib/systemd/system
+ZSHDIR = $(DATADIR)/zsh/site-functions
+DOCDIR = $(DATADIR)/doc/tfhost
+TEXTS = README.md CHANGELOG.md LICENSE $(wildcard doc/*.md)
+
+# install_tree,DIR,FILES,TO: files of DIR, at the same place below TO.
+install_tree = for f in $(2); do install -D -m 644 "$(1)/$$f" "$(DESTDIR)$(3)/$$f" || exit 1; done
+
 .PHONY: install
-install: all ## install the one binary below PREFIX (and DESTDIR)
-	install -D -m 755 $(B)/tfhost $(DESTDIR)$(PREFIX)/bin/tfhost
+install: all $(MANUAL) ## below PREFIX (and DESTDIR): the binary, manual page, completions, units, documents, examples
+	install -D -m 755 $(B)/tfhost $(DESTDIR)$(BINDIR)/tfhost
+	install -D -m 644 $(B)/manual/tfhost.1 $(DESTDIR)$(DATADIR)/man/man1/tfhost.1
+	install -D -m 644 $(B)/manual/tfhost.bash $(DESTDIR)$(DATADIR)/bash-completion/completions/tfhost
+	install -D -m 644 $(B)/manual/tfhost.zsh $(DESTDIR)$(ZSHDIR)/_tfhost
+	install -d $(DESTDIR)$(UNITDIR)
+	for unit in worker resume; do \
+		sed 's|@BINDIR@|$(BINDIR)|' doc/systemd/tfhost-$$unit@.service >$(DESTDIR)$(UNITDIR)/tfhost-$$unit@.service && \
+		chmod 644 $(DESTDIR)$(UNITDIR)/tfhost-$$unit@.service || exit 1; \
+	done
+	@# The library is in the binary; this one is for language servers, which read its annotations.
+	@$(call install_tree,lua,$(LUA_LIB:lua/%=%),$(DATADIR)/tfhost/lua)
+	install -d $(DESTDIR)$(DOCDIR)
+	install -m 644 $(TEXTS) $(DESTDIR)$(DOCDIR)
+	@$(call install_tree,doc,$(patsubst doc/%,%,$(wildcard doc/demo/*.lua)),$(DOCDIR))
+	install -D -m 755 doc/demo/run $(DESTDIR)$(DOCDIR)/demo/run
+	@$(call install_tree,.,$(shell find flows tasks -name '*.lua' -o -name '*.py'),$(DOCDIR)/examples)
 
 .PHONY: uninstall
 uninstall: ## remove what install put there
-	rm -f $(DESTDIR)$(PREFIX)/bin/tfhost
+	rm -f $(DESTDIR)$(BINDIR)/tfhost $(DESTDIR)$(DATADIR)/man/man1/tfhost.1 \
+		$(DESTDIR)$(DATADIR)/bash-completion/completions/tfhost $(DESTDIR)$(ZSHDIR)/_tfhost \
+		$(DESTDIR)$(UNITDIR)/tfhost-worker@.service $(DESTDIR)$(UNITDIR)/tfhost-resume@.service
+	rm -rf $(DESTDIR)$(DATADIR)/tfhost $(DESTDIR)$(DOCDIR)
+
+.PHONY: deb
+deb: all $(MANUAL) ## a Debian package, build/tfhost_VERSION_ARCH.deb
+	@.ci/setup build package
+	@.ci/deb $(B)
+
+.PHONY: check-deb
+check-deb: deb ## install it in a clean Debian 12 (mmdebstrap), run the demo there, show the manual page
+	@.ci/check-deb $(B)/tfhost_*_$$(dpkg --print-architecture).deb
+
+.PHONY: dist
+dist: all ## the sources of the last commit: build/tfhost-VERSION.tar.gz
+	@v=tfhost-$$($(B)/tfhost --version | cut -d' ' -f2) && \
+	git archive --format=tar.gz --prefix=$$v/ -o $(B)/$$v.tar.gz HEAD && echo $(B)/$$v.tar.gz
 
 .PHONY: clean
 clean: ## remove the build directory
