@@ -153,17 +153,11 @@ static void cancel_left(struct tf_engine *e)
 	tf_scheduler_revert_all(e->sched);
 }
 
-/* What an earlier run left: failures to resolve, retries and actions to begin again (ENGINE.md 9.6). */
-static void resume(struct tf_engine *e)
+/* False after the first failure that cannot be resolved. */
+static bool resolve_left(struct tf_engine *e)
 {
-	tf_scheduler_rebuild(e->sched);
-	uint32_t atoms = e->g->atom_count;
-	if (e->cancelled) {
-		cancel_left(e);
-		e->loaded = e->cut_off = e->cancelled = false;
-		return;
-	}
-	for (uint32_t a = 0; a < atoms && !e->options.never_resolve; a++) {
+	for (uint32_t a = 0; a < e->g->atom_count && !e->options.never_resolve && e->failures.count == 0;
+		a++) {
 		if (tf_scheduler_state(e->sched, a) != TF_FAILURE)
 			continue;
 		bool failed;
@@ -174,6 +168,22 @@ static void resume(struct tf_engine *e)
 			tf_engine_resolve(e, a, failure);
 		tf_value_unref(failure);
 	}
+	return e->failures.count == 0;
+}
+
+/* What an earlier run left: failures to resolve, retries and actions to begin again (ENGINE.md 9.6). A failure that
+ * cannot be resolved ends the run, and leaves the rest as it is for the next. */
+static enum tf_phase resume(struct tf_engine *e)
+{
+	tf_scheduler_rebuild(e->sched);
+	uint32_t atoms = e->g->atom_count;
+	if (e->cancelled) {
+		cancel_left(e);
+		e->loaded = e->cut_off = e->cancelled = false;
+		return TF_PHASE_SCHEDULING;
+	}
+	if (!resolve_left(e))
+		return TF_PHASE_ENDING;
 	for (uint32_t a = 0; a < atoms && e->cut_off && !e->options.reference_quirks; a++)
 		fail_again(e, a);
 	for (uint32_t a = 0; a < atoms; a++) {
@@ -188,6 +198,7 @@ static void resume(struct tf_engine *e)
 	}
 	e->loaded = e->cut_off = false;
 	tf_engine_decide(e);
+	return TF_PHASE_SCHEDULING;
 }
 
 int tf_engine_validate(struct tf_engine *e, struct tf_err *err)
@@ -304,8 +315,7 @@ void tf_engine_advance(struct tf_engine *e)
 {
 	switch (tf_engine_phase(e)) {
 	case TF_PHASE_RESUMING:
-		resume(e);
-		e->phase = TF_PHASE_SCHEDULING;
+		e->phase = resume(e);
 		break;
 	case TF_PHASE_SCHEDULING:
 		tf_engine_schedule(e);

@@ -116,6 +116,29 @@ describe("a retry", function()
     assert.equal("FAILURE", engine.storage:get_flow_state())
   end)
 
+  -- As TaskFlow does: a run that takes failures up ends with the first that nobody can resolve.
+  it("that raises when the next run asks it again is asked once, and nothing else is changed", function()
+    local asked = 0
+    local Raising = retry.Retry {
+      execute = function(_self) end,
+      on_failure = function(_self)
+        asked = asked + 1
+        error("no idea", 0)
+      end,
+    }
+    local flow = uf.Flow("calls", { retry = Raising { name = "again" } })
+    local engine = engines.load(flow:add(Bad { name = "s" }, Bad { name = "t" }))
+    local _, both = pcall(engine.run, engine)
+    assert.is_true(both:is "WrappedFailure")
+    assert.equal(2, asked)
+    local states = engine.storage:get_atoms_states()
+    local _, one = pcall(engine.run, engine)
+    assert.equal("no idea", one)
+    assert.equal(3, asked)
+    assert.same(states, engine.storage:get_atoms_states())
+    assert.equal("FAILURE", engine.storage:get_flow_state())
+  end)
+
   it("of two flows", function()
     local r = retry.Times(2, { name = "r" })
     local at = line() + 1
