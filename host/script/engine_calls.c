@@ -237,8 +237,24 @@ static int on_decide(void *arg, int decider, struct tf_value *history, struct tf
 	return go;
 }
 
+/* A serial executor runs all that are ready before the loop turns again: the tick comes from here then. */
+static void tick_between(struct tf_engine_handle *h)
+{
+	enum { SELDOM = 16 }; /* a power of two */
+	if (!h->tick_ms || (h->asked++ & (SELDOM - 1)))
+		return;
+	uint64_t now = tf_clock_ms(&tf_clock_real);
+	if (now - h->ticked_ms < h->tick_ms)
+		return;
+	h->ticked_ms = now;
+	tf_engine_handle_tick(h);
+}
+
 static enum tf_interruption on_interrupted(void *arg)
 {
+	struct tf_engine_handle *h = arg;
+	if (h->serial)
+		tick_between(h);
 	return tf_engine_handle_interruption(arg);
 }
 

@@ -36,7 +36,10 @@ struct tf_engine_handle {
 	bool watched;               /* signals suspend or cancel the run */
 	struct tf_backend *backend; /* a reference, or NULL: nothing is kept */
 	unsigned long commits;      /* counted for tests alone */
-	bool virtual_time;          /* delays are over at once, and `virtual_ms` says how long they were */
+	uint64_t tick_ms,
+		ticked_ms; /* between calls of the handler `tick` (0: none), and when it was last called */
+	unsigned asked;    /* how often the engine asked whether it is interrupted */
+	bool virtual_time; /* delays are over at once, and `virtual_ms` says how long they were */
 	uint64_t virtual_ms;
 	struct tf_clock virtual_clock;
 	bool gather; /* statistics: seconds by phase, of the run */

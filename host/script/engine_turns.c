@@ -210,6 +210,7 @@ TF_RAISES static int turns_run(lua_State *L)
 	struct tf_timer *timer = NULL;
 	struct tf_err err;
 	enter(L, h);
+	h->tick_ms = tick;
 	if (tick > 0) {
 		timer = tf_timer_new(h->loop, tf_engine_handle_tick, h);
 		tf_timer_start(timer, tick, tick);

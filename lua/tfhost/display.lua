@@ -1,6 +1,7 @@
 -- How `tfhost run` shows a flow while it runs: lines, a tree on a terminal that is redrawn, or JSON lines.
 -- A display has: start(engine, flow), flow(state, old), atom(name, state, old, result), progress(name, fraction),
 -- event(name, type, details), finish(summary).
+local fold_module = require "tfhost.display_fold"
 local flow_module = require "taskflow.flow"
 local failure = require "taskflow.failure"
 local host = require "tfhost.host"
@@ -216,8 +217,11 @@ function M.tree(now, out, size, logged)
     spent = 0,
     rows = {},
     atoms = {},
+    notes = {}, -- of atoms without a row, by name
+    count = 0,
     partial = "",
     colours = true,
+    polls = false,
   }, Tree)
 end
 
@@ -225,30 +229,46 @@ local function add_row(self, name, depth, is_flow)
   local row = { name = name, depth = depth, is_flow = is_flow, state = not is_flow and "PENDING" or nil, fraction = 0 }
   self.rows[#self.rows + 1] = row
   if not is_flow then
+    self.count = self.count + 1
+    row.number = self.count
     self.atoms[name] = row
   end
+  return row
 end
 
--- Rows in the order of the flow, without recursion: nesting may be deep.
+-- Rows in the order of the flow, which is that of the engine's atoms, without recursion: nesting may be deep.
 local function collect(self, root)
   local stack = { { node = root, depth = 0 } }
   while #stack > 0 do
     local item = table.remove(stack)
-    local is_flow = flow_module.is_flow(item.node)
-    add_row(self, item.node.name, item.depth, is_flow)
-    if is_flow then
-      local children = item.node:nodes()
+    local flow = flow_module.is_flow(item.node) and item.node
+    local row = add_row(self, item.node.name, item.depth, flow ~= false)
+    local folds = flow and self.handle and fold_module.folds(flow, flow_module.is_flow)
+    if flow and flow.retry and folds then
+      add_row(self, flow.retry.name, item.depth + 1, false)
+    end
+    if folds then
+      row.fold = { first = self.count + 1, last = self.count + flow:len() }
+      self.count = row.fold.last
+      self.has_folds = true
+    elseif flow then
+      local children = flow:nodes()
       for i = #children, 1, -1 do
         stack[#stack + 1] = { node = children[i], depth = item.depth + 1 }
       end
-      if item.node.retry then
-        stack[#stack + 1] = { node = item.node.retry, depth = item.depth + 1 }
+      if flow.retry then
+        stack[#stack + 1] = { node = flow.retry, depth = item.depth + 1 }
       end
     end
   end
 end
 
-function Tree:start(_engine, flow)
+---@param engine taskflow.Engine
+---@param flow taskflow.Flow|taskflow.Task
+---@param polls boolean? nothing will be told: states are asked for when something is drawn
+function Tree:start(engine, flow, polls)
+  self.handle, self.polls, self.count = engine and engine._handle, polls, 0
+  self.serial = engine and engine.kind == "serial"
   collect(self, flow)
   self:draw()
 end
@@ -264,7 +284,10 @@ end
 
 local function row_text(row, columns, now, colours)
   local indent = ("  "):rep(math.min(row.depth, 20))
-  if row.is_flow then
+  if row.is_flow and row.text then
+    local name = shorten(row.name, 30)
+    return indent .. styled(name, "1", colours) .. "  " .. shorten(row.text, columns + 2 * 20 - #indent - #name - 3)
+  elseif row.is_flow then
     return indent .. styled(shorten(row.name, columns - #indent - 1), "1", colours)
   end
   local text = ("%s %s  %s"):format(MARKS[row.state] or " ", shorten(row.name, 40), row.state)
@@ -280,10 +303,40 @@ local function row_text(row, columns, now, colours)
   return indent .. styled(shorten(text, columns - #indent - 1), COLOURS[row.state] or "0", colours)
 end
 
--- Where the screen is too low: counts, and what is going on.
-local function crowded(self, lines, columns, now)
-  local counts, busy = {}, {}
+-- An atom that has no row of its own, or none that is told of, as it is now.
+local function polled(self, number, depth, state)
+  self.names = self.names or self.handle:atoms()
+  local name = self.names[number]
+  local fraction = state == "RUNNING" and select(4, self.handle:atom(name)) or 0
+  return { name = name, depth = depth, state = state, fraction = fraction, note = self.notes[name] }
+end
+
+-- Rows as they are drawn now: folded flows with what is busy in them.
+local function present(self)
+  if not self.has_folds and not self.polls then
+    return self.rows
+  end
+  local bytes, names = self.handle:states()
+  local out = {}
   for _, row in ipairs(self.rows) do
+    out[#out + 1] = row
+    if row.fold then
+      local busy
+      row.text, busy = fold_module.describe(row.fold, bytes, names, self.serial)
+      for _, number in ipairs(busy) do
+        out[#out + 1] = polled(self, number, row.depth + 1, names[bytes:byte(number)])
+      end
+    elseif row.number and self.polls then
+      row.state = names[bytes:byte(row.number)]
+    end
+  end
+  return out
+end
+
+-- Where the screen is too low: counts, and what is going on.
+local function crowded(self, shown, lines, columns, now)
+  local counts, busy = {}, {}
+  for _, row in ipairs(shown) do
     if row.state then
       counts[row.state] = (counts[row.state] or 0) + 1
       if row.state ~= "PENDING" and row.state ~= "SUCCESS" and row.state ~= "IGNORE" then
@@ -293,7 +346,7 @@ local function crowded(self, lines, columns, now)
   end
   local out, parts = {}, {}
   for state, n in pairs(counts) do
-    parts[#parts + 1] = ("%s %d"):format(state, n)
+    parts[#parts + 1] = ("%s %s %d"):format(MARKS[state] or " ", state, n)
   end
   table.sort(parts)
   out[1] = shorten(table.concat(parts, "  "), columns - 1)
@@ -320,10 +373,11 @@ end
 function Tree:draw()
   local lines, now = {}, self.now()
   local rows, columns = self.size()
-  if #self.rows > rows - 2 then
-    lines = crowded(self, rows - 2, columns, now)
+  local shown = present(self)
+  if #shown > rows - 2 then
+    lines = crowded(self, shown, rows - 2, columns, now)
   else
-    for i, row in ipairs(self.rows) do
+    for i, row in ipairs(shown) do
       lines[i] = row_text(row, columns, now, self.colours)
     end
   end
@@ -367,8 +421,10 @@ function Tree:item(name, note)
   local row = self.atoms[name:gsub("%[%d+%]$", "")]
   if row and note then
     row.note = name .. " " .. note
-    draw_change(self)
+  elseif note then
+    self.notes[name] = note
   end
+  draw_change(self)
 end
 
 function Tree:atom(name, state, _, result)

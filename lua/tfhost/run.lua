@@ -3,6 +3,7 @@ local display_module = require "tfhost.display"
 local engines = require "taskflow.engines"
 local exceptions = require "taskflow.exceptions"
 local failure = require "taskflow.failure"
+local fold_module = require "tfhost.display_fold"
 local flow_file = require "tfhost.flow_file"
 local host = require "tfhost.host"
 local json = require "tfhost.json"
@@ -38,7 +39,11 @@ local function choose_display(options, kind)
   return display_module.lines(host.now, io.stdout, options.output)
 end
 
+-- A tree of a large flow asks for states instead: telling each would cost more than running it.
 local function watch(engine, flow, display)
+  if display.polls ~= nil and #engine._names > fold_module.POLL_AT then
+    return display:start(engine, flow, true)
+  end
   engine.notifier:register("*", function(state, details)
     display:flow(state, details.old_state)
   end)

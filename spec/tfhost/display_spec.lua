@@ -191,7 +191,7 @@ describe("tfhost.display", function()
         assert.is_true(#line <= 20, line)
       end
       assert.is_true(#lines <= 5)
-      assert.equal("PENDING 40  RUNN...", lines[1])
+      assert.equal("· PENDING 40  ...", lines[1])
     end)
   end)
 
