@@ -6,7 +6,6 @@ local process = require "process"
 local function run(dir, ...)
   local words = { peers.tfhost, ... }
   words.env = { TFHOST_BACKEND = dir .. "/flows.db" }
-  words.cwd = dir
   local p = process.spawn(words)
   local how = p:wait(60)
   return p:stdout(), how.code, p:stderr()
