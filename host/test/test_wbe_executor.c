@@ -545,8 +545,8 @@ static void a_silent_worker_is_lost(void **state)
 	assert_int_equal(r.done, 1);
 	assert_failure(&r, "tfhost.WorkerLost",
 		"worker " W2
-		" (topic 'alpha', host node1, pid 4711) was silent for 2.5 s while it ran task 'add'");
-	pass(&r, 2400);
+		" (topic 'alpha', host node1, pid 4711) was silent for 2.4 s while it ran task 'add'");
+	pass(&r, 2300);
 	assert_int_equal(r.done, 1);
 	pass(&r, 200);
 	assert_int_equal(r.done, 2);
