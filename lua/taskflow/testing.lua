@@ -81,19 +81,40 @@ function M.clock(seconds)
   return current._handle:clock(seconds)
 end
 
+-- Call a method with those of the inputs that its parameters name.
+local function call_by_name(f, self, inputs)
+  local args, count = {}, 0
+  local name = debug.getlocal(f, 2)
+  while name do
+    count = count + 1
+    if name == "kwargs" then
+      args[count] = inputs
+    else
+      args[count] = inputs[name]
+    end
+    name = debug.getlocal(f, count + 2)
+  end
+  return f(self, unpack(args, 1, count))
+end
+
 -- What the host calls instead of the task: its execute is the fake, all else is the task's.
 local function stand_in(atom, fake, calls)
-  return setmetatable({
-    kwargs = true,
-    execute = function(_, kwargs)
-      local inputs = {}
-      for name, value in pairs(kwargs) do
-        inputs[name] = value
-      end
-      calls[#calls + 1] = inputs
-      return fake(kwargs, atom)
-    end,
-  }, { __index = atom })
+  local double = { kwargs = true }
+  function double.execute(self, kwargs)
+    local inputs = {}
+    for name, value in pairs(kwargs) do
+      inputs[name] = value
+    end
+    calls[#calls + 1] = inputs
+    return fake(kwargs, self)
+  end
+  if atom.revert then
+    function double.revert(self, result, flow_failures, kwargs)
+      kwargs.result, kwargs.flow_failures = result, flow_failures
+      return call_by_name(atom.revert, self, kwargs)
+    end
+  end
+  return setmetatable(double, { __index = atom, mark = getmetatable(atom).mark })
 end
 
 -- Fakes are named by task; a name that no task has is a mistake.
