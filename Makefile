@@ -128,7 +128,8 @@ lint: lint-lua lint-rock lint-format lint-tidy ## luacheck, luarocks lint, clang
 
 .PHONY: lint-lua
 lint-lua:
-	luacheck -q $(wildcard lua flows tasks spec doc .ci/deps host/script/embed.lua host/bench/*.lua)
+	.ci/annotations $(shell find lua/taskflow -name '*.lua' | LC_ALL=C sort)
+	luacheck -q $(wildcard lua flows tasks spec doc .ci/deps .ci/annotations host/script/embed.lua host/bench/*.lua)
 
 .PHONY: lint-rock
 lint-rock:

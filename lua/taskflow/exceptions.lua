@@ -247,12 +247,16 @@ function Wrapped:len()
 end
 
 ---Iterate: for _, failure in wrapped:iter() do ... end
+---@return fun(failures: taskflow.Failure[], i: integer): integer?, taskflow.Failure?
+---@return taskflow.Failure[]
+---@return integer
 function Wrapped:iter()
   return ipairs(self.failures)
 end
 
 ---The first of the given types that one of the failures is, or nil.
 ---@param ... taskflow.ExceptionClass|string
+---@return taskflow.ExceptionClass|string|nil
 function Wrapped:check(...)
   for _, failure in ipairs(self.failures) do
     local found = failure:check(...)

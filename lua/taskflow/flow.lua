@@ -54,6 +54,7 @@ local checked
 
 ---A class of flows: callable, Class(name, options) -> flow.
 ---@param definition { pattern: string, title: string, methods: table, init: fun(flow: table)? }
+---@return table
 function M.define(definition)
   local methods = check.methods("Flow", definition.methods, M.is_flow)
   local index = setmetatable(methods, { __index = definition.base or checked })
@@ -218,6 +219,9 @@ function Flow:nodes()
 end
 
 ---Iterate: for i, node in flow:iter_nodes() do ... end
+---@return fun(nodes: table, i: integer): integer?, taskflow.Task|taskflow.Flow|nil
+---@return (taskflow.Task|taskflow.Flow)[]
+---@return integer
 function Flow:iter_nodes()
   return ipairs(self:nodes())
 end

@@ -60,11 +60,13 @@ function M.history_from(list, own)
 end
 
 ---Number of executions so far.
+---@return integer
 function History:len()
   return #self.entries
 end
 
 ---Iterate: for index, provided, failures in history:iter() do ... end
+---@return fun(): integer?, any, table<string, taskflow.Failure>?
 function History:iter()
   local i = 0
   return function()

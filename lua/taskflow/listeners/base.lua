@@ -72,6 +72,7 @@ end
 
 ---Watch while a function runs; gives what it gives, raises what it raises.
 ---@param f fun(): ...
+---@return any ... what it gives
 function Listener:with(f)
   check.callable(f, "with: the argument")
   self:register()
@@ -82,7 +83,11 @@ end
 ---@param _state string
 ---@param _details table<string, any>
 function Listener:flow_event(_state, _details) end
+---@param _state string
+---@param _details table<string, any>
 function Listener:task_event(_state, _details) end
+---@param _state string
+---@param _details table<string, any>
 function Listener:retry_event(_state, _details) end
 ---Called once the listener watches no more.
 function Listener:deregistered() end

@@ -473,6 +473,7 @@ local targeted = {}
 
 ---Run only this child and what it depends on.
 ---@param node taskflow.Task|taskflow.Flow
+---@return taskflow.GraphFlow
 function targeted:set_target(node)
   if not self._known[node] then
     exceptions.raise(exceptions.ValueError, ("Node '%s' not found (flow '%s')"):format(name_of(node), self.name))
@@ -483,6 +484,7 @@ function targeted:set_target(node)
 end
 
 ---Run everything again.
+---@return taskflow.GraphFlow
 function targeted:reset_target()
   self._target, self._order = nil, nil
   flow.touch(self)
