@@ -34,7 +34,7 @@ end
 local function write_files(dir, text)
   local script = {}
   for _, block in ipairs(blocks(text, "lua")) do
-    local name = block.text:match "^%-%- (%w+%.lua)%s"
+    local name = block.text:match "^%-%- ([%w_]+%.lua)%s"
     if name then
       process.write(dir .. "/" .. name, here(block.text))
     else
@@ -171,6 +171,9 @@ class Charge(task.Task):
     assert.equal(0, done.code, done.story)
     assert.equal("a.png.small", done.stdout:match "^[^\n]*")
     assert.is_truthy(done.stdout:find "has moved flow 'resize'")
+    local specs = process.run(shell(dir, "tfhost lua /usr/bin/busted -o TAP images_spec.lua"))
+    assert.equal(0, specs.code, specs.story)
+    assert.is_truthy(specs.stdout:find "ok 2 ", specs.story)
   end)
 
   it("persistence: a killed flow is listed and resumed, and so in Lua", function()
