@@ -284,6 +284,7 @@ end
 local function instances(self)
   local out = {}
   local fake = self._fake or function() end -- taskflow.testing
+  local atoms = self._plan.atoms -- not the engine: the host keeps what is returned, and would keep it alive
   for _, atom in ipairs(self._plan.order) do
     if task.is_task(atom) then
       if fake(atom) then
@@ -300,7 +301,7 @@ local function instances(self)
     __index = function(tasks, name)
       local map_name = name:gsub("%[%d+%]$", "")
       local map = rawget(tasks, map_name)
-      return map and (fake(self._plan.atoms[map_name]) or task.item(map, name))
+      return map and (fake(atoms[map_name]) or task.item(map, name))
     end,
   })
 end
