@@ -246,7 +246,8 @@ end
 -- Why an effect came again: what happened to who had it before, or to who had to hear of it.
 function Storm:reason(name, first, again)
   for _, cause in ipairs(self.causes) do
-    local till = cause.at + (cause.lasts or 1)
+    -- An engine that was resumed sends again what had not begun when it died, whenever its turn comes.
+    local till = cause.flow and math.huge or cause.at + (cause.lasts or 1)
     if cause.at < again.at and till > first.began - 0.5 then
       local hit = cause.kind == "broker" or cause.slots and cause.slots[first.slot]
         or cause.flow and name:find("^" .. cause.flow .. "%-")
