@@ -15,7 +15,7 @@ static const struct argp_option lint_options[] = {
 	{"worker", 'w', "FILE", 0,
 		"A worker's configuration or tasks: its classes are known to be served. May be given several "
 		"times; "
-		"without it, the workers that run on this machine count",
+		"without it, nothing is said about classes",
 		0},
 	{"json", KEY_JSON, 0, 0, "One JSON object a finding and line", 0},
 	{0},
