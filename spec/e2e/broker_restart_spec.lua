@@ -7,7 +7,7 @@ local process = require "process"
 
 local DOWN = 20 -- seconds
 -- Times that the broker is killed under one flow; TFHOST_BROKER_KILLS=500 for a long run.
-local KILLS = tonumber(os.getenv "TFHOST_BROKER_KILLS" or 2)
+local KILLS = tonumber(os.getenv "TFHOST_BROKER_KILLS" or 1)
 local RESUME = 3 -- seconds from the broker's return to the next task that ends
 
 describe("a broker restart", function()
