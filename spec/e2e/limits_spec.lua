@@ -15,6 +15,7 @@ M.Sleeps = task.Task { time_limit = 60, time_warning = 0.3, execute = function(s
     ffi.C.poll(nil, 0, 20)
     left, late = self:time_left()
   until late
+  ffi.C.poll(nil, 0, 300) -- the supervisor has a clock of its own, and tells the engine a moment later, perhaps
   return left
 end }
 M.Plain = task.Task { execute = function() ffi.C.poll(nil, 0, 5000) end }
