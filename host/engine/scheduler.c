@@ -14,7 +14,7 @@ enum {
 	STATIC = 8, /* no atom before it: unsettled never */
 };
 /* Flags of an atom. */
-enum { IN_CANDIDATES = 1, IN_READY = 2, LEFT_OVER = 4, MARKED = 8 };
+enum { IN_CANDIDATES = 1, IN_READY = 2, LEFT_OVER = 4 };
 
 struct list {
 	uint32_t *items;
@@ -39,7 +39,7 @@ struct tf_scheduler {
 	struct op all;  /* the last decision about all atoms */
 	uint32_t clock; /* of decisions */
 	uint32_t
-		undone_at; /* clock when atoms were last ignored or reset: marks of other retries may be gone */
+		undone_at; /* clock when atoms were last ignored, reset or loaded: marks of retries may be gone */
 	struct op *derived; /* by node: intentions of PENDING atoms, at `derived_at` */
 	uint32_t derived_at;
 	struct list candidates, ready, taken;
@@ -241,6 +241,7 @@ static void forget(struct tf_scheduler *s)
 	s->ready.count = 0;
 	s->taken.count = 0;
 	s->sweep++;
+	s->undone_at = s->clock;
 }
 
 /* Nodes in rising order: all before a node are done when it comes. */
@@ -383,13 +384,10 @@ void tf_scheduler_mark(struct tf_scheduler *s, unsigned retry, enum tf_intention
 	 * unless a later RETRY may override it, or others ignored or reset it: a second failure of the same
 	 * round costs nothing. */
 	const struct op *last = s->ops ? &s->ops[retry] : &(struct op){0};
-	bool again = s->override_revert_all ? last->stamp == s->clock && last->intention == TF_INTENT_REVERT
-					    : s->atom_flags[retry] & MARKED;
 	bool undone = last->stamp <= s->undone_at;
-	if (!again || undone) {
+	if (undone || (s->override_revert_all && last->stamp != s->clock)) {
 		s->sweep += undone;
 		note_op(s, retry, TF_INTENT_REVERT);
-		s->atom_flags[retry] |= MARKED;
 		collect_started(s, node);
 		for (size_t i = 0; i < s->found.count; i++) {
 			uint32_t n = s->found.items[i];
@@ -413,7 +411,6 @@ void tf_scheduler_retry(struct tf_scheduler *s, unsigned retry, tf_scheduler_vis
 	note_op(s, retry, TF_INTENT_EXECUTE);
 	s->undone_at = s->clock;
 	s->intent[retry] = TF_INTENT_EXECUTE;
-	s->atom_flags[retry] &= (uint8_t)~MARKED;
 	collect_started(s, g->atom_node[retry]);
 	struct list reset = s->found; /* visitors may ask, and updates may search */
 	s->found = (struct list){0};
@@ -426,7 +423,6 @@ void tf_scheduler_retry(struct tf_scheduler *s, unsigned retry, tf_scheduler_vis
 			continue;
 		uint32_t a = g->peer[n];
 		enum tf_state old = (enum tf_state)s->state[a];
-		s->atom_flags[a] &= (uint8_t)~MARKED;
 		if (old == TF_PENDING)
 			continue;
 		s->state[a] = TF_PENDING;

@@ -58,16 +58,11 @@ static void limits_stop(struct pool_slot *s, const char *const *types, char *why
 	pool_slot_stop(s);
 }
 
-static void limits_too_much(struct pool_slot *s, uint64_t bytes)
+void pool_limits_breach(struct pool_slot *s, uint64_t bytes)
 {
 	limits_stop(s, tf_types_memory_limit,
 		tf_asprintf("task '%s' used %.1f MB of memory, its limit is %.1f MB", s->job->name,
 			(double)bytes / 1048576, (double)s->job->limits.memory / 1048576));
-}
-
-void pool_limits_breach(struct pool_slot *s, uint64_t bytes)
-{
-	limits_too_much(s, bytes);
 }
 
 /* The engine hears of it as of any event of the task; the task sees it in time_left. */
@@ -101,7 +96,7 @@ static void limits_check(struct pool_slot *s, uint64_t now)
 			tf_asprintf("task '%s' ran for %.1f s, its time limit is %.1f s", j->name,
 				(double)ran / 1000, (double)l->time_ms / 1000));
 	else if (l->memory && bytes > l->memory && (j->heavy || bytes > 2 * l->memory))
-		limits_too_much(s, bytes);
+		pool_limits_breach(s, bytes);
 	if (s->state != POOL_SLOT_BUSY)
 		return;
 	j->heavy = l->memory && bytes > l->memory; /* once may be garbage */

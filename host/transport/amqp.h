@@ -179,6 +179,9 @@ bool tf_amqp_link_stopping(struct tf_amqp_shared *s, struct tf_amqp_link *l, uin
 void tf_amqp_link_backoff(struct tf_amqp_shared *s, struct tf_amqp_link *l, unsigned failures);
 /* Wait for a wake-up, at most `ms`. */
 void tf_amqp_link_sleep(struct tf_amqp_link *l, int ms);
+/* From the loop: `work` on the connection in the place of the thread, while that waits and lets others. What `work` says;
+ * false also when the thread is at work itself. */
+bool tf_amqp_link_instead(struct tf_amqp_link *l, bool (*work)(void *serving));
 
 /* From the loop, in the threads' place while they wait: send what was published, or settled, as far as the socket takes it
  * without waiting. False: the thread has to, wake it. */

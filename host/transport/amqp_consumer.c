@@ -215,8 +215,9 @@ static int send_settles(struct consumer *c, struct tf_err *err)
 	return rc == 0 ? tf_amqp_conn_flush(&c->conn, err) : rc;
 }
 
-static bool read_here(struct consumer *c)
+static bool read_here(void *serving)
 {
+	struct consumer *c = serving;
 	int rc = tf_amqp_conn_read_here(&c->conn, READ_AT_ONCE);
 
 	hand_over(c, false);
@@ -225,36 +226,28 @@ static bool read_here(struct consumer *c)
 
 bool tf_amqp_consumer_read(struct tf_amqp_shared *s)
 {
-	struct tf_amqp_link *l = &s->consumer;
-	bool done;
+	return tf_amqp_link_instead(&s->consumer, read_here);
+}
 
-	if (pthread_mutex_trylock(&l->own) != 0)
+static bool settle_without_waiting(void *serving)
+{
+	struct consumer *c = serving;
+	struct tf_err err;
+	bool sent;
+
+	if (c->conn.out.len)
 		return false;
-	done = l->serving && read_here(l->serving);
-	pthread_mutex_unlock(&l->own);
-	return done;
+	c->conn.no_waiting = true;
+	sent = send_settles(c, &err) == 0;
+	c->conn.no_waiting = false;
+	if (!sent) /* those are lost: the broker gives the messages again on a new connection */
+		tf_amqp_link_shutdown(c->link);
+	return sent && !c->conn.out.len;
 }
 
 bool tf_amqp_consumer_settle(struct tf_amqp_shared *s)
 {
-	struct tf_amqp_link *l = &s->consumer;
-	struct consumer *c;
-	struct tf_err err;
-	bool sent = false;
-
-	if (pthread_mutex_trylock(&l->own) != 0)
-		return false;
-	c = l->serving;
-	if (c && !c->conn.out.len) {
-		c->conn.no_waiting = true;
-		sent = send_settles(c, &err) == 0;
-		c->conn.no_waiting = false;
-		if (!sent) /* those are lost: the broker gives the messages again on a new connection */
-			tf_amqp_link_shutdown(l);
-		sent = sent && !c->conn.out.len;
-	}
-	pthread_mutex_unlock(&l->own);
-	return sent;
+	return tf_amqp_link_instead(&s->consumer, settle_without_waiting);
 }
 
 /* The next topic that is not consumed, copied: the array may move. False: all are, and the

@@ -81,6 +81,15 @@ void tf_amqp_link_shutdown(struct tf_amqp_link *l)
 	pthread_mutex_unlock(&l->fd_lock);
 }
 
+bool tf_amqp_link_instead(struct tf_amqp_link *l, bool (*work)(void *serving))
+{
+	if (pthread_mutex_trylock(&l->own) != 0)
+		return false;
+	bool done = l->serving && work(l->serving);
+	pthread_mutex_unlock(&l->own);
+	return done;
+}
+
 void tf_amqp_wake_loop(struct tf_amqp_shared *s)
 {
 	if (s->post)

@@ -373,8 +373,9 @@ static bool goes_at_once(const struct publisher *p, const struct tf_amqp_publish
 	return tf_amqp_out_fits(&p->conn, &m->m);
 }
 
-static bool send_without_waiting(struct publisher *p)
+static bool send_without_waiting(void *serving)
 {
+	struct publisher *p = serving;
 	const struct orders o = take_orders(p);
 	struct tf_err err;
 	int rc = 0;
@@ -394,18 +395,12 @@ static bool send_without_waiting(struct publisher *p)
 
 bool tf_amqp_publisher_send(struct tf_amqp_shared *s)
 {
-	struct tf_amqp_link *l = &s->publisher;
-	bool sent;
-
-	if (pthread_mutex_trylock(&l->own) != 0)
-		return false;
-	sent = l->serving && send_without_waiting(l->serving);
-	pthread_mutex_unlock(&l->own);
-	return sent;
+	return tf_amqp_link_instead(&s->publisher, send_without_waiting);
 }
 
-static bool read_here(struct publisher *p)
+static bool read_here(void *serving)
 {
+	struct publisher *p = serving;
 	int rc = tf_amqp_conn_read_here(&p->conn, READ_AT_ONCE);
 
 	if (rc == 0)
@@ -416,14 +411,7 @@ static bool read_here(struct publisher *p)
 
 bool tf_amqp_publisher_read(struct tf_amqp_shared *s)
 {
-	struct tf_amqp_link *l = &s->publisher;
-	bool done;
-
-	if (pthread_mutex_trylock(&l->own) != 0)
-		return false;
-	done = l->serving && read_here(l->serving);
-	pthread_mutex_unlock(&l->own);
-	return done;
+	return tf_amqp_link_instead(&s->publisher, read_here);
 }
 
 static bool idle(const struct publisher *p)

@@ -31,11 +31,7 @@ end
 ---@param worker string language
 local function contest(engine, worker, seconds)
   local side = peers.environment "amqp"
-  local random = SEED
-  local function draw(n) -- a generator of our own: the same numbers for every contestant
-    random = (random * 1103515245 + 12345) % 2147483648
-    return math.floor(random / 65536) % n + 1
-  end
+  local draw = storm.generator(SEED) -- the same numbers for every contestant
   local count = { flows = 0, tasks = 0, slot_kills = 0, worker_kills = 0, hung = 0, failed = 0, lost = 0, twice = 0,
     done = {} }
   local recoveries, workers, running = {}, {}, {}

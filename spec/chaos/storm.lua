@@ -40,9 +40,14 @@ end
 local Storm = {}
 Storm.__index = Storm
 
-function Storm:draw(n) -- a generator of our own: a seed means the same everywhere
-  self.random = (self.random * 1103515245 + 12345) % 2147483648
-  return math.floor(self.random / 65536) % n + 1
+---A generator of our own, so that a seed means the same everywhere. draw(n): an integer from 1 to n.
+---@param seed integer
+---@return fun(n: integer): integer
+function M.generator(seed)
+  return function(n)
+    seed = (seed * 1103515245 + 12345) % 2147483648
+    return math.floor(seed / 65536) % n + 1
+  end
 end
 
 function Storm:later(seconds, what)
@@ -61,10 +66,6 @@ function Storm:do_what_is_due()
   end
 end
 
-local function rabbitmq(...)
-  return process.spawn { peers.support .. "/rabbitmq", ... }
-end
-
 function Storm:start_worker(i)
   local worker = self.side:worker("lua", "work", {
     tasks = { HERE .. "/effects.lua" }, slots = SLOTS,
@@ -80,9 +81,7 @@ function Storm:engine(flow, words)
   self.engines[#self.engines + 1] = flow.engine
 end
 
-function Storm:start_flow()
-  self.flows_begun = self.flows_begun + 1
-  local flow = self.again or { name = "f" .. self.flows_begun }
+function Storm:start_flow(flow)
   local words = {
     peers.tfhost, "run", HERE .. "/flow.lua", "--json", "--engine", "worker-based", "--topics", "work", "--backend",
     self.book, "--timeout", "-1",
@@ -106,13 +105,13 @@ end
 -- The engine of that flow was killed: another process goes on with what was kept, or begins if nothing was.
 function Storm:resume(flow)
   local kept = self:list()[flow.name]
-  if kept then
+  if kept and not kept.unfinished then -- its end was kept, and not told
+    self.running[flow.name] = nil
+    self.ended[flow.name] = kept.state == "SUCCESS"
+  elseif kept then
     self:engine(flow, { peers.tfhost, "flow", "resume", kept.uuid, "--json", "--backend", self.book })
   else
-    self.flows_begun = self.flows_begun - 1
-    self.again = flow
-    self:start_flow()
-    self.again = nil
+    self:start_flow(flow)
   end
 end
 
@@ -129,11 +128,11 @@ end
 local happen = {}
 
 function happen.slot(self)
-  local slots = slots_of(self.workers[self:draw(WORKERS)])
+  local slots = slots_of(self.workers[self.draw(WORKERS)])
   if #slots == 0 then
     return nil
   end
-  local slot = slots[self:draw(#slots)]
+  local slot = slots[self.draw(#slots)]
   process.signal(slot, "KILL")
   return { slots = { [slot] = true }, pid = slot }
 end
@@ -147,7 +146,7 @@ local function as_set(list)
 end
 
 function happen.worker(self)
-  local i = self:draw(WORKERS)
+  local i = self.draw(WORKERS)
   local slots = as_set(slots_of(self.workers[i]))
   self.workers[i]:kill "KILL"
   self.workers[i]:wait(5)
@@ -158,7 +157,7 @@ function happen.worker(self)
 end
 
 function happen.silence(self)
-  local worker = self.workers[self:draw(WORKERS)]
+  local worker = self.workers[self.draw(WORKERS)]
   local slots = as_set(slots_of(worker))
   if self.asleep or self.broker_is_down or not next(slots) then
     return nil
@@ -178,7 +177,7 @@ function happen.engine(self)
     names[#names + 1] = name
   end
   table.sort(names)
-  local flow = self.running[names[self:draw(math.max(1, #names))]]
+  local flow = self.running[names[self.draw(math.max(1, #names))]]
   if not flow or flow.killed then
     return nil
   end
@@ -201,7 +200,7 @@ function happen.broker(self)
   assert(killed.code == 0, killed.story)
   local cause = { lasts = 60 }
   self:later(1, function()
-    local start = rabbitmq("start", self.broker)
+    local start = process.spawn { peers.support .. "/rabbitmq", "start", self.broker }
     local function look()
       if start:ended() then
         self.broker_is_down = false
@@ -217,7 +216,7 @@ function happen.broker(self)
 end
 
 function Storm:something_happens()
-  local kind = KINDS[self:draw(#KINDS)]
+  local kind = KINDS[self.draw(#KINDS)]
   if self.kinds and not self.kinds[kind] then
     return
   end
@@ -347,8 +346,8 @@ end
 ---@return table counts: flows, tasks, kills, hung, failed, lost, twice, outcomes, recovery, *_noticed, stories
 function M.run(options)
   local self = setmetatable({
-    random = options.seed, kinds = options.kinds, todo = {}, workers = {}, all_workers = {}, engines = {}, running = {},
-    ended = {}, causes = {}, kills = {}, stories = {}, flows_begun = 0, broker = process.directory(),
+    draw = M.generator(options.seed), kinds = options.kinds, todo = {}, workers = {}, all_workers = {}, engines = {},
+    running = {}, ended = {}, causes = {}, kills = {}, stories = {}, flows_begun = 0, broker = process.directory(),
   }, Storm)
   local started = process.run { peers.support .. "/rabbitmq", "start", self.broker, timeout = 90 }
   assert(started.code == 0, started.story)
@@ -367,11 +366,12 @@ function M.run(options)
       count = count + 1
     end
     for _ = count + 1, storming and AT_ONCE or 0 do
-      self:start_flow()
+      self.flows_begun = self.flows_begun + 1
+      self:start_flow { name = "f" .. self.flows_begun }
     end
     if storming and process.now() >= next_at then
       self:something_happens()
-      next_at = process.now() + self:draw(15) / 10 + 0.3
+      next_at = process.now() + self.draw(15) / 10 + 0.3
     end
     self:do_what_is_due()
     self:reap()

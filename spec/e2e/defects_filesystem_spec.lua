@@ -6,25 +6,13 @@ local flows = require "flows"
 local peers = require "peers"
 local process = require "process"
 
-local both, by_host, fan_out, started = defects.both, defects.by_host, defects.fan_out, defects.started
+local both, by_host, fan_out = defects.both, defects.by_host, defects.fan_out
 
 describe("defects of the reference over a directory:", function()
   after_each(process.cleanup)
 
   it("K2: SIGKILL of a worker loses what it fetched, and the engine waits for ever", function()
-    local python, lua = both("filesystem", function(run)
-      run.side.patched = true -- this is not about K1
-      run.first = run.worker { slots = 1 }
-      run.engine = run.flow(fan_out(4, 2), { transition_timeout = 4 })
-      started(run, 1)
-      run.worker { slots = 1 }
-    end, function(run)
-      run.first:kill "KILL"
-    end, 5)
-    assert.is_nil(python.state, "Python noticed")
-    assert.is_true(#python.side:journal "end" < 4)
-    assert.equal("SUCCESS", lua.state, lua.engine:story())
-    assert.equal(4, #lua.side:journal "end")
+    defects.assert_killed_worker("filesystem", true) -- this is not about K1
   end)
 
   it("K1: a reader takes a file that is not written yet", function()

@@ -13,18 +13,7 @@ describe("defects of the reference:", function()
   after_each(process.cleanup)
 
   it("T1, T2: SIGKILL of a worker loses what it fetched, and the engine waits for ever", function()
-    local python, lua = both("amqp", function(run)
-      run.first = run.worker { slots = 1 }
-      run.engine = run.flow(fan_out(4, 2), { transition_timeout = 4 })
-      started(run, 1)
-      run.worker { slots = 1 }
-    end, function(run)
-      run.first:kill "KILL"
-    end, 5)
-    assert.is_nil(python.state, "Python noticed")
-    assert.is_true(#python.side:journal "end" < 4)
-    assert.equal("SUCCESS", lua.state, lua.engine:story())
-    assert.equal(4, #lua.side:journal "end")
+    defects.assert_killed_worker("amqp")
   end)
 
   it("T3: a request that waits behind others expires, and is run all the same", function()

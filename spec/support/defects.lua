@@ -1,4 +1,5 @@
 -- One script, run with Python TaskFlow and with tfhost at the same time: what the specs of defects share.
+local assert = require "luassert"
 local flows = require "flows"
 local peers = require "peers"
 local process = require "process"
@@ -55,6 +56,26 @@ function M.both(transport, start, after, seconds)
     run.state = run.result and run.result.state
   end
   return runs.python, runs.lua
+end
+
+---SIGKILL of a worker that has requests of a flow, with another one at hand: the reference loses what the first had
+---fetched and waits for ever, tfhost runs all of it.
+---@param transport string
+---@param patched boolean? the reference without its defects of the directory transport
+function M.assert_killed_worker(transport, patched)
+  local python, lua = M.both(transport, function(run)
+    run.side.patched = patched
+    run.first = run.worker { slots = 1 }
+    run.engine = run.flow(M.fan_out(4, 2), { transition_timeout = 4 })
+    M.started(run, 1)
+    run.worker { slots = 1 }
+  end, function(run)
+    run.first:kill "KILL"
+  end, 5)
+  assert.is_nil(python.state, "Python noticed")
+  assert.is_true(#python.side:journal "end" < 4)
+  assert.equal("SUCCESS", lua.state, lua.engine:story())
+  assert.equal(4, #lua.side:journal "end")
 end
 
 ---Tasks that ended, by the worker (its pid) that ran them.
