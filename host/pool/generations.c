@@ -649,11 +649,17 @@ const struct tf_label *tf_generations_label(const struct tf_generations *g)
 }
 
 /* Hand it to that generation, if there is a place beside what the others run. */
+/* Generations share the slots: what one may begin, others leave. */
+static bool others_fill_slots(const struct tf_generations *g, const struct generation *n)
+{
+	unsigned own = tf_pool_busy_slots(n->pool), others = tf_generations_busy_slots(g) - own;
+	return others > 0 && own + others >= g->config.pool.slots;
+}
+
 static int submit_to(struct tf_generations *g, struct generation *n, uint64_t job, const struct tf_request *r,
 	struct tf_err *err)
 {
-	unsigned own = tf_pool_busy_slots(n->pool), others = tf_generations_busy_slots(g) - own;
-	if (others > 0 && own + others >= g->config.pool.slots)
+	if (others_fill_slots(g, n))
 		return tf_err_set(err, TF_EAGAIN, "no slot is free");
 	int rc = tf_pool_submit(n->pool, job, r, err);
 	if (rc == 0)
@@ -670,7 +676,10 @@ int tf_generations_submit(
 	int rc = TF_EAGAIN;
 	if (g->canary && tf_map_get(g->canary->classes, r->task_cls) && tf_canary_turn(&g->trial))
 		rc = submit_to(g, n = g->canary, job, r, err);
-	if (rc == TF_EAGAIN)
+	/* Quick requests behind others would keep the slots with the current one: it is the canary's turn to get one. */
+	bool waits = rc == TF_EAGAIN && n == g->canary && tf_pool_busy_slots(n->pool) == 0 &&
+		     others_fill_slots(g, n);
+	if (rc == TF_EAGAIN && !waits)
 		rc = submit_to(g, n = g->current, job, r, err);
 	if (rc == 0 && g->canary)
 		tf_canary_gave(&g->trial, n == g->canary);
