@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/nearest.h"
 #include "cmd/command.h"
 
 static const struct command {
@@ -51,6 +52,14 @@ int main(int argc, char **argv)
 		int code = commands[i].run(argc - 1, argv + 1);
 		free(title);
 		return code;
+	}
+	const char *names[COMMAND_COUNT], *near;
+	for (size_t i = 0; i < COMMAND_COUNT; i++)
+		names[i] = commands[i].line ? commands[i].name : "";
+	near = tf_nearest(name, names, COMMAND_COUNT);
+	if (near && *near) {
+		fprintf(stderr, "tfhost: unknown command '%s', did you mean '%s'?\n", name, near);
+		return TF_EXIT_USAGE;
 	}
 	fprintf(stderr, "tfhost: unknown command '%s'\n", name);
 	return print_help(stderr);

@@ -18,4 +18,8 @@ static inline uint64_t tf_clock_ms(const struct tf_clock *c)
 /* The system's CLOCK_MONOTONIC. */
 extern const struct tf_clock tf_clock_real;
 
+/* CLOCK_MONOTONIC in microseconds, the same in all processes of the machine: for measuring how long something took,
+ * never for deciding anything. */
+uint64_t tf_clock_us(void);
+
 #endif

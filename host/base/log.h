@@ -11,12 +11,38 @@ enum tf_log_level { TF_LOG_DEBUG, TF_LOG_INFO, TF_LOG_WARN, TF_LOG_ERROR, TF_LOG
 void tf_log_set_level(enum tf_log_level level);
 enum tf_log_level tf_log_get_level(void);
 
+/* TEXT, for people, is as above. LOGFMT: `time=... level=info area=worker msg="text" atom=a request=...`. JSON: an object with
+ * the same members, as strings. */
+#define TF_LOG_FORMATS(X) X(TEXT, "text") X(LOGFMT, "logfmt") X(JSON, "json")
+enum tf_log_format {
+#define X(name, text) TF_LOG_##name,
+	TF_LOG_FORMATS(X)
+#undef X
+};
+void tf_log_set_format(enum tf_log_format format);
+enum tf_log_format tf_log_get_format(void);
+/* By TFHOST_LOG_FORMAT and TFHOST_LOG_LEVEL ("debug", "info", "warn", "error"), which processes that are started inherit; what
+ * is not set, or no such name, changes nothing. */
+void tf_log_from_environment(void);
+
+/* What a line is about; NULL: not known. Each is cut after TF_LOG_ID_MAX bytes. */
+enum { TF_LOG_ID_MAX = 128 };
+struct tf_log_ids {
+	const char
+		*flow; /* uuid; of a flow that another engine runs, the topic of its replies, which is that */
+	const char *atom;    /* name */
+	const char *request; /* correlation id, which is the uuid of the atom's detail */
+	const char *worker;  /* uuid */
+};
+/* Of every line of this process from now on, where a line has none of its own. Copied. */
+void tf_log_set_ids(const struct tf_log_ids *ids);
+
 /* `area` is the noun speaking: "worker", "amqp", "filesystem", ... */
-#define tf_debug(area, ...) tf_log(TF_LOG_DEBUG, area, __VA_ARGS__)
-#define tf_info(area, ...) tf_log(TF_LOG_INFO, area, __VA_ARGS__)
-#define tf_warn(area, ...) tf_log(TF_LOG_WARN, area, __VA_ARGS__)
-#define tf_error(area, ...) tf_log(TF_LOG_ERROR, area, __VA_ARGS__)
-void tf_log(enum tf_log_level level, const char *area, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+#define tf_debug(area, ...) tf_log(TF_LOG_DEBUG, area, NULL, __VA_ARGS__)
+#define tf_info(area, ...) tf_log(TF_LOG_INFO, area, NULL, __VA_ARGS__)
+#define tf_warn(area, ...) tf_log(TF_LOG_WARN, area, NULL, __VA_ARGS__)
+#define tf_error(area, ...) tf_log(TF_LOG_ERROR, area, NULL, __VA_ARGS__)
+void tf_log(enum tf_log_level level, const char *area, const struct tf_log_ids *ids, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
 
 #endif

@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "cmd/command.h"
+#include "cmd/command_line.h"
 #include "cmd/flow_args.h"
 #include "cmd/lua_command.h"
 #include "cmd/rerun.h"
@@ -123,8 +124,7 @@ int tf_cmd_dev(int argc, char **argv)
 	struct tf_value *options = NULL;
 	int code = TF_EXIT_ERROR;
 	char slots[32];
-	argp_err_exit_status = TF_EXIT_USAGE;
-	argp_parse(&dev_argp, argc, argv, 0, NULL, &args);
+	tf_command_line(&dev_argp, argc, argv, 0, &args);
 	char *directory = dev_make_directory(argv[0]);
 	if (!directory)
 		goto out;

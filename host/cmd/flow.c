@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cmd/command.h"
+#include "cmd/command_line.h"
 #include "cmd/lua_command.h"
 #include "cmd/transport_args.h"
 
@@ -225,8 +226,7 @@ static struct tf_value *flow_options_value(const struct flow_args *args)
 int tf_cmd_flow(int argc, char **argv)
 {
 	struct flow_args args = {.wait = 30};
-	argp_err_exit_status = TF_EXIT_USAGE;
-	argp_parse(&flow_argp, argc, argv, 0, NULL, &args);
+	tf_command_line(&flow_argp, argc, argv, 0, &args);
 	struct tf_value *options = flow_options_value(&args);
 	int code = tf_lua_command(argv[0], "tfhost.flow", options, -1);
 	tf_value_unref(options);

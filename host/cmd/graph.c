@@ -2,6 +2,7 @@
 #include <argp.h>
 
 #include "cmd/command.h"
+#include "cmd/command_line.h"
 #include "cmd/flow_args.h"
 #include "cmd/lua_command.h"
 #include "cmd/transport_args.h"
@@ -83,8 +84,7 @@ int tf_cmd_graph(int argc, char **argv)
 {
 	struct graph_args args = {0};
 	struct tf_value *options = NULL;
-	argp_err_exit_status = TF_EXIT_USAGE;
-	argp_parse(&graph_argp, argc, argv, 0, NULL, &args);
+	tf_command_line(&graph_argp, argc, argv, 0, &args);
 	tf_flow_args_put(&args.flow, &options);
 	tf_args_set_text(&options, "form", args.form ? args.form : "text");
 	tf_args_set_text(&options, "output", args.output);

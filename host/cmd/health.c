@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "cmd/command.h"
+#include "cmd/command_line.h"
 #include "cmd/control_args.h"
 
 enum { KEY_LIVE = 256, KEY_READY, KEY_JSON };
@@ -87,8 +88,7 @@ static void health_show(void *arg, const struct tf_value *result)
 int tf_cmd_health(int argc, char **argv)
 {
 	struct health_args args = {.control.timeout_ms = HEALTH_TIMEOUT_MS};
-	argp_err_exit_status = TF_EXIT_USAGE;
-	argp_parse(&health_argp, argc, argv, 0, NULL, &args);
+	tf_command_line(&health_argp, argc, argv, 0, &args);
 	int code = tf_control_args_run(
 		&args.control, argv[0], false, "{\"command\": \"health\"}", health_show, &args);
 	return code == TF_EXIT_OK && args.some_not_ready && !args.live ? HEALTH_NOT_READY : code;

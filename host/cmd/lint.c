@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/json.h"
 #include "cmd/command.h"
+#include "cmd/command_line.h"
 #include "cmd/flow_args.h"
 #include "cmd/lua_command.h"
 #include "cmd/transport_args.h"
@@ -85,8 +86,7 @@ int tf_cmd_lint(int argc, char **argv)
 {
 	struct lint_args args = {0};
 	struct tf_value *options = NULL;
-	argp_err_exit_status = TF_EXIT_USAGE;
-	argp_parse(&lint_argp, argc, argv, 0, NULL, &args);
+	tf_command_line(&lint_argp, argc, argv, 0, &args);
 	tf_flow_args_put(&args.flow, &options);
 	lint_put_list(&options, "references", &args.references);
 	lint_put_list(&options, "workers", &args.workers);

@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "cmd/command.h"
+#include "cmd/command_line.h"
 #include "script/program.h"
 #include "script/state.h"
 
@@ -72,8 +73,7 @@ int tf_cmd_lua(int argc, char **argv)
 	struct lua_State *L = NULL;
 	struct tf_err err;
 	int code = TF_EXIT_ERROR;
-	argp_err_exit_status = TF_EXIT_USAGE;
-	argp_parse(&lua_argp, argc, argv, ARGP_IN_ORDER, NULL, &args);
+	tf_command_line(&lua_argp, argc, argv, ARGP_IN_ORDER, &args);
 	if (tf_state_new(&(struct tf_state_options){.lua_dir = args.lua_dir}, &L, &err) < 0) {
 		fprintf(stderr, "%s: %s\n", argv[0], err.message);
 		goto out;

@@ -2,6 +2,7 @@
 #include <argp.h>
 
 #include "cmd/command.h"
+#include "cmd/command_line.h"
 #include "cmd/lua_command.h"
 #include "cmd/transport_args.h"
 
@@ -38,8 +39,7 @@ int tf_cmd_new(int argc, char **argv)
 {
 	const char *directory = NULL;
 	struct tf_value *options = NULL;
-	argp_err_exit_status = TF_EXIT_USAGE;
-	argp_parse(&new_argp, argc, argv, 0, NULL, &directory);
+	tf_command_line(&new_argp, argc, argv, 0, &directory);
 	tf_args_set_text(&options, "directory", directory);
 	int code = tf_lua_command(argv[0], "tfhost.new", options, -1);
 	tf_value_unref(options);

@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "cmd/command.h"
+#include "cmd/command_line.h"
 #include "cmd/control_args.h"
 
 enum { KEY_CHECK = 256, KEY_CANARY, KEY_REQUESTS };
@@ -115,8 +116,7 @@ int tf_cmd_reload(int argc, char **argv)
 {
 	struct reload_args args = {0};
 	struct tf_buf request = TF_BUF_INIT;
-	argp_err_exit_status = TF_EXIT_USAGE;
-	argp_parse(&reload_argp, argc, argv, 0, NULL, &args);
+	tf_command_line(&reload_argp, argc, argv, 0, &args);
 	tf_buf_printf(&request, "{\"command\": \"reload\", \"check\": %s", args.check ? "true" : "false");
 	if (args.share > 0)
 		tf_buf_printf(&request, ", \"canary\": %.6g", args.share);
@@ -133,8 +133,7 @@ int tf_cmd_rollback(int argc, char **argv)
 {
 	struct reload_args args = {0};
 	const char *what = "serves";
-	argp_err_exit_status = TF_EXIT_USAGE;
-	argp_parse(&rollback_argp, argc, argv, 0, NULL, &args);
+	tf_command_line(&rollback_argp, argc, argv, 0, &args);
 	return tf_control_args_run(
 		&args.control, argv[0], true, "{\"command\": \"rollback\"}", reload_show, &what);
 }

@@ -2,6 +2,7 @@
 #include <argp.h>
 
 #include "cmd/command.h"
+#include "cmd/command_line.h"
 #include "cmd/flow_args.h"
 #include "cmd/lua_command.h"
 #include "cmd/rerun.h"
@@ -142,8 +143,7 @@ static int run_once(void *arg, int sources)
 int tf_cmd_run(int argc, char **argv)
 {
 	struct run_args args = {0};
-	argp_err_exit_status = TF_EXIT_USAGE;
-	argp_parse(&run_argp, argc, argv, 0, NULL, &args);
+	tf_command_line(&run_argp, argc, argv, 0, &args);
 	struct tf_value *options = run_options_value(&args);
 	struct run_job job = {.program = argv[0], .options = options};
 	int code = args.watch ? tf_rerun(run_once, &job, argv[0], false) : run_once(&job, -1);

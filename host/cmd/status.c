@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "cmd/command.h"
+#include "cmd/command_line.h"
 #include "cmd/control_args.h"
 
 enum { KEY_JSON = 256 };
@@ -127,8 +128,7 @@ static void status_show(void *arg, const struct tf_value *result)
 int tf_cmd_status(int argc, char **argv)
 {
 	struct status_args args = {0};
-	argp_err_exit_status = TF_EXIT_USAGE;
-	argp_parse(&status_argp, argc, argv, 0, NULL, &args);
+	tf_command_line(&status_argp, argc, argv, 0, &args);
 	return tf_control_args_run(
 		&args.control, argv[0], false, "{\"command\": \"status\"}", status_show, &args);
 }

@@ -110,3 +110,12 @@ static error_t transport_parse(int key, char *value, struct argp_state *state)
 }
 
 const struct argp tf_transport_argp = {.options = transport_options, .parser = transport_parse};
+
+void tf_transport_args_put(const struct tf_transport_args *args, struct tf_value **settings)
+{
+	tf_args_set_text(settings, "url", args->url);
+	tf_args_set_text(settings, "exchange", args->exchange);
+	tf_args_set_text(settings, "transport", args->transport);
+	if (args->options)
+		tf_args_set_member(settings, "transport_options", tf_value_text(args->options));
+}

@@ -15,6 +15,9 @@ struct tf_transport_args { /* strings borrowed from argv */
 /* A child parser; its input is a struct tf_transport_args. */
 extern const struct argp tf_transport_argp;
 
+/* Add what was given to an object of settings, under the names that a file has for it. */
+void tf_transport_args_put(const struct tf_transport_args *args, struct tf_value **settings);
+
 /* Set member `name` of the object *object (NULL: {}) to what `text` says: JSON if it is that, else a string. */
 void tf_args_set_member(struct tf_value **object, const char *name, const char *text);
 /* The same with a string, whatever it says; NULL sets nothing. */

@@ -3,6 +3,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 struct tf_claims *tf_claims_map(int fd, struct tf_err *err)
 {
 	void *page = mmap(NULL, sizeof(struct tf_claims), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -57,10 +59,17 @@ bool tf_claims_take_back(struct tf_claims *c, uint64_t n)
 
 void tf_claims_start(struct tf_claims *c, uint64_t n)
 {
+	atomic_store(&c->begun_us[n % TF_CLAIMS], tf_clock_us());
 	atomic_store(&c->word[n % TF_CLAIMS], TF_CLAIM_STARTED);
 }
 
 enum tf_claim tf_claims_get(const struct tf_claims *c, uint64_t n)
 {
 	return (enum tf_claim)atomic_load(&c->word[n % TF_CLAIMS]);
+}
+
+uint64_t tf_claims_begun_us(const struct tf_claims *c, uint64_t n, uint64_t now)
+{
+	uint64_t us = atomic_load(&c->begun_us[n % TF_CLAIMS]);
+	return us > 0 && us < now ? us : now;
 }

@@ -24,6 +24,7 @@ enum tf_claim {
 
 struct tf_claims {
 	_Atomic uint32_t word[TF_CLAIMS];
+	_Atomic uint64_t begun_us[TF_CLAIMS]; /* of tf_clock_us, when STARTED */
 };
 
 /* A new page, mapped; *fd is for the slot, close it. NULL: err. */
@@ -38,5 +39,7 @@ bool tf_claims_take(struct tf_claims *c, uint64_t n);
 bool tf_claims_take_back(struct tf_claims *c, uint64_t n);
 void tf_claims_start(struct tf_claims *c, uint64_t n);
 enum tf_claim tf_claims_get(const struct tf_claims *c, uint64_t n);
+/* When the slot says that it began the n-th, in microseconds of tf_clock_us; `now` if it says what cannot be. */
+uint64_t tf_claims_begun_us(const struct tf_claims *c, uint64_t n, uint64_t now);
 
 #endif

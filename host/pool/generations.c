@@ -76,7 +76,8 @@ struct tf_generations {
 	void *loaded_arg;
 	void (*stopped)(void *arg);
 	void *stopped_arg;
-	uint64_t loads, rollbacks;
+	uint64_t loads;
+	struct tf_generations_stats stats;
 };
 
 static const struct tf_pool_events generation_events;
@@ -123,6 +124,7 @@ static int generation_load(struct tf_generations *g, struct tf_err *err)
 	struct generation *n = TF_NEW(struct generation);
 	struct tf_pool_config config = g->config.pool;
 	config.idle_start = true;
+	config.counters = &g->stats.slots;
 	n->all = g;
 	n->begun_ms = tf_clock_ms(tf_loop_clock(g->loop));
 	int rc = tf_pool_new(g->loop, &config, &generation_events, n, &n->pool, err);
@@ -201,7 +203,7 @@ static void end_canary(struct tf_generations *g, const char *why)
 	g->canary = NULL;
 	tf_warn("reload", "generation %" PRIu64 " (%s) is taken back: %s", n->label.number, n->label.hash,
 		why);
-	g->rollbacks++;
+	g->stats.rollbacks++;
 	generation_retire(n, GENERATION_FINISHING);
 	if (g->events.slot_free)
 		g->events.slot_free(g->arg);
@@ -292,6 +294,7 @@ static void load_failed(struct tf_generations *g, const struct tf_err *err)
 			g->events.ready(g->arg, NULL, 0, &why);
 		return;
 	}
+	g->stats.refused += !g->wish.check;
 	if (!known && !g->wish.check) {
 		tf_error("reload", "generation %" PRIu64 " goes on, the new scripts cannot be used: %s",
 			g->current->label.number, why.message);
@@ -319,6 +322,7 @@ static void load_done(struct tf_generations *g)
 	g->error.code = 0;
 	g->retries = 0;
 	n->label.number = ++g->last_number;
+	g->stats.reloads += g->current != NULL;
 	if (g->canary) /* this one is what is on trial now, or serves at once */
 		generation_retire(g->canary, GENERATION_FINISHING);
 	g->canary = NULL;
@@ -455,7 +459,7 @@ int tf_generations_rollback(
 	}
 	if (!g->previous || g->stopped)
 		return tf_err_set(err, TF_ESTATE, "there is no generation before to go back to");
-	g->rollbacks++;
+	g->stats.rollbacks++;
 	wait_for(g, done, arg, g->previous);
 	g->returning = g->previous;
 	tf_pool_want(g->previous->pool, g->config.pool.slots);
@@ -466,13 +470,13 @@ int tf_generations_rollback(
 
 /* ---- events of the pools ---- */
 
-static void on_started(void *arg, uint64_t job)
+static void on_started(void *arg, uint64_t job, uint64_t begun_us)
 {
 	struct generation *n = arg;
 	struct tf_generations *g = n->all;
 	g->told = n;
 	if (g->events.started)
-		g->events.started(g->arg, job);
+		g->events.started(g->arg, job, begun_us);
 }
 
 static void on_event(void *arg, uint64_t job, const char *type, struct tf_value *details)
@@ -726,6 +730,11 @@ void tf_generations_stop(struct tf_generations *g, void (*done)(void *arg), void
 
 /* ---- what is told ---- */
 
+const struct tf_generations_stats *tf_generations_stats(const struct tf_generations *g)
+{
+	return &g->stats;
+}
+
 const struct tf_buf *tf_generations_files(const struct tf_generations *g)
 {
 	return &g->files;
@@ -752,7 +761,7 @@ void tf_generations_status(const struct tf_generations *g, struct tf_buf *out)
 {
 	const struct generation *n;
 	tf_buf_printf(out, "{\"current\": %" PRIu64 ", \"loads\": %" PRIu64 ", \"rollbacks\": %" PRIu64,
-		g->current ? g->current->label.number : 0, g->loads, g->rollbacks);
+		g->current ? g->current->label.number : 0, g->loads, g->stats.rollbacks);
 	if (g->canary)
 		tf_buf_printf(out,
 			", \"canary\": {\"share\": %g, \"ended\": %" PRIu64 ", \"failed\": %" PRIu64

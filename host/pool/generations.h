@@ -65,6 +65,13 @@ int tf_generations_rollback(
 /* End all slots in peace (teardown hooks), then `done`; nothing is run any more. Nothing may run. */
 void tf_generations_stop(struct tf_generations *g, void (*done)(void *arg), void *arg);
 
+struct tf_generations_stats {
+	uint64_t reloads, refused,
+		rollbacks; /* scripts that took over, that could not be used; canaries given up are the last, too */
+	struct tf_pool_counters slots; /* of all generations */
+};
+const struct tf_generations_stats *tf_generations_stats(const struct tf_generations *g);
+
 /* What was read by the generation loaded last, whether it loaded or not: each path ended by NUL. */
 const struct tf_buf *tf_generations_files(const struct tf_generations *g);
 /* Call `loaded` after each load that ended, whatever came of it. */

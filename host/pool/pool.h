@@ -32,8 +32,29 @@ struct tf_pool_config {
 	/* Fork mode (parallel engine): the loader is a fork of this process that runs `runner`,
 	 * so that closures of the engine's scripts exist in the slots. Used when loader_argv is NULL. */
 	const struct tf_runner *runner;
-	size_t max_frame; /* bytes of one request or result; 0: TF_MAX_FRAME */
-	bool idle_start;  /* load, and have no slot before tf_pool_want */
+	size_t max_frame;                  /* bytes of one request or result; 0: TF_MAX_FRAME */
+	bool idle_start;                   /* load, and have no slot before tf_pool_want */
+	struct tf_pool_counters *counters; /* borrowed, counted up; NULL: nobody wants to know */
+};
+/* Ends of slots that nobody asked for, by cause: name and what users see. TASK_STOPPED: its engine cancelled the task, or a
+ * drain was over. */
+#define TF_SLOT_DEATHS(X) \
+	X(EXIT, "exit") \
+	X(SIGNAL, "signal") \
+	X(TIME_LIMIT, "time_limit") \
+	X(MEMORY_LIMIT, "memory_limit") \
+	X(TASK_STOPPED, "task_stopped") \
+	X(BAD_MESSAGE, "bad_message") \
+	X(START, "start")
+enum tf_slot_death {
+#define X(name, text) TF_SLOT_##name,
+	TF_SLOT_DEATHS(X)
+#undef X
+		TF_SLOT_DEATH_COUNT
+};
+struct tf_pool_counters {
+	uint64_t deaths[TF_SLOT_DEATH_COUNT];
+	uint64_t forked; /* slots */
 };
 #define TF_LOADER_FD 3
 #define TF_MAX_FRAME (64u << 20)
@@ -41,8 +62,9 @@ struct tf_pool_config {
 struct tf_pool_events {
 	/* The loader has loaded (names: class names served, borrowed) or could not (err). */
 	void (*ready)(void *arg, char *const *names, size_t count, const struct tf_err *err);
-	/* The task was built and runs; told within milliseconds, and in any case before its events and its end. */
-	void (*started)(void *arg, uint64_t job);
+	/* The task was built and runs; told within milliseconds, and in any case before its events and its end. begun_us: when
+	 * that was, of tf_clock_us. */
+	void (*started)(void *arg, uint64_t job, uint64_t begun_us);
 	void (*event)(void *arg, uint64_t job, const char *type, struct tf_value *details);
 	/* The job waited behind one that takes long, and no slot is idle: it is the caller's again, as if it had not been
 	 * submitted. NULL: it waits here. */

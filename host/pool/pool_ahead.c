@@ -79,7 +79,7 @@ void pool_slot_tell_started(struct pool_slot *s)
 	j->started = true;
 	tf_buf_free(&j->frame);
 	if (p->events.started)
-		p->events.started(p->arg, j->id);
+		p->events.started(p->arg, j->id, tf_claims_begun_us(s->claims, j->number, tf_clock_us()));
 }
 
 void pool_add_orphan(struct tf_pool *p, struct pool_job *j)

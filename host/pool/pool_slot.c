@@ -103,6 +103,8 @@ int pool_slot_fork(struct pool_slot *s, struct tf_err *err)
 		close(pair[0]);
 		return rc;
 	}
+	if (s->pool->config.counters)
+		s->pool->config.counters->forked++;
 	s->state = POOL_SLOT_FORKING;
 	s->pid = 0;
 	s->fd = pair[0];
@@ -433,6 +435,20 @@ static void slot_lose_jobs(struct pool_slot *s, int status, const struct rusage 
 	pool_job_free(j);
 }
 
+static enum tf_slot_death slot_death(const struct pool_slot *s, enum pool_slot_state was, int status)
+{
+	const struct pool_job *j = s->job;
+	if (was == POOL_SLOT_FORKING || was == POOL_SLOT_STARTING)
+		return TF_SLOT_START;
+	if (j && j->stop_types)
+		return j->stop_types == tf_types_time_limit     ? TF_SLOT_TIME_LIMIT
+		       : j->stop_types == tf_types_memory_limit ? TF_SLOT_MEMORY_LIMIT
+								: TF_SLOT_TASK_STOPPED;
+	if (s->breach)
+		return TF_SLOT_BAD_MESSAGE;
+	return WIFSIGNALED(status) ? TF_SLOT_SIGNAL : TF_SLOT_EXIT;
+}
+
 /* Forget the process; count it if it was of no use. */
 static void slot_gone(struct pool_slot *s, enum pool_slot_state was)
 {
@@ -487,6 +503,8 @@ void pool_slot_reap(struct pool_slot *s)
 			return;
 	}
 	s->state = POOL_SLOT_ENDING;
+	if (p->config.counters && !(s->dismissed && !s->breach))
+		p->config.counters->deaths[slot_death(s, was, status)]++;
 	if (s->job)
 		slot_lose_jobs(s, status, &usage);
 	if (p->deleted)

@@ -101,6 +101,8 @@ static bool read_member(struct tf_json key, struct tf_json v, struct tf_peer *p,
 		return read_number(v, &p->generation);
 	if (tf_json_string_is(key, "hash"))
 		return read_text(v, p->hash, sizeof(p->hash));
+	if (tf_json_string_is(key, "ran_us"))
+		return read_number(v, &p->ran_us);
 	return true;
 }
 
@@ -170,6 +172,7 @@ const char *tf_peer_write(const struct tf_peer *p, char buf[TF_PEER_MAX])
 		at = put_text(at, "action", tf_action_name((enum tf_action)p->action));
 	at = put_number(at, "generation", p->generation);
 	at = put_text(at, "hash", p->hash);
+	at = put_number(at, "ran_us", p->ran_us);
 	at = put(at, "}");
 	TF_ASSERT(at < buf + TF_PEER_MAX); /* 37 + 64 + 16 bytes of text, ten numbers, names: about 300 */
 	return buf;

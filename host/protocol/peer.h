@@ -8,6 +8,7 @@
  *   NOTIFY:    {"v":1,"cancel":1,"round":R,"action":A}   engine -> worker that runs a request, named by the correlation id:
  *              end it; its outcome follows as any other
  *   RESPONSE:  {"v":1,"worker":W,"host":H,"pid":P,"round":R,"dispatch":D,"action":A,"generation":G,"hash":X}
+ *              a final one with "ran_us": microseconds that the task ran
  *   NOTIFY:    {"v":1,"worker":W,"host":H,"pid":P}   answer, and beat  worker -> engine;  {"v":1} probe
  *              with "full":1 when no slot is free
  * W is the worker's uuid, which is also the topic of its private queue. Execute and revert of one
@@ -39,6 +40,7 @@ struct tf_peer {
 	int action;                      /* enum tf_action that a reply answers; -1 if absent */
 	int64_t generation;              /* of the worker's scripts; -1 if absent */
 	char hash[17];                   /* of them, hex; "" if absent */
+	int64_t ran_us;                  /* of an outcome; -1 if absent */
 };
 
 /* A header that says nothing yet but "tfhost". */
@@ -52,7 +54,8 @@ struct tf_peer {
 		.cancel = -1, \
 		.expires = -1, \
 		.action = -1, \
-		.generation = -1})
+		.generation = -1, \
+		.ran_us = -1})
 
 /* Never fails: anything but a well-formed header is "not present". text may be NULL. */
 struct tf_peer tf_peer_parse(const char *text);

@@ -10,7 +10,7 @@
 TF_RAISES static int log_line(lua_State *L)
 {
 	enum tf_log_level level = (enum tf_log_level)lua_tointeger(L, lua_upvalueindex(1));
-	tf_log(level, luaL_checkstring(L, 1), "%s", luaL_checkstring(L, 2));
+	tf_log(level, luaL_checkstring(L, 1), NULL, "%s", luaL_checkstring(L, 2));
 	return 0;
 }
 

@@ -1,5 +1,6 @@
 #include "script/worker_config.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include <lauxlib.h>
@@ -9,6 +10,7 @@
 #include "script/bind.h"
 #include "script/state.h"
 #include "script/transport_lua.h"
+#include "script/value_lua.h"
 
 void tf_worker_config_read(lua_State *L, int index, struct tf_worker_config *out)
 {
@@ -23,6 +25,9 @@ void tf_worker_config_read(lua_State *L, int index, struct tf_worker_config *out
 		(struct tf_limits){.time_ms = (uint64_t)(1000 * tf_bind_number(L, index, "time_limit", 0)),
 			.warning_ms = (uint64_t)(1000 * tf_bind_number(L, index, "time_warning", 0)),
 			.memory = (uint64_t)tf_bind_number(L, index, "memory_limit", 0)};
+	out->metrics = tf_strdup(tf_bind_string(L, index, "metrics"));
+	out->log_format = tf_strdup(tf_bind_string(L, index, "log_format"));
+	out->log_level = tf_strdup(tf_bind_string(L, index, "log_level"));
 	out->drain_timeout = tf_bind_number(L, index, "drain_timeout", 0);
 	out->load_timeout = tf_bind_number(L, index, "load_timeout", 0);
 	out->topic = tf_strdup(tf_bind_string(L, index, "topic"));
@@ -35,43 +40,54 @@ void tf_worker_config_read(lua_State *L, int index, struct tf_worker_config *out
 	lua_pop(L, 1);
 }
 
-struct config_load {
-	const char *path;
+struct config_resolve {
+	const struct tf_value *given;
 	struct tf_worker_config *out;
+	bool *usage;
+	struct tf_err *err;
+	int rc;
 };
 
-/* (load) */
-TF_RAISES static int config_load(lua_State *L)
+/* (resolve) */
+TF_RAISES static int config_resolve(lua_State *L)
 {
-	struct config_load *load = lua_touserdata(L, 1);
-	if (luaL_loadfile(L, load->path))
-		return lua_error(L);
-	lua_call(L, 0, 1); /* load, config */
+	struct config_resolve *r = lua_touserdata(L, 1);
 	lua_getglobal(L, "require");
-	lua_pushliteral(L, "taskflow.engines.worker_based.config");
+	lua_pushliteral(L, "tfhost.settings");
 	lua_call(L, 1, 1);
-	lua_getfield(L, -1, "check");
-	lua_pushvalue(L, 2);
-	lua_call(L, 1, 1); /* load, config, module, checked */
-	tf_worker_config_read(L, 4, load->out);
+	lua_getfield(L, -1, "worker"); /* resolve, module, worker */
+	r->rc = tf_value_lua_push(L, tf_value_json(r->given), "settings", r->err);
+	if (r->rc < 0)
+		return 0;
+	lua_call(L, 1, 3); /* resolve, module, config or nil, message, usage */
+	if (lua_istable(L, 3)) {
+		tf_worker_config_read(L, 3, r->out);
+		return 0;
+	}
+	*r->usage = lua_toboolean(L, 5);
+	r->rc = tf_err_set(r->err, TF_EINVAL, "%s", lua_tostring(L, 4));
 	return 0;
 }
 
-int tf_worker_config_load(const char *path, struct tf_worker_config *out, struct tf_err *err)
+int tf_worker_config_resolve(const struct tf_value *given, const char *file, struct tf_worker_config *out,
+	bool *usage, struct tf_err *err)
 {
-	struct config_load load = {.path = path, .out = out};
+	struct config_resolve r = {.given = given, .out = out, .usage = usage, .err = err};
 	struct lua_State *L;
 	int rc = tf_state_new(NULL, &L, err);
 	if (rc < 0)
 		return rc;
-	const char *slash = strrchr(path, '/');
-	char *dir = slash ? tf_strndup(path, slash == path ? 1 : (size_t)(slash - path)) : tf_strdup(".");
-	tf_state_add_dir(L, dir);
-	tf_worker_add_dir(out, dir);
-	free(dir);
-	lua_pushcfunction(L, config_load);
-	lua_pushlightuserdata(L, &load);
+	if (file) {
+		const char *slash = strrchr(file, '/');
+		char *dir =
+			slash ? tf_strndup(file, slash == file ? 1 : (size_t)(slash - file)) : tf_strdup(".");
+		tf_state_add_dir(L, dir);
+		tf_worker_add_dir(out, dir);
+		free(dir);
+	}
+	lua_pushcfunction(L, config_resolve);
+	lua_pushlightuserdata(L, &r);
 	rc = tf_call(L, 1, 0, err);
 	tf_state_delete(L);
-	return rc < 0 ? tf_err_prefix(err, "configuration %s", path) : 0;
+	return rc < 0 ? rc : r.rc;
 }

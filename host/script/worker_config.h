@@ -11,8 +11,10 @@ struct lua_State;
  * free, also when this raises. */
 TF_RAISES void tf_worker_config_read(struct lua_State *L, int index, struct tf_worker_config *out);
 
-/* Evaluate a Lua file in a state of its own, which is closed again: user code never runs beside a server. The
- * directory of the file is where its tasks are looked for. */
-int tf_worker_config_load(const char *path, struct tf_worker_config *out, struct tf_err *err);
+/* What command line, environment and file say together (lua/tfhost/settings.lua): `given` is { flags, file }, `file` the
+ * latter again or NULL. The file is evaluated in a state of its own, which is closed again: user code never runs beside a
+ * server. Its directory is where its tasks are looked for. *usage: the command line or the environment is to blame. */
+int tf_worker_config_resolve(const struct tf_value *given, const char *file, struct tf_worker_config *out,
+	bool *usage, struct tf_err *err);
 
 #endif

@@ -97,7 +97,7 @@ void fake_pool_ready(struct fake_pool *p, const char *const *names)
 void fake_pool_started(struct fake_pool *p, size_t i)
 {
 	assert_true(i < p->count);
-	p->events.started(p->arg, p->jobs[i].id);
+	p->events.started(p->arg, p->jobs[i].id, tf_clock_us());
 }
 
 static struct tf_value *value(const char *text)

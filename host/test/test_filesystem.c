@@ -676,7 +676,8 @@ static void test_refused(void **state)
 	struct tf_err err;
 
 	(void)state;
-	refused("{\"data_folder\": \"x\"}", "ex", "unknown option \"data_folder\" (known: data_folder_in,");
+	refused("{\"data_folder\": \"x\"}", "ex",
+		"unknown option \"data_folder\", did you mean \"data_folder_in\"?");
 	refused("{\"data_folder_in\": 5}", "ex", "data_folder_in must be a string");
 	refused("{\"data_folder_in\": \"\"}", "ex", "data_folder_in must be");
 	refused("{\"data_folder_in\": \"a\\u0000b\"}", "ex", "data_folder_in");

@@ -75,7 +75,7 @@ static void levels_filter(void **state)
 	tf_error("a", "yes");
 	tf_log_set_level(TF_LOG_OFF);
 	tf_error("a", "no");
-	tf_log(TF_LOG_OFF, "a", "no");
+	tf_log(TF_LOG_OFF, "a", NULL, "no");
 	tf_log_set_level(TF_LOG_INFO);
 	char *text = release_stderr();
 	assert_null(strstr(text, "no"));
@@ -177,6 +177,80 @@ static void lines_of_threads_do_not_mix(void **state)
 	free(text);
 }
 
+static char *logged_as(enum tf_log_format f, const struct tf_log_ids *ids, const char *text)
+{
+	tf_log_set_format(f);
+	catch_stderr();
+	tf_log(TF_LOG_WARN, "pool", ids, "%s", text);
+	tf_log_set_format(TF_LOG_TEXT);
+	return release_stderr();
+}
+
+/* Whatever is in the text and the ids, the line is one JSON object of strings, below the limit of a pipe. */
+static void json_lines_are_json(void **state)
+{
+	(void)state;
+	char *big = tf_malloc(9001);
+	const char *const texts[] = {"plain", "a \"b\" \\ c\nd\x01 \xff \xc2\x9b na\xc3\xafve", "", big};
+	memset(big, '"', 9000);
+	big[9000] = '\0';
+	const struct tf_log_ids ids = {.flow = "f1", .atom = big, .request = "r\n1"};
+	tf_log_set_ids(&(struct tf_log_ids){.worker = "w1", .flow = "not this one"});
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+		struct tf_json root, v;
+		struct tf_err err;
+		char *line = logged_as(TF_LOG_JSON, &ids, texts[i]);
+		size_t len = strlen(line);
+		assert_true(len <= 4096 && line[len - 1] == '\n' && strchr(line, '\n') == line + len - 1);
+		assert_int_equal(tf_json_validate(line, len, 0, &root, &err), 0);
+		assert_int_equal(tf_json_count(root), 8);
+		assert_true(tf_json_get(root, "level", &v) && tf_json_string_is(v, "warn"));
+		assert_true(tf_json_get(root, "area", &v) && tf_json_string_is(v, "pool"));
+		assert_true(tf_json_get(root, "flow", &v) && tf_json_string_is(v, "f1"));
+		assert_true(tf_json_get(root, "request", &v) && tf_json_string_is(v, "r\n1"));
+		assert_true(tf_json_get(root, "worker", &v) && tf_json_string_is(v, "w1"));
+		assert_true(tf_json_get(root, "message", &v));
+		assert_true(i > 0 || tf_json_string_is(v, "plain"));
+		free(line);
+	}
+	tf_log_set_ids(&(struct tf_log_ids){0});
+	free(big);
+}
+
+static void logfmt_lines_have_pairs(void **state)
+{
+	(void)state;
+	const struct tf_log_ids ids = {.atom = "a task", .request = "r1"};
+	tf_log_set_ids(&(struct tf_log_ids){.worker = "w1"});
+	char *line = logged_as(TF_LOG_LOGFMT, &ids, "it \"ran\"");
+	assert_true(matches(line, "^time=[0-9T:.-]+Z level=warn area=pool msg=\"it \\\\\"ran\\\\\"\" "
+				  "atom=\"a task\" request=r1 worker=w1\n$"));
+	free(line);
+	line = logged_as(TF_LOG_TEXT, &ids, "it ran");
+	assert_true(matches(line, STAMP "WARN pool: it ran atom=\"a task\" request=r1\n$"));
+	free(line);
+	tf_log_set_ids(&(struct tf_log_ids){0});
+}
+
+static void the_environment_sets_format_and_level(void **state)
+{
+	(void)state;
+	setenv("TFHOST_LOG_FORMAT", "json", 1);
+	setenv("TFHOST_LOG_LEVEL", "error", 1);
+	tf_log_from_environment();
+	assert_int_equal(tf_log_get_format(), TF_LOG_JSON);
+	assert_int_equal(tf_log_get_level(), TF_LOG_ERROR);
+	setenv("TFHOST_LOG_FORMAT", "yaml", 1);
+	setenv("TFHOST_LOG_LEVEL", "", 1);
+	tf_log_from_environment();
+	assert_int_equal(tf_log_get_format(), TF_LOG_JSON);
+	assert_int_equal(tf_log_get_level(), TF_LOG_ERROR);
+	unsetenv("TFHOST_LOG_FORMAT");
+	unsetenv("TFHOST_LOG_LEVEL");
+	tf_log_set_format(TF_LOG_TEXT);
+	tf_log_set_level(TF_LOG_INFO);
+}
+
 /* A worker whose stderr was a pipe that its parent did not read stopped for good when it was full. */
 static void a_pipe_that_nobody_reads_stops_nothing(void **state)
 {
@@ -211,6 +285,9 @@ int main(void)
 		cmocka_unit_test(levels_filter),
 		cmocka_unit_test(foreign_bytes_cannot_forge_a_line),
 		cmocka_unit_test(long_lines_are_cut_and_say_so),
+		cmocka_unit_test(json_lines_are_json),
+		cmocka_unit_test(logfmt_lines_have_pairs),
+		cmocka_unit_test(the_environment_sets_format_and_level),
 		cmocka_unit_test(errno_survives),
 		cmocka_unit_test(lines_of_threads_do_not_mix),
 		cmocka_unit_test(a_pipe_that_nobody_reads_stops_nothing),

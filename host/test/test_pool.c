@@ -222,9 +222,11 @@ static void on_ready(void *arg, char *const *names, size_t count, const struct t
 	}
 }
 
-static void on_started(void *arg, uint64_t job)
+static void on_started(void *arg, uint64_t job, uint64_t begun_us)
 {
 	struct fixture *f = arg;
+	uint64_t now = tf_clock_us();
+	assert_true(begun_us <= now && now - begun_us < 60000000);
 	assert_int_equal(f->done[job], 0);
 	f->started++;
 }

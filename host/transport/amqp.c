@@ -137,9 +137,10 @@ static void on_published(struct tf_amqp *a, struct tf_amqp_publish *m)
 {
 	a->base.queued--;
 	a->queued_bytes -= m->size;
-	if (m->status == TF_PUBLISHED)
+	if (m->status == TF_PUBLISHED) {
 		a->base.stats.published++;
-	else if (m->status == TF_RETURNED)
+		tf_histogram_add(&a->base.confirm, tf_clock_us() - m->at_us);
+	} else if (m->status == TF_RETURNED)
 		a->base.stats.returned++;
 	if (m->id && a->base.events.published)
 		a->base.events.published(a->base.arg, m->id, m->status, m->err);
@@ -437,6 +438,7 @@ static struct tf_amqp_publish *copy_message(const struct tf_message *m)
 	p->m.reply_to = put(&at, m->reply_to);
 	p->m.correlation_id = put(&at, m->correlation_id);
 	p->m.peer = put(&at, m->peer);
+	p->at_us = tf_clock_us();
 	p->m.body = at;
 	p->m.body_len = m->body_len;
 	if (m->body_len)

@@ -62,6 +62,7 @@ struct tf_amqp_publish {
 	struct tf_message m; /* points into this allocation */
 	uint64_t id;
 	uint64_t order; /* of submission */
+	uint64_t at_us; /* of tf_clock_us, when it was submitted */
 	size_t size;
 	unsigned flags;
 	unsigned tries;                /* times it was returned or refused */

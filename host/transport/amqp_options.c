@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "transport/amqp.h"
+#include "transport/options.h"
 
 enum {
 	HEARTBEAT_DEFAULT = 10,
@@ -15,6 +16,10 @@ enum {
 
 /* Debian's bundle of authorities, when the options name none. */
 #define SYSTEM_CA "/etc/ssl/certs/ca-certificates.crt"
+
+static const char *const OPTION_NAMES[] = {"connect_timeout", "heartbeat", "frame_max", "login_method", "ssl",
+	"ca_certs", "topology", "queue_type", "expires"};
+static const char *const SSL_NAMES[] = {"ca_certs", "certfile", "keyfile", "cert_reqs", "check_hostname"};
 
 static int wrong(struct tf_err *err, const char *name, const char *must)
 {
@@ -84,13 +89,6 @@ static int read_cert_reqs(struct tf_json v, bool *verify, struct tf_err *err)
 	return wrong(err, "ssl.cert_reqs", "CERT_REQUIRED, CERT_OPTIONAL or CERT_NONE");
 }
 
-static int unknown(struct tf_json key, const char *prefix, const char *known, struct tf_err *err)
-{
-	return tf_err_set(err, TF_EINVAL,
-		"transport_options: unknown option %s%.*s; the amqp transport knows %s", prefix,
-		(int)(key.len > 80 ? 80 : key.len), key.text, known);
-}
-
 static int read_ssl(struct tf_amqp_options *o, struct tf_json v, struct tf_err *err)
 {
 	struct tf_json_iter it;
@@ -116,8 +114,8 @@ static int read_ssl(struct tf_amqp_options *o, struct tf_json v, struct tf_err *
 		else if (tf_json_string_is(key, "check_hostname"))
 			rc = read_bool(val, "ssl.check_hostname", &o->check_hostname, err);
 		else
-			rc = unknown(
-				key, "ssl.", "ca_certs, certfile, keyfile, cert_reqs, check_hostname", err);
+			rc = tf_options_unknown(
+				err, "amqp", "ssl.", key, SSL_NAMES, sizeof(SSL_NAMES) / sizeof(*SSL_NAMES));
 	}
 	return rc;
 }
@@ -161,10 +159,8 @@ static int read_option(struct tf_amqp_options *o, struct tf_json key, struct tf_
 		return read_word(v, "queue_type", "classic", "quorum", &o->quorum, err);
 	if (tf_json_string_is(key, "expires"))
 		return read_int(v, "expires", 1, EXPIRES_MAX, &o->expires_ms, err);
-	return unknown(key, "",
-		"connect_timeout, heartbeat, frame_max, login_method, ssl, ca_certs, topology, queue_type, "
-		"expires",
-		err);
+	return tf_options_unknown(
+		err, "amqp", "", key, OPTION_NAMES, sizeof(OPTION_NAMES) / sizeof(*OPTION_NAMES));
 }
 
 int tf_amqp_options_parse(struct tf_amqp_options *o, const struct tf_value *options, struct tf_err *err)

@@ -6,8 +6,10 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/nearest.h"
 
 static const double DAY = 86400;
+enum { OPTIONS_MAX = 64 };
 
 static int refuse(
 	struct tf_err *err, const char *backend, const char *name, const char *must, struct tf_json value)
@@ -81,17 +83,36 @@ static int read_one(const struct tf_option *o, const char *backend, struct tf_js
 	return 0;
 }
 
-static int unknown(struct tf_err *err, const char *backend, const struct tf_option *table, struct tf_json key)
+int tf_options_unknown(struct tf_err *err, const char *backend, const char *prefix, struct tf_json key,
+	const char *const *names, size_t count)
 {
 	struct tf_buf known = TF_BUF_INIT;
-	const struct tf_option *o;
+	char *word = tf_json_strdup(key, NULL);
+	const char *near = word ? tf_nearest(word, names, count) : NULL;
 
-	for (o = table; o->name; o++)
-		tf_buf_printf(&known, "%s%s", o == table ? "" : ", ", o->name);
-	tf_err_set(err, TF_EINVAL, "transport_options of %s: unknown option %.*s (known: %s)", backend,
-		(int)(key.len < 80 ? key.len : 80), key.text, known.len ? known.data : "none");
+	if (near) {
+		tf_buf_printf(&known, ", did you mean \"%s%s\"?", prefix, near);
+	} else {
+		tf_buf_puts(&known, " (known: ");
+		for (size_t i = 0; i < count; i++)
+			tf_buf_printf(&known, "%s%s%s", i ? ", " : "", prefix, names[i]);
+		tf_buf_puts(&known, count ? ")" : "none)");
+	}
+	tf_err_set(err, TF_EINVAL, "transport_options of %s: unknown option \"%s%s\"%s", backend, prefix,
+		word ? word : "?", known.data);
+	free(word);
 	tf_buf_free(&known);
 	return TF_EINVAL;
+}
+
+static int unknown(struct tf_err *err, const char *backend, const struct tf_option *table, struct tf_json key)
+{
+	const char *names[OPTIONS_MAX];
+	size_t count = 0;
+
+	for (; table[count].name && count < OPTIONS_MAX; count++)
+		names[count] = table[count].name;
+	return tf_options_unknown(err, backend, "", key, names, count);
 }
 
 int tf_options_read(const char *backend, const struct tf_value *options, const struct tf_option *table,

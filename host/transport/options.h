@@ -22,6 +22,11 @@ struct tf_option {
 	void *into; /* holds the default; left alone when the option is absent or null */
 };
 
+/* TF_EINVAL: there is no option of this name (a JSON string), but one that it may have been meant to be, or these. All names
+ * have `prefix` before them. */
+int tf_options_unknown(struct tf_err *err, const char *backend, const char *prefix, struct tf_json key,
+	const char *const *names, size_t count);
+
 /* Fill `table` from `options` (NULL: nothing given). TF_EINVAL names the option, what it must be,
  * and for an unknown one lists those of the table. `backend` is for the error's text. */
 int tf_options_read(const char *backend, const struct tf_value *options, const struct tf_option *table,

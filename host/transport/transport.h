@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/histogram.h"
 #include "base/value.h"
 #include "loop/loop.h"
 #include "transport/url.h"
@@ -115,8 +116,9 @@ struct tf_transport {
 	struct tf_transport_events events;
 	void *arg;
 	struct tf_transport_stats stats;
-	bool up;        /* kept by the back end, before it calls events.state */
-	char *exchange; /* owned; freed by tf_transport_close */
+	struct tf_histogram confirm; /* from a publish to its confirm; amqp alone */
+	bool up;                     /* kept by the back end, before it calls events.state */
+	char *exchange;              /* owned; freed by tf_transport_close */
 	/* Set by tf_transport_open from the config, defaults filled in. */
 	size_t max_message, max_queued;
 	/* Publishes without outcome; a back end that counts them here (up in publish, down before

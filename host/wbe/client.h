@@ -48,6 +48,7 @@ struct tf_client {
 	bool full;         /* requests wait because as many as are allowed are PENDING on their topics */
 	struct tf_buf scratch;
 	struct tf_throttle throttle;
+	struct tf_tally *tally; /* owned */
 	struct tf_wbe_stats stats;
 };
 

@@ -439,6 +439,7 @@ static void hand_over(struct tf_client *c, struct tf_flight *f, const struct tf_
 	char *story = loss_story(c, w, f);
 	c->stats.lost++;
 	f->losses++;
+	f->begun_us = 0;
 	if (c->cancelling && f->request.action == TF_EXECUTE) {
 		tf_client_complete(c, f, true,
 			tf_failure_format(tf_types_cancelled, "%s; its engine was cancelled", story));

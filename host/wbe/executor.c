@@ -29,6 +29,17 @@ void tf_client_arm(struct tf_client *c, uint64_t ms)
 	tf_timer_start(c->timer, ms, 0);
 }
 
+/* What the outcome tells about times. */
+static void measure(struct tf_client *c, const struct tf_flight *f, bool failed)
+{
+	struct tf_tally_row *row = tf_tally_row(c->tally, f->request.task_cls);
+	failed ? row->failed++ : row->succeeded++;
+	if (!f->begun_us)
+		return;
+	tf_histogram_add(&c->stats.wait, f->begun_us - f->came_us);
+	tf_histogram_add(&c->stats.run, tf_clock_us() - f->begun_us);
+}
+
 bool tf_client_outcome(
 	struct tf_client *c, struct tf_flight *f, bool failed, struct tf_value *result, uint64_t tag)
 {
@@ -36,6 +47,7 @@ bool tf_client_outcome(
 		tf_value_unref(result);
 		return false;
 	}
+	measure(c, f, failed);
 	tf_supervision_unwatch(c->supervision, &f->watch);
 	const struct tf_completion done = {.atom = f->atom,
 		.round = f->round,
@@ -123,6 +135,7 @@ static int submit(struct tf_executor *x, const struct tf_work *w, struct tf_err 
 	if (!f)
 		return tf_err_set(
 			err, TF_EEXIST, "a request of atom '%s' (%s) is in flight already", w->name, w->uuid);
+	f->came_us = tf_clock_us();
 	c->own_limits = c->own_limits || f->queue_ms;
 	free(tf_map_remove(c->expired, f->uuid)); /* this is a new one */
 	if (f->performer)
@@ -163,10 +176,12 @@ static void cancel(struct tf_executor *x)
 		tf_client_cancel(c);
 }
 
-/* What the transport rejected before we saw it: malformed like the rest. */
-static uint64_t unreadable(const struct tf_transport *t)
+/* What the transport has counted. What it rejected before we saw it is malformed like the rest. */
+static void add_transport(struct tf_wbe_stats *s, const struct tf_transport *t)
 {
-	return t->stats.malformed + t->stats.oversized;
+	s->malformed += t->stats.malformed + t->stats.oversized;
+	s->reconnects += t->stats.reconnects;
+	tf_histogram_merge(&s->confirm, &t->confirm);
 }
 
 static void stop(struct tf_executor *x)
@@ -196,7 +211,7 @@ static void stop(struct tf_executor *x)
 	c->finder = NULL;
 	c->supervision = NULL;
 	c->tfhost_topics = c->tfhost_seen = c->lanes = c->expired = NULL;
-	c->stats.malformed += unreadable(t);
+	add_transport(&c->stats, t);
 	tf_transport_close(t);
 	tf_outbox_deliver(&c->outbox, SIZE_MAX, x);
 }
@@ -219,6 +234,7 @@ static void destroy(struct tf_executor *x)
 	stop(x);
 	tf_timer_delete(c->timer);
 	tf_inflight_delete(c->inflight);
+	tf_tally_delete(c->tally);
 	tf_buf_free(&c->scratch);
 	config_free(&c->config);
 	free(c);
@@ -278,6 +294,7 @@ int tf_executor_wbe_new_with(struct tf_loop *loop, const struct tf_wbe_config *c
 	c->timer = tf_timer_new(loop, on_timer, c);
 	c->armed = UINT64_MAX;
 	c->inflight = tf_inflight_new();
+	c->tally = tf_tally_new();
 	tf_outbox_create(&c->outbox);
 	tf_pace_create(&c->pace, seam->clock);
 	*out = &c->base;
@@ -294,9 +311,16 @@ int tf_executor_wbe_new(struct tf_loop *loop, const struct tf_wbe_config *config
 void tf_executor_wbe_stats(const struct tf_executor *x, struct tf_wbe_stats *out)
 {
 	const struct tf_client *c = (const struct tf_client *)x;
+	const struct tf_flight *oldest = tf_inflight_oldest(c->inflight);
 	*out = c->stats;
 	if (c->transport)
-		out->malformed += unreadable(c->transport);
+		add_transport(out, c->transport);
+	out->oldest_ms = oldest ? (tf_clock_us() - oldest->came_us) / 1000 : 0;
 	out->workers = c->finder ? tf_finder_count(c->finder) : 0;
 	out->in_flight = tf_inflight_count(c->inflight);
+}
+
+const struct tf_tally *tf_executor_wbe_tally(const struct tf_executor *x)
+{
+	return ((const struct tf_client *)x)->tally;
 }

@@ -17,10 +17,12 @@
 #ifndef TF_WBE_EXECUTOR_H
 #define TF_WBE_EXECUTOR_H
 
+#include "base/histogram.h"
 #include "engine/executor.h"
 #include "loop/loop.h"
 #include "transport/transport.h"
 #include "wbe/seam.h"
+#include "wbe/tally.h"
 
 struct tf_wbe_config {
 	struct tf_transport_config transport; /* exchange: "default" if NULL */
@@ -37,15 +39,22 @@ struct tf_wbe_config {
 struct tf_wbe_stats {
 	uint64_t malformed;   /* messages rejected */
 	uint64_t stale;       /* replies of an unknown, finished or earlier request, dropped */
-	uint64_t lost;        /* requests whose worker was lost, each time */
+	uint64_t lost;        /* requests whose worker was lost because it was silent, each time */
+	uint64_t died;        /* requests whose worker said that the process that ran them died */
 	uint64_t handed_over; /* of them, given to another worker */
 	uint64_t timeouts, resent;
 	uint64_t seen; /* how often a worker became known: 0, nobody ever answered */
 	size_t workers, in_flight;
+	uint64_t reconnects;
+	uint64_t
+		oldest_ms; /* so long ago was the oldest request submitted that has not begun; 0: none waits */
+	struct tf_histogram wait, run; /* of requests: from submission to begin, from begin to end */
+	struct tf_histogram confirm;   /* as in struct tf_transport */
 };
 
 int tf_executor_wbe_new(struct tf_loop *loop, const struct tf_wbe_config *config, struct tf_executor **out,
 	struct tf_err *err);
+const struct tf_tally *tf_executor_wbe_tally(const struct tf_executor *x); /* of all outcomes */
 void tf_executor_wbe_stats(const struct tf_executor *x, struct tf_wbe_stats *out);
 
 /* The same with time and transport handed in. */

@@ -220,6 +220,7 @@ static void on_valid_request(struct tf_server *s, const struct tf_message *m, st
 	const struct tf_peer peer = tf_peer_parse(m->peer);
 	char *key = key_of(s, m, &peer, r->action);
 	tf_audience_heard(s, m->reply_to, peer.present);
+	s->stats.redelivered += m->redelivered;
 	bool known = m->redelivered || (peer.present && peer.round >= 0);
 	struct tf_job *j = known ? tf_map_get(s->by_key, key) : NULL;
 	size_t len = 0;

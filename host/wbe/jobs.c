@@ -75,6 +75,9 @@ struct tf_job *tf_job_new(struct tf_server *s, const struct tf_message *m, const
 	j->peer = *peer;
 	j->action = r->action;
 	j->task_name = tf_strdup(r->task_name);
+	j->came_us = tf_clock_us();
+	j->ran_us = -1;
+	j->tally = tf_tally_row(s->tally, tf_map_get(s->classes, r->task_cls) ? r->task_cls : NULL);
 	j->request = *r;
 	j->request.limits = peer->limits;
 	*r = (struct tf_request){0};
@@ -290,6 +293,10 @@ void tf_job_finish(struct tf_server *s, struct tf_job *j, bool failed, struct tf
 	j->state = TF_JOB_FINISHED;
 	j->failed = failed;
 	j->finished_at = tf_pace_ms(&s->pace);
+	if (j->begun_us) {
+		j->ran_us = (int64_t)(tf_clock_us() - j->begun_us);
+		tf_histogram_add(&s->stats.run, (uint64_t)j->ran_us);
+	}
 	const struct tf_response final = {
 		.state = failed ? TF_RESPONSE_FAILURE : TF_RESPONSE_SUCCESS, .result = result};
 	tf_response_write(&final, &j->final);

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "protocol/failure.h"
 #include "protocol/peer.h"
 #include "wbe/client.h"
 
@@ -74,8 +75,10 @@ static void on_notify(struct tf_client *c, const struct tf_message *m)
 
 static void on_running(struct tf_client *c, struct tf_flight *f, const struct tf_peer *peer)
 {
-	if (tf_inflight_move(c->inflight, f, TF_REQUEST_RUNNING))
+	if (tf_inflight_move(c->inflight, f, TF_REQUEST_RUNNING)) {
+		f->begun_us = tf_clock_us();
 		tf_debug("engine", "task '%s' runs on topic '%s'", f->request.task_name, f->topic);
+	}
 	if (f->state != TF_REQUEST_RUNNING)
 		return;
 	if (f->queue != TF_QUEUE_UNREADABLE)
@@ -86,6 +89,18 @@ static void on_running(struct tf_client *c, struct tf_flight *f, const struct tf
 	tf_outbox_began(&c->outbox, f->atom, f->round, peer->worker);
 	tf_client_cancel_running(c, f);
 	tf_client_arm(c, 0);
+}
+
+/* What the worker says of times counts, where it can be: both clocks go at the same pace. */
+static void note_end(
+	struct tf_client *c, struct tf_flight *f, const struct tf_response *r, const struct tf_peer *peer)
+{
+	uint64_t now = tf_clock_us();
+	if (peer->ran_us >= 0 && (uint64_t)peer->ran_us <= now - f->came_us)
+		f->begun_us = now - (uint64_t)peer->ran_us;
+	if (r->state == TF_RESPONSE_FAILURE &&
+		tf_failure_is(tf_value_json(r->result), tf_types_worker_lost[0]))
+		c->stats.died++;
 }
 
 /* Whether the message is to be acknowledged now; an outcome waits until the engine has it safe. */
@@ -107,6 +122,7 @@ static bool take_response(struct tf_client *c, const struct tf_message *m, struc
 	case TF_RESPONSE_FAILURE:
 		if (f->state == TF_REQUEST_WAITING) /* sent by the engine that ours resumes */
 			tf_inflight_move(c->inflight, f, TF_REQUEST_PENDING);
+		note_end(c, f, r, peer);
 		taken = tf_client_outcome(c, f, r->state == TF_RESPONSE_FAILURE, r->result, m->tag);
 		r->result = NULL;
 		break;

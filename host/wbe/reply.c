@@ -27,6 +27,7 @@ static int send(
 	peer.action = (int)j->action;
 	peer.generation = j->label.number ? (int64_t)j->label.number : -1;
 	memcpy(peer.hash, j->label.hash, sizeof(peer.hash));
+	peer.ran_us = j->ran_us;
 	const struct tf_message m = {.topic = j->engine->reply_to,
 		.type = TF_TYPE_RESPONSE,
 		.correlation_id = j->correlation_id,
@@ -168,9 +169,9 @@ void tf_reply_published(void *arg, uint64_t id, enum tf_publish_status status, c
 		if (j->from_ledger)
 			s->stats.answered_from_ledger++;
 		else if (j->failed)
-			s->stats.failed++;
+			s->stats.failed++, j->tally->failed++;
 		else
-			s->stats.succeeded++;
+			s->stats.succeeded++, j->tally->succeeded++;
 		remember(s, j);
 		tf_job_delete(s, j, TF_ACK);
 		s->window.ended++;

@@ -91,7 +91,7 @@ static void keep_label(struct tf_server *s, struct tf_job *j)
 		j->label = *s->endpoint.ops->label(s->endpoint.pool);
 }
 
-static void on_started(void *arg, uint64_t job)
+static void on_started(void *arg, uint64_t job, uint64_t begun_us)
 {
 	struct tf_server *s = arg;
 	struct tf_job *j = tf_job_find(s, job);
@@ -99,6 +99,8 @@ static void on_started(void *arg, uint64_t job)
 		return;
 	j->state = TF_JOB_RUNNING;
 	j->begun_at = tf_pace_ms(&s->pace);
+	j->begun_us = begun_us > j->came_us ? begun_us : j->came_us;
+	tf_histogram_add(&s->stats.wait, j->begun_us - j->came_us);
 	keep_label(s, j);
 	tf_request_free(&j->request);
 	if (j->peer.once == 1) /* if we die, its engine decides, not the queue */
@@ -360,6 +362,7 @@ int tf_server_new_with(struct tf_loop *loop, const struct tf_server_config *conf
 	s->timer = tf_timer_new(loop, on_timer, s);
 	s->armed = UINT64_MAX;
 	s->classes = tf_map_new();
+	s->tally = tf_tally_new();
 	TAILQ_INIT(&s->held);
 	tf_audience_create(s);
 	s->ledger = tf_ledger_new(seam->clock, &ledger_limits);
@@ -398,6 +401,18 @@ void tf_server_drain(struct tf_server *s, uint64_t timeout_ms)
 	s->endpoint.ops->take_back(s->endpoint.pool);
 }
 
+/* Jobs stand in the order of their arrival; those before the first that waits run, or have ended. */
+static uint64_t oldest_wait_ms(const struct tf_server *s)
+{
+	const struct tf_job *j;
+	TAILQ_FOREACH(j, &s->jobs, all)
+	{
+		if (j->state == TF_JOB_QUEUED || j->state == TF_JOB_SUBMITTED)
+			return (tf_clock_us() - j->came_us) / 1000;
+	}
+	return 0;
+}
+
 void tf_server_stats(const struct tf_server *s, struct tf_server_stats *out)
 {
 	*out = s->stats;
@@ -405,6 +420,17 @@ void tf_server_stats(const struct tf_server *s, struct tf_server_stats *out)
 	out->malformed += s->transport->stats.malformed + s->transport->stats.oversized;
 	out->slots = s->slots;
 	out->busy = s->endpoint.ops->busy_slots(s->endpoint.pool);
+	out->oldest_ms = oldest_wait_ms(s);
+}
+
+const struct tf_tally *tf_server_tally(const struct tf_server *s)
+{
+	return s->tally;
+}
+
+const struct tf_transport *tf_server_transport(const struct tf_server *s)
+{
+	return s->transport;
 }
 
 int tf_server_check_ready(const struct tf_server *s, struct tf_err *err)
@@ -447,6 +473,7 @@ void tf_server_delete(struct tf_server *s)
 	}
 	tf_timer_delete(s->timer);
 	tf_map_delete(s->classes, NULL);
+	tf_tally_delete(s->tally);
 	tf_map_delete(s->by_id, NULL);
 	tf_map_delete(s->by_key, NULL);
 	tf_map_delete(s->engines_by_topic, NULL);

@@ -16,11 +16,13 @@
 #ifndef TF_WBE_SERVER_H
 #define TF_WBE_SERVER_H
 
+#include "base/histogram.h"
 #include "loop/loop.h"
 #include "pool/pool.h"
 #include "transport/transport.h"
 #include "wbe/endpoint.h"
 #include "wbe/seam.h"
+#include "wbe/tally.h"
 
 struct tf_server;
 
@@ -42,6 +44,9 @@ struct tf_server_stats {
 	uint64_t probes;                       /* answered */
 	uint64_t given_back;                   /* running tasks that a drain ended */
 	uint64_t events_dropped;               /* events of tasks that could not be sent */
+	uint64_t redelivered;                  /* requests that the broker had delivered before */
+	uint64_t oldest_ms; /* so long ago came the oldest request that has not begun; 0: none waits */
+	struct tf_histogram wait, run; /* of requests: from arrival to begin, from begin to end */
 	unsigned slots, busy;
 };
 
@@ -60,6 +65,8 @@ int tf_server_new(struct tf_loop *loop, const struct tf_server_config *config,
  * WorkerLost. Called again it can shorten the time. */
 void tf_server_drain(struct tf_server *s, uint64_t timeout_ms);
 void tf_server_stats(const struct tf_server *s, struct tf_server_stats *out);
+const struct tf_tally *tf_server_tally(const struct tf_server *s); /* of outcomes delivered */
+const struct tf_transport *tf_server_transport(const struct tf_server *s);
 /* 0: a request that is sent now is taken. TF_ESTATE: not so, and why: it drains, has loaded no scripts yet, has no connection. */
 int tf_server_check_ready(const struct tf_server *s, struct tf_err *err);
 const char *tf_server_uuid(const struct tf_server *s);

@@ -55,8 +55,12 @@ struct tf_job {
 	struct tf_label label;     /* of the code that runs it; number 0: none yet */
 	bool from_ledger;
 	uint64_t begun_at; /* paced; when it was RUNNING first */
-	bool running_owed; /* RUNNING could not be sent yet: it goes before the final message */
-	bool unsaid;       /* in `begun` */
+	uint64_t came_us,
+		begun_us; /* of tf_clock_us: when it arrived, when it began; the latter 0: it has not */
+	int64_t ran_us;   /* -1: it has not ended, or never began */
+	struct tf_tally_row *tally; /* borrowed; of its class */
+	bool running_owed;          /* RUNNING could not be sent yet: it goes before the final message */
+	bool unsaid;                /* in `begun` */
 	/* FINISHED: */
 	bool failed;
 	struct tf_buf final;  /* body */
@@ -129,6 +133,7 @@ struct tf_server {
 
 	struct tf_buf scratch;
 	struct tf_throttle throttle;
+	struct tf_tally *tally; /* owned */
 	struct tf_server_stats stats;
 };
 

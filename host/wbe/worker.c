@@ -41,6 +41,9 @@ void tf_worker_config_free(struct tf_worker_config *c)
 	free(c->dirs);
 	free(c->path);
 	free(c->control);
+	free(c->metrics);
+	free(c->log_format);
+	free(c->log_level);
 	memset(c, 0, sizeof(*c));
 }
 

@@ -32,7 +32,9 @@ struct tf_worker_config {
 	char *control;           /* path of the control socket; NULL: the usual one; "none" */
 	struct tf_limits limits; /* of tasks that have none of their own */
 	double drain_timeout;    /* seconds that TERM gives to what runs; 0: no limit */
-	double load_timeout;     /* seconds that scripts may take to load; 0: TF_GENERATIONS_LOAD_MS */
+	char *metrics;           /* "[HOST:]PORT" of the page for Prometheus; NULL or "none": there is none */
+	char *log_format, *log_level; /* names, for whoever sets up the log; NULL: as it is */
+	double load_timeout;          /* seconds that scripts may take to load; 0: TF_GENERATIONS_LOAD_MS */
 };
 void tf_worker_config_free(struct tf_worker_config *c); /* frees members, zeroes */
 void tf_worker_add_task(struct tf_worker_config *c, const char *reference);

@@ -213,6 +213,27 @@ function M.convert(options, known, what)
   return out
 end
 
+---What checks an option of any kind of engine; nil if there is none of that name.
+---@param name string
+---@return (fun(value: any, name: string): any)?
+function M.converter(name)
+  for _, known in pairs(SPECIAL) do
+    if known[name] then
+      return known[name]
+    end
+  end
+  return GENERIC[name]
+end
+
+---Whether the kind of engine that a name or URI names has that option.
+---@param engine any as `engine` of the options of load
+---@param option string
+---@return boolean
+function M.takes(engine, option)
+  local kind = KINDS[tostring(engine or "default"):match "^[%w_-]+"]
+  return not kind or GENERIC[option] ~= nil or SPECIAL[kind][option] ~= nil
+end
+
 -- An option of another kind of engine is no typo.
 local function check_kind(given, kind, title)
   for _, key in ipairs(text.sorted_keys(given)) do

@@ -57,6 +57,36 @@ local function seconds(value, key)
   return value
 end
 
+local function choice(...)
+  local words = { ... }
+  return function(value, key)
+    for _, word in ipairs(words) do
+      if value == word then
+        return value
+      end
+    end
+    exceptions.raise(
+      exceptions.ValueError,
+      ("%s: expected %s or %s, got '%s'"):format(
+        key, table.concat(words, ", ", 1, #words - 1), words[#words], tostring(value)
+      )
+    )
+  end
+end
+
+-- "9464", "0.0.0.0:9464", "[::1]:9464", "none"
+local function address(value, key)
+  local port = type(value) == "number" and value % 1 == 0 and tostring(value)
+    or type(value) == "string" and (value:match "^%d+$" or value:match "^[%w.-]+:(%d+)$" or value:match "^%[[%x:.]+%]:(%d+)$")
+  if value ~= "none" and not (port and tonumber(port) <= 65535) then
+    exceptions.raise(
+      exceptions.ValueError,
+      ("%s: expected PORT, HOST:PORT or none, got '%s'"):format(key, tostring(value))
+    )
+  end
+  return tostring(value)
+end
+
 local KNOWN = {
   topic = name,
   tasks = references,
@@ -69,6 +99,9 @@ local KNOWN = {
   time_limit = limits.seconds,
   time_warning = limits.seconds,
   memory_limit = limits.bytes,
+  metrics = address,
+  log_format = choice("text", "logfmt", "json"),
+  log_level = choice("debug", "info", "warn", "error"),
 }
 for key, check in pairs(options.TRANSPORT) do
   KNOWN[key] = check
@@ -91,6 +124,22 @@ end
 ---@field memory_limit number|string|nil bytes, or "64M"
 ---@field drain_timeout number? seconds that TERM gives to what runs, default: no limit
 ---@field load_timeout number? seconds that scripts may take to load, default 30
+---@field metrics string|integer|nil "[HOST:]PORT" where Prometheus finds metrics, default: nowhere; HOST is 127.0.0.1
+---@field log_format string? "text", "logfmt" or "json"
+---@field log_level string? "debug", "info", "warn" or "error"
+
+---Checks of the keys: (value, key) -> value, or a ValueError or TypeError.
+M.KNOWN = KNOWN
+
+---The last step of a check: TaskFlow's names become ours.
+---@param out table values that have been checked
+---@return taskflow.WorkerConfig
+function M.finish(out)
+  out.slots = out.slots or out.threads_count
+  out.threads_count = nil
+  out.no_watch = out.watch == false
+  return out
+end
 
 ---Check a configuration; unknown keys are errors.
 ---@param config any
@@ -99,11 +148,7 @@ function M.check(config)
   if type(config) ~= "table" then
     exceptions.raise(exceptions.TypeError, "the configuration of a worker is a table, not a " .. type(config))
   end
-  local out = options.convert(config, KNOWN, "worker")
-  out.slots = out.slots or out.threads_count
-  out.threads_count = nil
-  out.no_watch = out.watch == false
-  return out
+  return M.finish(options.convert(config, KNOWN, "worker"))
 end
 
 return M

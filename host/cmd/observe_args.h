@@ -1,0 +1,16 @@
+/* The options by which a process tells what it does: log lines and metrics. Shared by `run` and `worker`. */
+#ifndef TF_CMD_OBSERVE_ARGS_H
+#define TF_CMD_OBSERVE_ARGS_H
+
+#include <argp.h>
+
+#include "base/value.h"
+
+/* A child parser. Its input is a struct tf_value **: an object (or NULL, then made as needed) in which it sets log_format,
+ * log_level and metrics, as text. */
+extern const struct argp tf_observe_argp;
+
+/* Have the log of this process, and of those that it starts, be as the settings say; NULL: as it is. */
+void tf_observe_log(const char *format, const char *level);
+
+#endif

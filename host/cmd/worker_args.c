@@ -1,0 +1,149 @@
+#include "cmd/worker_args.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "cmd/observe_args.h"
+
+enum {
+	KEY_LUA_DIR = 256,
+	KEY_SLOTS,
+	KEY_NO_WATCH,
+	KEY_CONTROL,
+	KEY_LOAD_TIMEOUT,
+	KEY_DRAIN_TIMEOUT,
+	KEY_TIME_LIMIT,
+	KEY_TIME_WARNING,
+	KEY_MEMORY_LIMIT,
+};
+
+static const struct argp_option worker_options[] = {
+	{"config", 'c', "FILE", 0,
+		"Lua file that returns a table with url, exchange, topic, tasks, transport, "
+		"transport_options, "
+		"retry_options, slots, watch, control, load_timeout, drain_timeout, time_limit, "
+		"time_warning, "
+		"memory_limit, metrics, log_format, log_level; the environment (TFHOST_SLOTS, ...) wins over "
+		"it, "
+		"options of the command line over both (`tfhost conf` shows what comes of it)",
+		0},
+	{"topic", 't', "NAME", 0, "Topic to serve (\"default\")", 0},
+	{"slots", KEY_SLOTS, "N", 0, "Tasks at once (number of cores)", 0},
+	{"no-watch", KEY_NO_WATCH, 0, 0,
+		"Do not load scripts again when they change; HUP and `tfhost reload` do", 0},
+	{"control", KEY_CONTROL, "PATH", 0,
+		"Control socket, for status, reload, rollback; \"none\": without (a name with the pid, in "
+		"$TFHOST_CONTROL_DIR, $XDG_RUNTIME_DIR/tfhost, or /tmp/tfhost-UID)",
+		0},
+	{"load-timeout", KEY_LOAD_TIMEOUT, "SECONDS", 0, "Scripts may take so long to load (30)", 0},
+	{"drain-timeout", KEY_DRAIN_TIMEOUT, "SECONDS", 0,
+		"What still runs so long after TERM is ended and given back to other workers (no limit)", 0},
+	{"time-limit", KEY_TIME_LIMIT, "SECONDS", 0,
+		"A task that has no limit of its own is killed after so long (none)", 0},
+	{"time-warning", KEY_TIME_WARNING, "SECONDS", 0, "It and its engine are told after so long (never)",
+		0},
+	{"memory-limit", KEY_MEMORY_LIMIT, "BYTES", 0,
+		"It is killed when its process has so much memory, as 512M or 2G (no limit)", 0},
+	{"verbose", 'v', 0, 0, "Log more: --log-level debug", 0},
+	{"lua-dir", KEY_LUA_DIR, "DIR", 0, "Take the library from the source tree DIR (also: TFHOST_LUA_DIR)",
+		0},
+	{0},
+};
+
+/* Options whose text is the setting: what it may be, lua/tfhost/settings.lua knows. */
+static const struct {
+	int key;
+	const char *setting;
+} worker_settings[] = {
+	{'t', "topic"},
+	{KEY_SLOTS, "slots"},
+	{KEY_CONTROL, "control"},
+	{KEY_LOAD_TIMEOUT, "load_timeout"},
+	{KEY_DRAIN_TIMEOUT, "drain_timeout"},
+	{KEY_TIME_LIMIT, "time_limit"},
+	{KEY_TIME_WARNING, "time_warning"},
+	{KEY_MEMORY_LIMIT, "memory_limit"},
+};
+
+/* One more at the end of the list of tasks. */
+static void worker_add_task(struct tf_value **flags, const char *reference)
+{
+	struct tf_buf list = TF_BUF_INIT;
+	struct tf_json tasks;
+	if (*flags && tf_json_get(tf_value_json(*flags), "tasks", &tasks)) {
+		tf_buf_append(&list, tasks.text, tasks.len - 1);
+		tf_buf_puts(&list, ", ");
+	} else {
+		tf_buf_putc(&list, '[');
+	}
+	tf_json_write_string(&list, reference, tf_utf8_valid_len(reference, strlen(reference)));
+	tf_buf_putc(&list, ']');
+	tf_args_set_member(flags, "tasks", list.data);
+	tf_buf_free(&list);
+}
+
+static error_t worker_parse(int key, char *value, struct argp_state *state)
+{
+	struct tf_worker_args *args = state->input;
+	for (size_t i = 0; i < sizeof(worker_settings) / sizeof(worker_settings[0]); i++) {
+		if (worker_settings[i].key == key) {
+			tf_args_set_text(&args->flags, worker_settings[i].setting, value);
+			return 0;
+		}
+	}
+	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &args->transport;
+		state->child_inputs[1] = &args->flags;
+		return 0;
+	case 'c':
+		args->file = value;
+		return 0;
+	case KEY_NO_WATCH:
+		tf_args_set_flag(&args->flags, "watch", false);
+		return 0;
+	case 'v':
+		tf_args_set_text(&args->flags, "log_level", "debug");
+		return 0;
+	case KEY_LUA_DIR: /* the loader is another process */
+		setenv("TFHOST_LUA_DIR", value, 1);
+		return 0;
+	case ARGP_KEY_ARG:
+		worker_add_task(&args->flags, value);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp_child worker_children[] = {
+	{&tf_transport_argp, 0, "Transport:", 1}, {&tf_observe_argp, 0, "Log and metrics:", 2}, {0}};
+
+const struct argp tf_worker_argp = {
+	.options = worker_options,
+	.parser = worker_parse,
+	.args_doc = "SCRIPT|MODULE|MODULE:TASK...\n--config FILE",
+	.doc = "Serve tasks: every task class that SCRIPT (tasks.lua) or MODULE returns, or the one named."
+	       "\vTERM or INT finishes what runs and exits with 0, or with 3 if some of it was given back "
+	       "after "
+	       "--drain-timeout; a second one gives up at once (128 + "
+	       "signal). HUP loads the scripts again. 1 says "
+	       "that the scripts or the transport could not be used, 64 that the command line is wrong.",
+	.children = worker_children,
+};
+
+struct tf_value *tf_worker_args_value(struct tf_worker_args *args)
+{
+	struct tf_value *all = NULL;
+	tf_transport_args_put(&args->transport, &args->flags);
+	tf_args_set_text(&all, "file", args->file);
+	tf_args_set_member(&all, "flags", args->flags ? tf_value_text(args->flags) : "{}");
+	return all;
+}
+
+void tf_worker_args_free(struct tf_worker_args *args)
+{
+	tf_value_unref(args->transport.options);
+	tf_value_unref(args->flags);
+}
