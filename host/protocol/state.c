@@ -12,7 +12,7 @@ static const char *const names[] = {
 #define TO(name) (1u << TF_REQUEST_##name)
 static const unsigned moves[TF_REQUEST_STATE_COUNT] = {
 	[TF_REQUEST_WAITING] = TO(PENDING) | TO(RUNNING) | TO(FAILURE),
-	[TF_REQUEST_PENDING] = TO(RUNNING) | TO(SUCCESS) | TO(FAILURE),
+	[TF_REQUEST_PENDING] = TO(WAITING) | TO(RUNNING) | TO(SUCCESS) | TO(FAILURE),
 	[TF_REQUEST_RUNNING] = TO(WAITING) | TO(SUCCESS) | TO(FAILURE),
 };
 #undef TO

@@ -87,6 +87,24 @@ static const struct tf_transport_ops fake_broker_ops = {.name = "fake",
 	.settle = settle,
 	.close = close_wire};
 
+static const struct tf_transport_ops fake_tracking_ops = {.name = "fake",
+	.tracks = true,
+	.consume = consume,
+	.limit = limit,
+	.publish = publish,
+	.settle = settle,
+	.close = close_wire};
+
+void fake_wire_tracks(struct fake_wire *w)
+{
+	w->base.ops = &fake_tracking_ops;
+}
+
+void fake_wire_lost(struct fake_wire *w, const char *topic)
+{
+	w->base.events.lost(w->base.arg, topic);
+}
+
 void fake_wire_broker(struct fake_wire *w)
 {
 	w->base.ops = &fake_broker_ops;

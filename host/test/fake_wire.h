@@ -46,6 +46,9 @@ uint64_t fake_wire_deliver(struct fake_wire *w, const struct tf_message *m);
 /* Report the outcome of a publish. */
 void fake_wire_confirm(struct fake_wire *w, uint64_t id, enum tf_publish_status status);
 void fake_wire_state(struct fake_wire *w, bool up);
+/* From now on it tracks: TF_PUBLISH_TRACK is the test's to serve. */
+void fake_wire_tracks(struct fake_wire *w);
+void fake_wire_lost(struct fake_wire *w, const char *topic);
 /* From now on a broker stands between the peers. */
 void fake_wire_broker(struct fake_wire *w);
 

@@ -12,7 +12,7 @@
 /* PROTOCOL.md 5.2, and the leniency of 11.5 (PENDING to SUCCESS); written out, not derived. */
 static const char *const allowed[] = {"WAITING>PENDING", "WAITING>FAILURE", "PENDING>RUNNING",
 	"PENDING>SUCCESS", "PENDING>FAILURE", "RUNNING>SUCCESS", "RUNNING>FAILURE",
-	/* fail-over */ "RUNNING>WAITING", "WAITING>RUNNING"};
+	/* fail-over */ "RUNNING>WAITING", "PENDING>WAITING", "WAITING>RUNNING"};
 
 static bool listed(enum tf_request_state from, enum tf_request_state to)
 {

@@ -1,6 +1,6 @@
 /* An engine and two workers on a broker that misbehaves, in virtual time: connections are cut, the
- * broker restarts and forgets its queues, messages come twice, workers are slow or die. Random, from
- * a printed seed (TF_SEED repeats one).
+ * broker restarts and forgets its queues, queues go with their last reader and are made anew by others, messages come
+ * twice, workers are slow or die. Random, from a printed seed (TF_SEED repeats one).
  *
  * Whatever happens: each request gets exactly one outcome, and soon: its task's, or WorkerLost, never a
  * timeout. Nothing is left unsettled. As long as no connection was lost, nothing runs twice and
@@ -34,7 +34,9 @@ TAILQ_HEAD(letters, letter);
 
 struct queue {
 	TAILQ_ENTRY(queue) link;
-	char *topic; /* owned */
+	char *topic;     /* owned */
+	unsigned number; /* another one for each queue that there was */
+	bool read;       /* somebody reads it, or did */
 	struct letters letters;
 };
 
@@ -47,6 +49,7 @@ struct end { /* one connection: 0 the engine's, the others a worker's */
 	size_t unsettled_count;
 	size_t running; /* jobs of the pool that run: the oldest ones */
 	bool dead;
+	unsigned route; /* number of the queue of "one" that it tracks; 0: none */
 };
 
 struct atom {
@@ -63,6 +66,8 @@ struct world {
 	TAILQ_HEAD(, queue) queues;
 	struct letters settled; /* acknowledged, not freed yet */
 	struct atom atoms[ATOMS];
+	bool compat; /* queues go with their last reader */
+	unsigned queues_made;
 	bool cut; /* a connection was lost at some time: things may run twice */
 	size_t failed, double_runs;
 };
@@ -96,6 +101,7 @@ static struct queue *queue_of(struct world *w, const char *topic, bool declare)
 		return NULL;
 	q = TF_NEW(struct queue);
 	q->topic = tf_strdup(topic);
+	q->number = ++w->queues_made;
 	TAILQ_INIT(&q->letters);
 	TAILQ_INSERT_TAIL(&w->queues, q, link);
 	return q;
@@ -141,11 +147,29 @@ static void on_settle(struct fake_wire *wire, uint64_t tag, enum tf_settle how)
 	}
 }
 
+/* As a message goes out that tracks its queue: is it still the same one? */
+static void track(struct world *w, struct end *e, const struct fake_sent *s)
+{
+	if (!w->compat || !(s->flags & TF_PUBLISH_TRACK))
+		return;
+	const struct queue *q = queue_of(w, s->m.topic, e->route ? false : s->flags & TF_PUBLISH_DECLARE);
+	bool lost = e->route && (!q || q->number != e->route);
+	if (lost && (s->flags & TF_PUBLISH_DECLARE))
+		q = queue_of(w, s->m.topic, true);
+	if (s->flags & TF_PUBLISH_DECLARE)
+		e->route = q->number;
+	else if (lost)
+		e->route = 0;
+	if (lost)
+		fake_wire_lost(e->wire, s->m.topic);
+}
+
 /* What this end has published reaches the broker, which confirms, or says that nobody is there. */
 static void collect(struct world *w, struct end *e)
 {
 	struct fake_sent *s;
 	while (e->wire->base.up && (s = fake_wire_take(e->wire)) != NULL) {
+		track(w, e, s);
 		struct queue *q = queue_of(w, s->m.topic, s->flags & TF_PUBLISH_DECLARE);
 		uint64_t id = s->id;
 		if (q) {
@@ -184,6 +208,22 @@ static void hand_over(struct world *w, struct queue *q)
 	letters_free(&w->settled); /* the receiver may look at a message after it has settled it */
 }
 
+/* Queues that were read and are not any more. */
+static void vanish(struct world *w)
+{
+	struct queue *q, *next;
+	for (q = TAILQ_FIRST(&w->queues); q && w->compat; q = next) {
+		bool read = false;
+		next = TAILQ_NEXT(q, link);
+		for (int i = 0; i < ENDS; i++)
+			read = read || (consumes(&w->ends[i], q->topic) && w->ends[i].wire->base.up);
+		if (q->read && !read)
+			queue_free(w, q);
+		else
+			q->read = read;
+	}
+}
+
 /* The connection is gone; what it had not settled goes back, or is lost with a broker that restarts. */
 static void lose(struct world *w, struct end *e, bool keep)
 {
@@ -208,6 +248,7 @@ static void cut(struct world *w, struct end *e, bool keep)
 	lose(w, e, keep);
 	if (e->wire->base.up)
 		fake_wire_state(e->wire, false);
+	vanish(w);
 }
 
 static void restart_broker(struct world *w)
@@ -281,6 +322,7 @@ static void work(struct world *w, struct end *e, bool hurry)
 static void step(struct world *w, bool hurry)
 {
 	struct queue *q, *next;
+	vanish(w); /* new readers are noted */
 	tf_clock_fake_advance(&w->clock, STEP_MS);
 	tf_executor_wbe_tick(w->x);
 	for (int i = 1; i < ENDS; i++) {
@@ -332,6 +374,7 @@ static void kill_worker(struct world *w, struct end *e)
 	e->running = 0;
 	tf_server_delete(e->server);
 	e->server = NULL;
+	vanish(w);
 }
 
 static void world_open(struct world *w)
@@ -385,7 +428,7 @@ static bool all_settled(const struct world *w)
 	return true;
 }
 
-enum { CUTS = 1, RESTARTS = 2, DEATHS = 4 };
+enum { CUTS = 1, RESTARTS = 2, DEATHS = 4, VANISHING = 8 };
 
 static void misbehave(struct world *w, unsigned faults)
 {
@@ -396,6 +439,12 @@ static void misbehave(struct world *w, unsigned faults)
 		restart_broker(w);
 	if ((faults & DEATHS) && chance(60) == 0 && e->server && !e->dead)
 		kill_worker(w, e);
+	if ((faults & VANISHING) && chance(100) == 0)
+		for (int i = 1; i < ENDS; i++)
+			if (!w->ends[i].dead)
+				kill_worker(w, &w->ends[i]);
+	if ((faults & VANISHING) && chance(10) == 0) /* an engine other than ours */
+		queue_of(w, "one", true);
 	e = &w->ends[chance(ENDS)];
 	if (e->dead && chance(10) == 0) {
 		start_worker(w, e);
@@ -423,6 +472,9 @@ static size_t history(unsigned faults)
 {
 	struct world *w = TF_NEW(struct world);
 	world_open(w);
+	w->compat = faults & VANISHING;
+	if (w->compat)
+		fake_wire_tracks(w->ends[0].wire);
 	for (int n = 0; n < 600; n++) {
 		unsigned i = chance(ATOMS);
 		if (chance(3) == 0 && w->atoms[i].outcomes == w->atoms[i].wanted)
@@ -491,6 +543,13 @@ static void with_workers_that_die(void **state)
 	histories(CUTS | RESTARTS | DEATHS, 40);
 }
 
+static void with_queues_that_go_with_their_last_reader(void **state)
+{
+	(void)state;
+	histories(DEATHS | VANISHING, 40);
+	histories(CUTS | RESTARTS | DEATHS | VANISHING, 40);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -498,6 +557,7 @@ int main(void)
 		cmocka_unit_test(with_cut_connections),
 		cmocka_unit_test(with_a_broker_that_restarts),
 		cmocka_unit_test(with_workers_that_die),
+		cmocka_unit_test(with_queues_that_go_with_their_last_reader),
 	};
 	tf_log_set_level(TF_LOG_OFF);
 	return cmocka_run_group_tests_name("wbe_faults", tests, NULL, NULL);

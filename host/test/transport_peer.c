@@ -2,6 +2,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -59,6 +60,16 @@ static void on_published(void *arg, uint64_t id, enum tf_publish_status status, 
 		o->err = *err;
 }
 
+static void on_lost(void *arg, const char *topic)
+{
+	struct peer *p = arg;
+
+	assert_false(p->inside);
+	p->losts++;
+	snprintf(p->lost, sizeof(p->lost), "%s", topic);
+	p->lost_after = p->outcome_count;
+}
+
 static void on_state(void *arg, bool up, const struct tf_err *err)
 {
 	struct peer *p = arg;
@@ -77,7 +88,7 @@ int peer_open_config(
 	struct peer *p, struct tf_loop *loop, const struct tf_transport_config *config, struct tf_err *err)
 {
 	static const struct tf_transport_events events = {
-		.message = on_message, .published = on_published, .state = on_state};
+		.message = on_message, .published = on_published, .lost = on_lost, .state = on_state};
 
 	*p = (struct peer){.loop = loop, .settle = -1};
 	return tf_transport_open(loop, config, &events, p, &p->t, err);

@@ -24,7 +24,9 @@ struct peer {
 	size_t count;
 	struct peer_outcome *outcomes; /* owned */
 	size_t outcome_count;
-	unsigned ups, downs;
+	unsigned losts, ups, downs;
+	char lost[64];          /* the topic of the last one */
+	size_t lost_after;      /* outcomes that came before it */
 	struct tf_err down_err; /* of the last down */
 	bool inside;            /* set by the test around its calls: no callback may come */
 	int settle;             /* enum tf_settle at once, or -1 (the default): leave it */

@@ -135,6 +135,12 @@ static void on_up(struct tf_amqp *a)
 
 static void on_published(struct tf_amqp *a, struct tf_amqp_publish *m)
 {
+	if (m->lost) {
+		if (a->base.events.lost)
+			a->base.events.lost(a->base.arg, m->m.topic);
+		free(m);
+		return;
+	}
 	a->base.queued--;
 	a->queued_bytes -= m->size;
 	if (m->status == TF_PUBLISHED) {
@@ -425,7 +431,7 @@ static size_t room(const char *text)
 	return text ? strlen(text) + 1 : 0;
 }
 
-static struct tf_amqp_publish *copy_message(const struct tf_message *m)
+struct tf_amqp_publish *tf_amqp_publish_new(const struct tf_message *m)
 {
 	size_t size = sizeof(struct tf_amqp_publish) + room(m->topic) + room(m->type) + room(m->reply_to) +
 		      room(m->correlation_id) + room(m->peer) + m->body_len;
@@ -457,7 +463,7 @@ static int amqp_publish(
 	if (t->queued && a->queued_bytes + m->body_len > limit)
 		return tf_err_set(
 			err, TF_EAGAIN, "%zu bytes of messages wait to be published", a->queued_bytes);
-	p = copy_message(m);
+	p = tf_amqp_publish_new(m);
 	p->flags = flags;
 	p->id = id;
 	p->order = ++a->order;
@@ -546,6 +552,7 @@ static void amqp_close(struct tf_transport *t)
 const struct tf_transport_ops tf_transport_amqp = {
 	.name = "amqp",
 	.broker = true,
+	.tracks = true,
 	.schemes = {"amqp", "amqps", NULL},
 	.open = amqp_open,
 	.consume = amqp_consume,

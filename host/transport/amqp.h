@@ -65,7 +65,9 @@ struct tf_amqp_publish {
 	uint64_t at_us; /* of tf_clock_us, when it was submitted */
 	size_t size;
 	unsigned flags;
-	unsigned tries;                /* times it was returned or refused */
+	uint64_t route; /* number of the binding of our own that it was sent by; 0: the topic's */
+	bool lost;      /* no message, but the news that the queue of m.topic is gone */
+	unsigned tries; /* times it was returned or refused */
 	enum tf_publish_status status; /* once done */
 	struct tf_err *err;            /* owned; NULL: none */
 };
@@ -73,6 +75,7 @@ struct tf_amqp_publish {
 struct tf_amqp_publish_list {
 	struct tf_amqp_publish *head, *tail;
 };
+struct tf_amqp_publish *tf_amqp_publish_new(const struct tf_message *m); /* a copy of `m`; zeroes else */
 void tf_amqp_publish_append(struct tf_amqp_publish_list *l, struct tf_amqp_publish *p);
 /* Put all of `front` before what is in `l`; empties `front`. */
 void tf_amqp_publish_prepend(struct tf_amqp_publish_list *l, struct tf_amqp_publish_list *front);

@@ -76,6 +76,9 @@ int tf_amqp_conn_reopen(struct tf_amqp_conn *c, amqp_channel_t channel, struct t
 /* As the topology says (amqp_declare.c); `compat` byte for byte as PROTOCOL.md 2.1. */
 int tf_amqp_conn_declare_exchange(struct tf_amqp_conn *c, struct tf_err *err);
 int tf_amqp_conn_declare_queue(struct tf_amqp_conn *c, const char *topic, struct tf_err *err); /* and bind */
+/* The topic's queue under one more routing key. */
+int tf_amqp_conn_bind_queue(struct tf_amqp_conn *c, const char *topic, const char *key, struct tf_err *err);
+int tf_amqp_conn_unbind_queue(struct tf_amqp_conn *c, const char *topic, const char *key, struct tf_err *err);
 /* Also with what is in it. A queue that is gone is no error. */
 int tf_amqp_conn_delete_queue(struct tf_amqp_conn *c, const char *topic, struct tf_err *err);
 /* After a declaration that ended in TF_ESTATE: true if it did because the broker keeps a queue of that name which is dead

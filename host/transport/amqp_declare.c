@@ -55,11 +55,31 @@ int tf_amqp_conn_declare_queue(struct tf_amqp_conn *c, const char *topic, struct
 
 	if (rc == 0)
 		rc = declare(c, queue, topic, err);
+	return rc < 0 ? rc : tf_amqp_conn_bind_queue(c, topic, topic, err);
+}
+
+int tf_amqp_conn_bind_queue(struct tf_amqp_conn *c, const char *topic, const char *key, struct tf_err *err)
+{
+	char buf[TF_AMQP_NAME_MAX];
+	int rc = tf_amqp_conn_flush(c, err);
+
 	if (rc < 0)
 		return rc;
-	amqp_queue_bind(c->state, c->declare_channel, queue, amqp_cstring_bytes(c->shared->exchange),
-		amqp_cstring_bytes(topic), amqp_empty_table);
+	amqp_queue_bind(c->state, c->declare_channel, tf_amqp_queue_name(c, topic, buf),
+		amqp_cstring_bytes(c->shared->exchange), amqp_cstring_bytes(key), amqp_empty_table);
 	return tf_amqp_conn_check(c, c->declare_channel, "queue.bind", amqp_get_rpc_reply(c->state), err);
+}
+
+int tf_amqp_conn_unbind_queue(struct tf_amqp_conn *c, const char *topic, const char *key, struct tf_err *err)
+{
+	char buf[TF_AMQP_NAME_MAX];
+	int rc = tf_amqp_conn_flush(c, err);
+
+	if (rc < 0)
+		return rc;
+	amqp_queue_unbind(c->state, c->declare_channel, tf_amqp_queue_name(c, topic, buf),
+		amqp_cstring_bytes(c->shared->exchange), amqp_cstring_bytes(key), amqp_empty_table);
+	return tf_amqp_conn_check(c, c->declare_channel, "queue.unbind", amqp_get_rpc_reply(c->state), err);
 }
 
 int tf_amqp_conn_delete_queue(struct tf_amqp_conn *c, const char *topic, struct tf_err *err)

@@ -11,6 +11,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "transport/amqp_conn.h"
+#include "transport/amqp_routes.h"
 
 enum {
 	SEND_AT_ONCE = 64, /* messages between two looks at what the broker says */
@@ -29,6 +30,7 @@ struct publisher {
 	struct tf_amqp_conn conn;
 	size_t url;
 	struct tf_map *declared; /* topics, on this channel */
+	struct tf_routes routes;
 	struct tf_amqp_publish_list queue, again, done;
 	/* Ring: sequence number n of the channel is at n % INFLIGHT_MAX; NULL: settled. */
 	struct tf_amqp_publish *inflight[INFLIGHT_MAX];
@@ -133,9 +135,9 @@ static bool same_text(const char *a, const char *b)
 	return a == b || (a && b && strcmp(a, b) == 0);
 }
 
-static bool same_message(const struct tf_message *a, const struct tf_message *b)
+static bool same_message(const struct tf_message *a, const char *key, const struct tf_message *b)
 {
-	return a->body_len == b->body_len && strcmp(a->topic, b->topic) == 0 &&
+	return a->body_len == b->body_len && strcmp(key, b->topic) == 0 &&
 	       same_text(a->correlation_id, b->correlation_id) && same_text(a->type, b->type) &&
 	       same_text(a->reply_to, b->reply_to) && same_text(a->peer, b->peer) &&
 	       memcmp(a->body, b->body, a->body_len) == 0;
@@ -144,10 +146,11 @@ static bool same_message(const struct tf_message *a, const struct tf_message *b)
 static struct tf_amqp_publish *find_from(struct publisher *p, uint64_t *seq, const struct tf_message *m)
 {
 	struct tf_amqp_publish *x;
+	char key[TF_ROUTE_MAX];
 
 	for (; *seq < p->next; (*seq)++) {
 		x = *slot(p, *seq);
-		if (x && same_message(&x->m, m))
+		if (x && same_message(&x->m, tf_route_key(&p->routes, x, key), m))
 			return x;
 	}
 	return NULL;
@@ -167,6 +170,28 @@ static struct tf_amqp_publish *find_returned(struct publisher *p, const struct t
 	return find_from(p, seq, m);
 }
 
+/* What was sent by the same binding before `m`, which came back, went to a queue that is gone: whatever the broker says
+ * of it, it is told first, and then that all is lost. */
+static void lose(struct publisher *p, const struct tf_amqp_publish *m, uint64_t seq)
+{
+	struct tf_amqp_publish *news;
+
+	if (!tf_routes_forget(&p->routes, m->m.topic, m->route))
+		return; /* it was known when `m` came back */
+	tf_map_remove(p->declared, m->m.topic);
+	for (uint64_t i = p->first; i < seq; i++) {
+		struct tf_amqp_publish *x = *slot(p, i);
+
+		if (!x || x->route != m->route)
+			continue;
+		*slot(p, i) = NULL;
+		finish(p, x, TF_PUBLISHED, NULL);
+	}
+	news = tf_amqp_publish_new(&(struct tf_message){.topic = m->m.topic});
+	news->lost = true;
+	tf_amqp_publish_append(&p->done, news);
+}
+
 static int on_content(void *arg, struct tf_amqp_content *x, struct tf_err *err)
 {
 	struct publisher *p = arg;
@@ -181,6 +206,8 @@ static int on_content(void *arg, struct tf_amqp_content *x, struct tf_err *err)
 		return 0;
 	p->returned = seq;
 	*slot(p, seq) = NULL;
+	if (m->route)
+		lose(p, m, seq);
 	forget_settled(p);
 	if (m->flags & TF_PUBLISH_DECLARE) {
 		tf_map_remove(p->declared, m->m.topic);
@@ -269,6 +296,27 @@ static int declare_destination(struct publisher *p, const struct tf_amqp_publish
 	return 0;
 }
 
+/* How `m` gets to its queue: by the topic, or by a binding of our own, made here if it may be. */
+static int find_route(struct publisher *p, struct tf_amqp_publish *m, struct tf_err *err)
+{
+	char key[TF_ROUTE_MAX];
+	int rc;
+
+	m->route = m->flags & TF_PUBLISH_TRACK ? tf_routes_find(&p->routes, m->m.topic) : 0;
+	if (m->route)
+		return 0;
+	if ((m->flags & TF_PUBLISH_TRACK) && (m->flags & TF_PUBLISH_DECLARE))
+		tf_map_remove(p->declared, m->m.topic);
+	rc = declare_destination(p, m, err);
+	if (rc < 0 || !(m->flags & TF_PUBLISH_TRACK) || !(m->flags & TF_PUBLISH_DECLARE))
+		return rc;
+	m->route = tf_routes_next(&p->routes);
+	rc = tf_amqp_conn_bind_queue(&p->conn, m->m.topic, tf_route_key(&p->routes, m, key), err);
+	if (rc == 0)
+		tf_routes_add(&p->routes, m->m.topic, m->route);
+	return rc;
+}
+
 /* The broker closed the channel over a message (err says why): go on with a new one. */
 static int new_channel(struct publisher *p, struct tf_err *err)
 {
@@ -302,14 +350,26 @@ static bool may_send(struct publisher *p)
 	return p->queue.head && !p->conn.blocked && inflight < (p->suspects ? 1 : INFLIGHT_MAX);
 }
 
+/* After a declaration that the broker refused; true: it is worth another try. */
+static bool declare_once_more(struct publisher *p, const struct tf_amqp_publish *m)
+{
+	if (tf_amqp_conn_bury_queue(&p->conn, m->m.topic))
+		return true;
+	/* 404: the queue went with its last user before it was bound. */
+	return p->conn.closed.code == AMQP_NOT_FOUND &&
+	       tf_amqp_conn_reopen(&p->conn, TF_AMQP_DECLARE_CHANNEL, NULL) == 0;
+}
+
 static int send_one(struct publisher *p, struct tf_err *err)
 {
 	struct tf_amqp_publish *m = p->queue.head;
-	int rc = declare_destination(p, m, err);
+	struct tf_message sent;
+	char key[TF_ROUTE_MAX];
+	int rc = find_route(p, m, err);
 
 	if (rc < 0 && rc != TF_ESTATE)
 		return rc;
-	if (rc == TF_ESTATE && ++m->tries < TRIES_MAX && tf_amqp_conn_bury_queue(&p->conn, m->m.topic))
+	if (rc == TF_ESTATE && ++m->tries < TRIES_MAX && declare_once_more(p, m))
 		return 0; /* it is still the first */
 	tf_amqp_publish_shift(&p->queue);
 	if (rc == TF_ESTATE) {
@@ -317,7 +377,9 @@ static int send_one(struct publisher *p, struct tf_err *err)
 		rc = tf_amqp_conn_reopen(&p->conn, TF_AMQP_DECLARE_CHANNEL, err);
 		return rc == TF_ESTATE ? TF_EIO : rc;
 	}
-	rc = tf_amqp_conn_publish(&p->conn, &m->m, err);
+	sent = m->m;
+	sent.topic = tf_route_key(&p->routes, m, key);
+	rc = tf_amqp_conn_publish(&p->conn, &sent, err);
 	if (rc == TF_ELIMIT) {
 		finish(p, m, TF_PUBLISH_FAILED, err);
 		return 0;
@@ -368,7 +430,10 @@ static struct orders take_orders(struct publisher *p)
 /* Whether it can be sent without a call that the broker answers, and in one piece with others. */
 static bool goes_at_once(const struct publisher *p, const struct tf_amqp_publish *m)
 {
-	if ((m->flags & TF_PUBLISH_DECLARE) && !tf_map_get(p->declared, m->m.topic))
+	const bool tracked = m->flags & TF_PUBLISH_TRACK;
+
+	if ((m->flags & TF_PUBLISH_DECLARE) && !(tracked ? tf_routes_find(&p->routes, m->m.topic) != 0
+							 : tf_map_get(p->declared, m->m.topic) != NULL))
 		return false;
 	return tf_amqp_out_fits(&p->conn, &m->m);
 }
@@ -454,8 +519,11 @@ static int serve(struct publisher *p, struct tf_err *err)
 
 	for (;;) {
 		o = take_orders(p);
-		if (o.stop && (idle(p) || tf_amqp_now() >= o.deadline))
+		if (o.stop && (idle(p) || tf_amqp_now() >= o.deadline)) {
+			if (idle(p))
+				tf_routes_unbind(&p->routes, &p->conn, o.deadline);
 			return 0;
+		}
 		if (o.url != p->url && !o.stop)
 			return tf_err_set(err, TF_ECLOSED, "%s: following the consumer to another broker",
 				p->conn.where);
@@ -514,6 +582,7 @@ void *tf_amqp_publisher_main(void *shared)
 		.arg = p,
 		.declare_channel = TF_AMQP_DECLARE_CHANNEL};
 	p->declared = tf_map_new();
+	tf_routes_create(&p->routes);
 	pthread_mutex_lock(&p->link->own);
 	while (await_consumer(p)) {
 		since = tf_amqp_now();
@@ -539,6 +608,7 @@ void *tf_amqp_publisher_main(void *shared)
 	tf_amqp_publish_prepend(&s->to_publish, &p->queue); /* close() tells how many are lost */
 	pthread_mutex_unlock(&s->lock);
 	tf_map_delete(p->declared, NULL);
+	tf_routes_destroy(&p->routes);
 	pthread_mutex_unlock(&p->link->own);
 	free(p);
 	tf_amqp_link_end(s, &s->publisher);

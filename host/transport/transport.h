@@ -43,6 +43,8 @@ enum tf_publish_flags {
 	/* The destination's queue is declared and bound by us when the broker says that nothing is
 	 * bound (probes and requests to a topic). Without it an unroutable message is TF_RETURNED. */
 	TF_PUBLISH_DECLARE = 1,
+	/* `lost` tells when this topic's queue turns out not to be the one that earlier messages with this flag went to. */
+	TF_PUBLISH_TRACK = 2,
 };
 
 enum tf_publish_status {
@@ -64,6 +66,10 @@ struct tf_transport_events {
 	void (*oversized)(void *arg, const struct tf_message *m);
 	/* Outcome of the publish with this id (never for id 0). */
 	void (*published)(void *arg, uint64_t id, enum tf_publish_status status, const struct tf_err *err);
+	/* The topic's queue was deleted since, and made anew perhaps, by whomever: what was published there with
+	 * TF_PUBLISH_TRACK, has its outcome by now, and was not taken by anybody, is gone. Told when another message with
+	 * that flag is published, before its outcome. Only transports that track. May be NULL. */
+	void (*lost)(void *arg, const char *topic);
 	/* Connection came up (declared, consuming) or went down; `err` says why when down.
 	 * Publishing while down queues within the limits and goes out after the reconnect. */
 	void (*state)(void *arg, bool up, const struct tf_err *err);
@@ -99,6 +105,7 @@ struct tf_transport; /* a back end embeds it as its first member */
 struct tf_transport_ops {
 	const char *name;       /* "amqp" */
 	const char *schemes[4]; /* canonical URL schemes, NULL-terminated */
+	bool tracks; /* TF_PUBLISH_TRACK does something: queues can vanish with what they hold */
 	bool broker; /* messages pass a process between the peers, which can stand still while we are up */
 	int (*open)(struct tf_loop *loop, const struct tf_transport_config *config,
 		const struct tf_url_list *urls, struct tf_transport **out, struct tf_err *err);

@@ -41,6 +41,7 @@ struct tf_client {
 
 	uint64_t probe_at, declare_at; /* next probe; next that declares the topic's queue */
 	uint64_t probe_gap;
+	uint64_t doubt_at; /* paced; next look at topics that are silent */
 	uint64_t heard_at; /* paced; last message from anybody */
 	uint64_t asked_at; /* paced; first question to the broker since then, 0: none */
 	uint64_t echo_at;  /* paced; last question to the broker */
@@ -77,8 +78,12 @@ void tf_client_heard(struct tf_client *c);
 bool tf_client_is_echo(const struct tf_client *c, const struct tf_message *m);
 void tf_client_published(void *arg, uint64_t id, enum tf_publish_status status, const struct tf_err *err);
 void tf_client_state(void *arg, bool up, const struct tf_err *err);
+/* The topic's queue is gone, with what nobody had taken. */
+void tf_client_lost(void *arg, const char *topic);
 /* Send every WAITING request that a known worker can run. */
 void tf_client_place(struct tf_client *c);
+/* A worker of the topic has answered. */
+void tf_client_topic_heard(struct tf_client *c, const char *topic);
 /* A worker of the topic says that it has no free slot. */
 void tf_client_busy(struct tf_client *c, const char *topic);
 /* Send this WAITING request if a known worker can run it; otherwise look for one soon. */
@@ -87,10 +92,14 @@ void tf_client_place_one(struct tf_client *c, struct tf_flight *f);
 /* Ask that worker whether it is there, before anybody else gets the request. */
 void tf_client_rejoin(struct tf_client *c, struct tf_flight *f);
 /* A worker of this topic is there: it gets what it may run already. */
-void tf_client_met(struct tf_client *c, const char *worker, const char *topic);
+void tf_client_met(struct tf_client *c, const struct tf_peer *peer, const char *topic);
 /* It is not: let others have the request. */
 void tf_client_give_up_rejoining(struct tf_client *c, struct tf_flight *f);
-/* The same for those that have asked for too long. */
+/* It went before it had the request, which is PENDING. */
+void tf_client_missed(struct tf_client *c, struct tf_flight *f);
+/* The connection was lost while it was on its way there: ask again. */
+void tf_client_rejoin_again(struct tf_client *c, struct tf_flight *f);
+/* tf_client_give_up_rejoining for those that have asked for too long. */
 void tf_client_rejoin_due(struct tf_client *c);
 
 /* cancel.c: have the worker that runs it end it, if the engine wants that and the worker is one of ours. */
@@ -103,8 +112,8 @@ void tf_client_cancel(struct tf_client *c);
 struct tf_value *tf_client_cancelled(const struct tf_flight *f);
 
 /* Send a WAITING request to a topic, or with `worker` to the private queue of one that serves the topic: it is PENDING
- * then, or failed, or the transport is clogged. */
-void tf_client_send_first(struct tf_client *c, struct tf_flight *f, const char *topic, const char *worker);
+ * then (true), or failed and gone, or the transport is clogged. */
+bool tf_client_send_first(struct tf_client *c, struct tf_flight *f, const char *topic, const char *worker);
 /* Probes, expiry, silence, repeated sendings: whatever is due. */
 void tf_client_due(struct tf_client *c);
 /* Milliseconds until something is due. */

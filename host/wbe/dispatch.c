@@ -27,6 +27,8 @@
 #define AGAIN_MS 1000
 /* A PENDING request is sent again so long after a reconnect: a worker that has it says so first. */
 #define SETTLE_MS 2500
+/* Silence of a topic with requests PENDING, after which its queue is in doubt. */
+#define DOUBT_MS 1000
 /* Between two looks at requests that have a queue limit. */
 #define OWN_LIMITS_MS 50
 /* Requests remembered that expired in the queue of a topic. */
@@ -57,6 +59,8 @@ static int send(
 		peer.once = 1; /* the last attempt, which its engine watches over */
 	/* A Python worker gets what TaskFlow sends and no more; a private queue is one of ours. */
 	bool ours = !(flags & TF_PUBLISH_DECLARE) || tf_map_get(c->tfhost_seen, topic);
+	if (ours && (flags & TF_PUBLISH_DECLARE))
+		flags |= TF_PUBLISH_TRACK;
 	tf_buf_reset(&c->scratch);
 	tf_request_write(&f->request, &c->scratch);
 	const struct tf_message m = {.topic = topic,
@@ -99,6 +103,7 @@ static struct tf_lane *lane_of(struct tf_client *c, const char *topic)
 	struct tf_lane *lane = tf_map_get(c->lanes, topic);
 	if (!lane) {
 		lane = TF_NEW(struct tf_lane);
+		lane->heard_at = tf_pace_ms(&c->pace);
 		tf_map_set(c->lanes, topic, lane);
 	}
 	return lane;
@@ -122,7 +127,7 @@ static const char *pick(struct tf_client *c, const char *task_cls, bool *full)
 	return NULL;
 }
 
-void tf_client_send_first(struct tf_client *c, struct tf_flight *f, const char *topic, const char *worker)
+bool tf_client_send_first(struct tf_client *c, struct tf_flight *f, const char *topic, const char *worker)
 {
 	struct tf_err err;
 	int rc = check_values(&f->request, &err);
@@ -130,17 +135,18 @@ void tf_client_send_first(struct tf_client *c, struct tf_flight *f, const char *
 		rc = worker ? send(c, f, worker, 0, &err) : send(c, f, topic, TF_PUBLISH_DECLARE, &err);
 	if (rc == TF_EAGAIN) {
 		c->clogged = true;
-		return;
+		return false;
 	}
 	if (rc < 0) {
 		not_sent(c, f, topic, &err);
-		return;
+		return false;
 	}
 	free(f->topic);
 	f->topic = tf_strdup(topic);
 	tf_inflight_move(c->inflight, f, TF_REQUEST_PENDING);
 	f->lane = lane_of(c, topic);
 	f->lane->pending++;
+	return true;
 }
 
 /* The first request that finds no worker starts a hunt: probes soon, then at growing distances. */
@@ -216,6 +222,8 @@ void tf_client_published(void *arg, uint64_t id, enum tf_publish_status status, 
 	}
 	if (f->queue == TF_QUEUE_ASKING)
 		tf_client_give_up_rejoining(c, f);
+	else if (f->state == TF_REQUEST_PENDING && f->watch.worker)
+		tf_client_missed(c, f);
 	else if (f->state == TF_REQUEST_PENDING)
 		not_sent(c, f, f->topic, err);
 	else if (f->state == TF_REQUEST_RUNNING && f->watch.worker && in_grace(c))
@@ -224,16 +232,51 @@ void tf_client_published(void *arg, uint64_t id, enum tf_publish_status status, 
 
 /* ---- after a reconnect */
 
+/* Whether a queue of that topic may have held it, and nobody says if it is gone. A Python worker gets nothing twice. */
+static bool may_have_lost(const struct tf_client *c, const struct tf_flight *f)
+{
+	return f->state == TF_REQUEST_PENDING && !c->transport->ops->tracks &&
+	       tf_map_get(c->tfhost_topics, f->topic);
+}
+
+void tf_client_lost(void *arg, const char *topic)
+{
+	struct tf_client *c = arg;
+	size_t lost = 0;
+	if (!c->transport)
+		return;
+	uint64_t at = tf_pace_ms(&c->pace) + (in_grace(c) ? SETTLE_MS : 0);
+	for (struct tf_flight *f = tf_inflight_first(c->inflight); f; f = tf_inflight_next(f)) {
+		/* What has no outcome yet goes to the new queue; a watched one went to its worker's own. */
+		if (f->state != TF_REQUEST_PENDING || f->publish || f->watch.worker ||
+			f->queue == TF_QUEUE_UNREADABLE || strcmp(f->topic, topic) != 0)
+			continue;
+		tf_inflight_again(c->inflight, f, TF_QUEUE_PENDING_AGAIN, at);
+		lost++;
+	}
+	if (lost)
+		tf_warn("engine",
+			"the queue of topic '%s' is gone: the last worker went, or the broker; %zu requests "
+			"are "
+			"sent "
+			"again",
+			topic, lost);
+	tf_client_arm(c, 0);
+}
+
 /* Whatever a queue held may be gone with the broker: requests on their way, replies on theirs. */
 static void recover(struct tf_client *c)
 {
 	uint64_t now = tf_pace_ms(&c->pace);
 	c->grace_end = now + c->config.grace_ms;
 	tf_supervision_grace(c->supervision, c->config.grace_ms);
-	for (struct tf_flight *f = tf_inflight_first(c->inflight); f; f = tf_inflight_next(f)) {
+	for (struct tf_flight *f = tf_inflight_first(c->inflight), *next; f; f = next) {
+		next = tf_inflight_next(f);
 		if (f->state == TF_REQUEST_RUNNING && f->watch.worker)
 			tf_inflight_again(c->inflight, f, TF_QUEUE_RUNNING_AGAIN, now);
-		else if (f->state == TF_REQUEST_PENDING && tf_map_get(c->tfhost_topics, f->topic))
+		else if (f->state == TF_REQUEST_PENDING && f->watch.worker)
+			tf_client_rejoin_again(c, f);
+		else if (may_have_lost(c, f))
 			tf_inflight_again(c->inflight, f, TF_QUEUE_PENDING_AGAIN, now + SETTLE_MS);
 	}
 }
@@ -283,6 +326,51 @@ static void send_again(struct tf_client *c, enum tf_flight_queue queue)
 
 /* ---- time */
 
+static void probe_topic(struct tf_client *c, const char *topic, unsigned flags)
+{
+	char header[TF_PEER_MAX];
+	const struct tf_peer peer = TF_PEER_INIT;
+	const struct tf_message m = {.topic = topic,
+		.type = TF_TYPE_NOTIFY,
+		.reply_to = c->config.reply_topic,
+		.peer = tf_peer_write(&peer, header),
+		.body = "{}",
+		.body_len = 2};
+	struct tf_err err;
+	uint64_t left_out;
+	if (tf_map_get(c->tfhost_seen, topic))
+		flags |= TF_PUBLISH_TRACK;
+	if (tf_transport_publish(c->transport, &m, flags, 0, &err) < 0 &&
+		tf_throttle_allows(&c->throttle, tf_client_now(c), &left_out))
+		tf_warn("engine", "topic '%s' cannot be probed: %s", topic, err.message);
+}
+
+void tf_client_topic_heard(struct tf_client *c, const char *topic)
+{
+	struct tf_lane *lane = tf_map_get(c->lanes, topic);
+	if (lane)
+		lane->heard_at = tf_pace_ms(&c->pace);
+}
+
+/* Where requests are PENDING and no worker has said anything for a moment, the queue may be gone with the last worker: a
+ * probe tells, and need not wait for its time. */
+static void doubt(struct tf_client *c)
+{
+	uint64_t now = tf_pace_ms(&c->pace);
+	if (!c->transport->ops->tracks || !tf_transport_is_up(c->transport) || now < c->doubt_at ||
+		!tf_inflight_count(c->inflight))
+		return;
+	c->doubt_at = now + ATTENTION_MS;
+	for (size_t i = 0; c->config.topics[i]; i++) {
+		struct tf_lane *lane = tf_map_get(c->lanes, c->config.topics[i]);
+		if (!lane || !lane->pending || !lane->heard_at || now - lane->heard_at < DOUBT_MS)
+			continue;
+		lane->heard_at =
+			0; /* once, until it is heard of again: then the probes of every few seconds do */
+		probe_topic(c, c->config.topics[i], 0);
+	}
+}
+
 static void probe(struct tf_client *c)
 {
 	uint64_t now = tf_client_now(c);
@@ -291,22 +379,8 @@ static void probe(struct tf_client *c)
 	/* A probe that declares leaves one message for a worker that starts later, which answers at
 	 * once then; the hurried ones between must not pile up there. */
 	bool declare = now >= c->declare_at;
-	char header[TF_PEER_MAX];
-	const struct tf_peer peer = TF_PEER_INIT;
-	tf_peer_write(&peer, header);
-	for (size_t i = 0; c->config.topics[i]; i++) {
-		const struct tf_message m = {.topic = c->config.topics[i],
-			.type = TF_TYPE_NOTIFY,
-			.reply_to = c->config.reply_topic,
-			.peer = header,
-			.body = "{}",
-			.body_len = 2};
-		struct tf_err err;
-		int rc = tf_transport_publish(c->transport, &m, declare ? TF_PUBLISH_DECLARE : 0, 0, &err);
-		uint64_t left_out;
-		if (rc < 0 && tf_throttle_allows(&c->throttle, now, &left_out))
-			tf_warn("engine", "topic '%s' cannot be probed: %s", m.topic, err.message);
-	}
+	for (size_t i = 0; c->config.topics[i]; i++)
+		probe_topic(c, c->config.topics[i], declare ? TF_PUBLISH_DECLARE : 0);
 	if (declare)
 		c->declare_at = now + c->config.probe_ms;
 	uint64_t gap =
@@ -569,6 +643,7 @@ void tf_client_due(struct tf_client *c)
 		tf_info("engine", "%zu workers were not heard of for %.0f s and are forgotten", forgotten,
 			(double)c->config.worker_expiry_ms / 1000.0);
 	probe(c);
+	doubt(c);
 	if (c->clogged || c->full)
 		tf_client_place(c);
 }

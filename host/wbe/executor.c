@@ -90,6 +90,7 @@ static int start(struct tf_executor *x, struct tf_err *err)
 	static const struct tf_transport_events events = {.message = tf_client_message,
 		.oversized = tf_client_oversized,
 		.published = tf_client_published,
+		.lost = tf_client_lost,
 		.state = tf_client_state};
 	struct tf_transport *t;
 
@@ -107,7 +108,7 @@ static int start(struct tf_executor *x, struct tf_err *err)
 	c->was_up = c->cancelling = false;
 	tf_err_set(&c->down, TF_ECLOSED, "not connected yet");
 	tf_pace_create(&c->pace, c->seam.clock);
-	c->heard_at = c->asked_at = c->echo_at = 0;
+	c->heard_at = c->asked_at = c->echo_at = c->doubt_at = 0;
 	c->finder = tf_finder_new(
 		c->seam.clock, c->config.worker_expiry_ms > 0 ? (uint64_t)c->config.worker_expiry_ms : 0);
 	c->supervision = tf_supervision_new(&c->pace, c->config.silence_ms);

@@ -184,7 +184,9 @@ bool tf_inflight_move(struct tf_inflight *t, struct tf_flight *f, enum tf_reques
 
 void tf_inflight_wait_again(struct tf_inflight *t, struct tf_flight *f, uint64_t now)
 {
-	TF_ASSERT(f->state == TF_REQUEST_RUNNING && tf_inflight_move(t, f, TF_REQUEST_WAITING));
+	if (f->state == TF_REQUEST_PENDING)
+		TAILQ_REMOVE(&t->timed, f, timed);
+	TF_ASSERT(tf_inflight_move(t, f, TF_REQUEST_WAITING));
 	settle_id(t, f); /* what becomes of that sending does not matter any more */
 	free(f->unreadable);
 	f->unreadable = NULL;

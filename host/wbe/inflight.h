@@ -31,6 +31,8 @@ enum tf_flight_queue {
 /* How many requests are PENDING on a topic; the caller's. */
 struct tf_lane {
 	unsigned pending;
+	uint64_t
+		heard_at; /* when any of its workers answered last, or one was asked whether it is there; 0: never */
 	uint64_t busy_at; /* when one of the topic's workers had no free slot, or took one; 0: never */
 };
 
@@ -52,7 +54,7 @@ struct tf_flight {
 	struct tf_lane
 		*lane;    /* borrowed; of its topic, while PENDING; the caller sets it, and counts it up */
 	uint64_t publish; /* id of the last sending, 0 when its outcome is known */
-	struct tf_watch watch; /* the tfhost worker that runs it */
+	struct tf_watch watch; /* the tfhost worker that runs it, or that alone was asked to */
 	uint64_t again_at;     /* in an again queue: when to send it again, or to give up waiting */
 	char *performer;       /* owned or NULL; worker that may run it already, for an earlier engine */
 	char *unreadable;      /* owned or NULL; what is wrong with its outcome */
@@ -84,7 +86,7 @@ struct tf_flight *tf_inflight_find(const struct tf_inflight *t, const char *uuid
  * request that becomes PENDING leaves the waiting list, one that leaves PENDING has no timer any
  * more and is not counted in its lane, a final one is forgotten. */
 bool tf_inflight_move(struct tf_inflight *t, struct tf_flight *f, enum tf_request_state to);
-/* A RUNNING request whose worker is lost is WAITING again, timed from `now` (no earlier than any time before). */
+/* A RUNNING or PENDING request whose worker is lost is WAITING again, timed from `now` (no earlier than any time before). */
 void tf_inflight_wait_again(struct tf_inflight *t, struct tf_flight *f, uint64_t now);
 
 /* The request whose last sending has this id; settles the id. NULL: it has moved on. */

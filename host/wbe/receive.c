@@ -32,6 +32,7 @@ static void reject(struct tf_client *c, const struct tf_message *m, const char *
 static void take_answer(struct tf_client *c, const struct tf_notify *n, const struct tf_peer *peer)
 {
 	bool news = tf_finder_answer(c->finder, n);
+	tf_client_topic_heard(c, n->topic);
 	if (!peer->present)
 		tf_map_remove(c->tfhost_topics, n->topic);
 	else if (tf_map_count(c->tfhost_topics) < TF_FINDER_MAX_TOPICS)
@@ -42,7 +43,7 @@ static void take_answer(struct tf_client *c, const struct tf_notify *n, const st
 		tf_client_busy(c, n->topic);
 	if (peer->worker[0]) {
 		tf_supervision_heard(c->supervision, peer);
-		tf_client_met(c, peer->worker, n->topic);
+		tf_client_met(c, peer, n->topic);
 	}
 	if (!news)
 		return;

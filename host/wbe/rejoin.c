@@ -38,16 +38,36 @@ void tf_client_give_up_rejoining(struct tf_client *c, struct tf_flight *f)
 	tf_client_place_one(c, f);
 }
 
-void tf_client_met(struct tf_client *c, const char *worker, const char *topic)
+void tf_client_met(struct tf_client *c, const struct tf_peer *peer, const char *topic)
 {
 	struct tf_flight *f = tf_inflight_next_again(c->inflight, TF_QUEUE_ASKING), *next;
 	for (; f; f = next) {
 		next = TAILQ_NEXT(f, queued);
-		if (strcmp(f->performer, worker) != 0)
+		if (strcmp(f->performer, peer->worker) != 0)
 			continue;
 		tf_inflight_wait(c->inflight, f);
-		tf_client_send_first(c, f, topic, worker);
+		if (tf_client_send_first(c, f, topic,
+			    peer->worker)) /* its queue goes with it, and nobody else reads that */
+			tf_supervision_watch(c->supervision, &f->watch, peer);
 	}
+}
+
+static void take_back(struct tf_client *c, struct tf_flight *f)
+{
+	tf_supervision_unwatch(c->supervision, &f->watch);
+	tf_inflight_wait_again(c->inflight, f, tf_pace_ms(&c->pace));
+}
+
+void tf_client_missed(struct tf_client *c, struct tf_flight *f)
+{
+	take_back(c, f);
+	tf_client_give_up_rejoining(c, f);
+}
+
+void tf_client_rejoin_again(struct tf_client *c, struct tf_flight *f)
+{
+	take_back(c, f);
+	tf_client_rejoin(c, f);
 }
 
 void tf_client_rejoin_due(struct tf_client *c)

@@ -1,0 +1,183 @@
+/* Tracked messages of the amqp transport: a queue that is not the one it was is noticed, what is lost with it exactly. */
+#include <stdio.h>
+#include <string.h>
+
+#include "amqp_env.h"
+#include "amqp_raw.h"
+#include "base/mem.h"
+#include "cmocka_all.h"
+
+enum { TRACKED = TF_PUBLISH_DECLARE | TF_PUBLISH_TRACK };
+
+static void expect(amqp_connection_state_t c, const char *queue, const char *const *bodies)
+{
+	char *body;
+
+	for (; *bodies; bodies++) {
+		assert_true(raw_get(c, queue, &body));
+		assert_string_equal(body, *bodies);
+		free(body);
+	}
+	assert_false(raw_get(c, queue, NULL));
+}
+
+/* Gone, and made anew by somebody else before the next message: told before that one's outcome, once. */
+static void test_made_anew_by_others(void **state)
+{
+	struct peer a;
+	char *queue = amqp_queue("work");
+	amqp_connection_state_t c = raw_open(amqp_url());
+
+	(void)state;
+	amqp_open_peer(&a, amqp_url(), NULL);
+	peer_consume(&a, "me", 0);
+	peer_send(&a, "work", "1", TRACKED, 1);
+	peer_send(&a, "work", "2", TRACKED, 2);
+	peer_until(&a, a.outcome_count, 2);
+	assert_int_equal(a.losts, 0);
+	raw_delete_queue(c, queue);
+	raw_declare(c, queue, false, true);
+	raw_bind(c, queue, amqp_exchange, "work");
+	for (int i = 3; i <= 6; i++) /* those on their way meet the loss together */
+		peer_send(&a, "work", (const char *[]){"3", "4", "5", "6"}[i - 3], TRACKED, (uint64_t)i);
+	peer_until(&a, a.outcome_count, 6);
+	assert_int_equal(a.losts, 1);
+	assert_string_equal(a.lost, "work");
+	assert_int_equal(a.lost_after, 2);
+	for (int i = 0; i < 6; i++)
+		assert_int_equal(a.outcomes[i].status, TF_PUBLISHED);
+	expect(c, queue, (const char *const[]){"3", "4", "5", "6", NULL});
+	peer_send(&a, "work", "7", TRACKED, 7);
+	peer_until(&a, a.outcome_count, 7);
+	assert_int_equal(a.losts, 1); /* it is the one that it was */
+	raw_delete_queue(c, queue);
+	raw_close(c);
+	free(queue);
+	assert_int_equal(a.downs, 0);
+	peer_close(&a);
+}
+
+/* A message that does not declare tells the loss, too, and makes no queue. */
+static void test_without_declaring(void **state)
+{
+	struct peer a;
+	char *queue = amqp_queue("work");
+	amqp_connection_state_t c = raw_open(amqp_url());
+
+	(void)state;
+	amqp_open_peer(&a, amqp_url(), NULL);
+	peer_consume(&a, "me", 0);
+	peer_send(&a, "work", "0", TF_PUBLISH_TRACK, 1); /* nothing to track yet */
+	peer_send(&a, "work", "1", TRACKED, 2);
+	peer_until(&a, a.outcome_count, 2);
+	assert_int_equal(a.outcomes[0].status, TF_RETURNED);
+	raw_delete_queue(c, queue);
+	peer_send(&a, "work", "2", TF_PUBLISH_TRACK, 3);
+	peer_until(&a, a.outcome_count, 3);
+	assert_int_equal(a.outcomes[2].status, TF_RETURNED);
+	assert_int_equal(a.losts, 1);
+	assert_int_equal(a.lost_after, 2);
+	assert_int_equal(raw_count(amqp_url(), queue), -1);
+	raw_close(c);
+	free(queue);
+	peer_close(&a);
+}
+
+/* Publish by the key that the proxy has seen. */
+static void send_by_key(struct tcp_proxy *proxy, amqp_connection_state_t c)
+{
+	char key[64] = "", *sent = NULL;
+	const char *at = NULL;
+
+	for (size_t i = 0, len; !at && (sent = tcp_proxy_sent(proxy, i, &len)) != NULL; i++) {
+		at = memmem(sent, len, "tfhost.", 7);
+		for (size_t n = 0; at && n < sizeof(key) - 1 &&
+				   (at[n] == '.' || at[n] == '-' || (at[n] >= '0' && at[n] <= '9') ||
+					   (at[n] >= 'a' && at[n] <= 'z'));
+			n++)
+			key[n] = at[n];
+		free(sent);
+	}
+	assert_int_equal(strlen(key), strlen("tfhost.") + 36 + 2);
+	assert_int_equal(amqp_basic_publish(c, 1, amqp_cstring_bytes(amqp_exchange), amqp_cstring_bytes(key),
+				 0, 0, NULL, amqp_cstring_bytes("by key")),
+		AMQP_STATUS_OK);
+}
+
+/* Messages, tracked or not, arrive in order, and who closes leaves no binding: a queue that lives long would keep them all. */
+static void test_bindings_are_taken_back(void **state)
+{
+	struct tcp_proxy *proxy = tcp_proxy_new(amqp_port(amqp_url()));
+	char text[16], *url = amqp_url_through(proxy);
+	amqp_connection_state_t c = raw_open(amqp_url());
+	struct peer a, b;
+
+	(void)state;
+	amqp_open_peer(&b, amqp_url(), NULL);
+	b.settle = TF_ACK;
+	peer_consume(&b, "work", 0);
+	peer_until(&b, b.ups, 1);
+	amqp_open_peer(&a, url, NULL);
+	for (int i = 0; i < 100; i++) {
+		snprintf(text, sizeof(text), "%d", i);
+		peer_send(&a, "work", text, i % 3 ? TRACKED : TF_PUBLISH_DECLARE, (uint64_t)i + 1);
+	}
+	peer_until(&a, a.outcome_count, 100);
+	send_by_key(proxy, c);
+	peer_until(&b, b.count, 101);
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(atoi(b.messages[i].body), i);
+	peer_close(&a);
+	send_by_key(proxy, c);
+	peer_idle(&b, 200);
+	assert_int_equal(b.count, 101);
+	raw_close(c);
+	peer_close(&b);
+	tcp_proxy_delete(proxy);
+	free(url);
+}
+
+/* The connection is lost, the queue is not: nothing is lost. */
+static void test_a_cut_is_no_loss(void **state)
+{
+	struct tcp_proxy *proxy = tcp_proxy_new(amqp_port(amqp_url()));
+	char *url = amqp_url_through(proxy), *queue = amqp_queue("work");
+	amqp_connection_state_t c = raw_open(amqp_url());
+	struct peer a;
+
+	(void)state;
+	amqp_open_peer(&a, url, NULL);
+	peer_send(&a, "work", "1", TRACKED, 1);
+	peer_until(&a, a.outcome_count, 1);
+	tcp_proxy_cut(proxy);
+	peer_until(&a, a.downs, 1);
+	peer_until(&a, a.ups, 2);
+	peer_send(&a, "work", "2", TRACKED, 2);
+	peer_until(&a, a.outcome_count, 2);
+	assert_int_equal(a.losts, 0);
+	expect(c, queue, (const char *const[]){"1", "2", NULL});
+	raw_delete_queue(c, queue);
+	peer_send(&a, "work", "3", TRACKED, 3);
+	peer_until(&a, a.outcome_count, 3);
+	assert_int_equal(a.losts, 1);
+	raw_delete_queue(c, queue);
+	raw_close(c);
+	free(queue);
+	peer_close(&a);
+	tcp_proxy_delete(proxy);
+	free(url);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, amqp_set_up, amqp_tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_made_anew_by_others),
+		T(test_without_declaring),
+		T(test_bindings_are_taken_back),
+		T(test_a_cut_is_no_loss),
+	};
+
+	return cmocka_run_group_tests_name("amqp_routes", tests, NULL, NULL);
+}
