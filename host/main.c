@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/nearest.h"
 #include "cmd/command.h"
@@ -35,6 +36,7 @@ int main(int argc, char **argv)
 {
 	/* A reader that went away is an error of the write, not the end of the process. */
 	signal(SIGPIPE, SIG_IGN);
+	tf_log_from_environment();
 	const char *name = argc > 1 ? argv[1] : NULL;
 	if (!name)
 		return print_help(stderr);

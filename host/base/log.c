@@ -57,6 +57,15 @@ void tf_log_from_environment(void)
 			tf_log_set_level((enum tf_log_level)i);
 }
 
+void tf_log_configure(const char *as, const char *level)
+{
+	if (as)
+		setenv("TFHOST_LOG_FORMAT", as, 1);
+	if (level)
+		setenv("TFHOST_LOG_LEVEL", level, 1);
+	tf_log_from_environment();
+}
+
 static size_t stamp(char *out, size_t size)
 {
 	struct timespec ts;

@@ -22,6 +22,7 @@ enum tf_exit {
 	X("graph", tf_cmd_graph, "draw a flow: text, SVG, dot, mermaid") \
 	X("flow", tf_cmd_flow, "list, show, resume, cancel or delete the flows that run keeps") \
 	X("worker", tf_cmd_worker, "serve tasks to engines over a broker or a directory") \
+	X("conf", tf_cmd_conf, "show the settings of a worker or a run, and where each comes from") \
 	X("status", tf_cmd_status, "show what the workers of this machine serve") \
 	X("health", tf_cmd_health, "tell by the exit code whether workers are alive and ready") \
 	X("reload", tf_cmd_reload, "have a worker load its scripts again") \

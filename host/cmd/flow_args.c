@@ -102,6 +102,7 @@ static error_t flow_parse(int key, char *value, struct argp_state *state)
 		flow_set_store_file(args, value, state);
 		return 0;
 	case 'v':
+		args->verbose = true;
 		tf_log_set_level(TF_LOG_DEBUG);
 		return 0;
 	case KEY_LUA_DIR:
@@ -113,7 +114,7 @@ static error_t flow_parse(int key, char *value, struct argp_state *state)
 		args->reference = value;
 		return 0;
 	case ARGP_KEY_END:
-		if (!args->reference)
+		if (!args->reference && !args->optional)
 			argp_usage(state);
 		return 0;
 	default:

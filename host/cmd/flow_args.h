@@ -3,12 +3,15 @@
 #define TF_CMD_FLOW_ARGS_H
 
 #include <argp.h>
+#include <stdbool.h>
 
 #include "base/value.h"
 
 struct tf_flow_args {                        /* zeroed by the caller */
 	const char *reference;               /* borrowed from argv */
 	struct tf_value *store, *file_store; /* objects or NULL, owned */
+	bool verbose;
+	bool optional; /* set by the caller: FLOW may be left out */
 };
 
 /* A child parser; its input is a struct tf_flow_args. FLOW, --store, --store-file, --verbose, --lua-dir. */

@@ -1,8 +1,5 @@
 #include "cmd/observe_args.h"
 
-#include <stdlib.h>
-
-#include "base/log.h"
 #include "cmd/transport_args.h"
 
 enum { KEY_LOG_FORMAT = 450, KEY_LOG_LEVEL, KEY_METRICS };
@@ -37,12 +34,3 @@ static error_t observe_parse(int key, char *value, struct argp_state *state)
 }
 
 const struct argp tf_observe_argp = {.options = observe_options, .parser = observe_parse};
-
-void tf_observe_log(const char *format, const char *level)
-{
-	if (format)
-		setenv("TFHOST_LOG_FORMAT", format, 1);
-	if (level)
-		setenv("TFHOST_LOG_LEVEL", level, 1);
-	tf_log_from_environment();
-}

@@ -10,7 +10,4 @@
  * log_level and metrics, as text. */
 extern const struct argp tf_observe_argp;
 
-/* Have the log of this process, and of those that it starts, be as the settings say; NULL: as it is. */
-void tf_observe_log(const char *format, const char *level);
-
 #endif

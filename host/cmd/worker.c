@@ -9,7 +9,6 @@
 #include "base/log.h"
 #include "cmd/command.h"
 #include "cmd/command_line.h"
-#include "cmd/observe_args.h"
 #include "cmd/worker_args.h"
 #include "script/worker_config.h"
 #include "wbe/worker.h"
@@ -47,7 +46,7 @@ int tf_cmd_worker(int argc, char **argv)
 	tf_value_unref(given);
 	tf_worker_args_free(&args);
 	if (rc == 0) {
-		tf_observe_log(config.log_format, config.log_level);
+		tf_log_configure(config.log_format, config.log_level);
 		rc = tf_worker_run(&config, &signo, &err);
 	}
 	if (rc < 0)

@@ -28,6 +28,20 @@
 #include "script/state.h"
 #include "wbe/digest.h"
 
+extern char **environ;
+
+/* environment() -> names of its variables */
+TF_RAISES static int host_environment(lua_State *L)
+{
+	int n = 0;
+	lua_newtable(L);
+	for (char **v = environ; v && *v; v++) {
+		lua_pushlstring(L, *v, strcspn(*v, "="));
+		lua_rawseti(L, -2, ++n);
+	}
+	return 1;
+}
+
 /* load(reference) -> what the script reference names | nil, message, code */
 TF_RAISES static int host_load(lua_State *L)
 {
@@ -333,6 +347,7 @@ TF_RAISES static int host_sleep(lua_State *L)
 int tf_bind_host_open(lua_State *L)
 {
 	static const struct luaL_Reg functions[] = {
+		{"environment", host_environment},
 		{"load", host_load},
 		{"members", host_members},
 		{"now", host_now},

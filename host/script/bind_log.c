@@ -1,4 +1,4 @@
-/* Module tfhost.log: debug(area, message), info, warn, error: lines of the host's log. */
+/* Module tfhost.log: debug(area, message), info, warn, error: lines of the host's log; configure(format, level). */
 #include <lauxlib.h>
 #include <lua.h>
 
@@ -11,6 +11,14 @@ TF_RAISES static int log_line(lua_State *L)
 {
 	enum tf_log_level level = (enum tf_log_level)lua_tointeger(L, lua_upvalueindex(1));
 	tf_log(level, luaL_checkstring(L, 1), NULL, "%s", luaL_checkstring(L, 2));
+	return 0;
+}
+
+/* configure(format, level): names, or nil for what is */
+TF_RAISES static int log_configure(lua_State *L)
+{
+	const char *format = luaL_optstring(L, 1, NULL), *level = luaL_optstring(L, 2, NULL);
+	tf_log_configure(format, level);
 	return 0;
 }
 
@@ -31,5 +39,7 @@ int tf_bind_log_open(lua_State *L)
 		lua_pushcclosure(L, log_line, 1);
 		lua_setfield(L, -2, levels[i].name);
 	}
+	lua_pushcfunction(L, log_configure);
+	lua_setfield(L, -2, "configure");
 	return 1;
 }

@@ -1,5 +1,6 @@
 -- `tfhost run FLOW`: load a flow, run it, show it, and tell by the exit code how it ended.
 local display_module = require "tfhost.display"
+local engine_options = require "taskflow.engines.options"
 local engines = require "taskflow.engines"
 local exceptions = require "taskflow.exceptions"
 local failure = require "taskflow.failure"
@@ -7,8 +8,10 @@ local fold_module = require "tfhost.display_fold"
 local flow_file = require "tfhost.flow_file"
 local host = require "tfhost.host"
 local json = require "tfhost.json"
+local log = require "tfhost.log"
 local logbook = require "tfhost.logbook"
 local place = require "taskflow.utils.place"
+local settings = require "tfhost.settings"
 local values = require "taskflow.values"
 
 local M = {}
@@ -21,6 +24,7 @@ M.EXIT = {
   FAILURE = 4,
   NO_WORKER = 5, -- no worker for these tasks was ever seen
   SUSPENDED = 6,
+  USAGE = 64,
 }
 
 local function choose_display(options, kind)
@@ -148,12 +152,25 @@ local function store_values(texts)
   return store
 end
 
+-- What the flow's script wants, with what the user gave put over it; of general settings (given.general) only those
+-- that the engine has.
 local function merged_options(from_builder, given)
-  local options = {}
+  local options, general = {}, given.general or {}
+  local chosen = {}
+  local engine = given.engine_options.engine or general.engine or from_builder.engine
   for key, value in pairs(from_builder) do
     options[key] = value
   end
+  for key, value in pairs(general) do
+    if key == "engine" or engine_options.takes(engine, key) then
+      chosen[key] = value
+    end
+  end
   for key, value in pairs(given.engine_options) do
+    chosen[key] = value
+  end
+  given.engine_options = chosen
+  for key, value in pairs(chosen) do
     options[key] = value
   end
   return options
@@ -254,10 +271,19 @@ function M.execute(engine, flow, given)
   return summary.exit
 end
 
----@param given table reference, engine_options; store and file_store as JSON texts; json, plain; backend, durability
+---@param given table reference, flags, file (tfhost.settings); store and file_store as JSON texts; json, plain
 ---@return integer exit code
 function M.main(given)
-  local backend, message = logbook.open(given)
+  local chosen, message, usage = settings.run { flags = given.flags, file = given.file }
+  if not chosen then
+    complain(given, message)
+    return usage and M.EXIT.USAGE or M.EXIT.INVALID
+  end
+  log.configure(chosen.host.log_format, chosen.host.log_level)
+  given.engine_options, given.general = chosen.engine, chosen.general
+  given.metrics = chosen.host.metrics
+  local backend
+  backend, message = logbook.open(chosen.host)
   if message then
     return complain(given, message)
   end

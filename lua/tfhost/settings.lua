@@ -1,5 +1,5 @@
--- Settings of `tfhost worker` and `tfhost run`: the command line ranks before the environment (TFHOST_SLOTS for `slots`),
--- that before a file, that before what is built in. Each value knows where it came from.
+-- Settings of `tfhost worker` and `tfhost run`: the command line ranks before the environment (TFHOST_SLOTS for
+-- `slots`), that before a file, that before what is built in. Each value knows where it came from.
 local config = require "taskflow.engines.worker_based.config"
 local engine_options = require "taskflow.engines.options"
 local exceptions = require "taskflow.exceptions"

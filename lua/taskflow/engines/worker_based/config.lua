@@ -77,7 +77,8 @@ end
 -- "9464", "0.0.0.0:9464", "[::1]:9464", "none"
 local function address(value, key)
   local port = type(value) == "number" and value % 1 == 0 and tostring(value)
-    or type(value) == "string" and (value:match "^%d+$" or value:match "^[%w.-]+:(%d+)$" or value:match "^%[[%x:.]+%]:(%d+)$")
+    or type(value) == "string"
+      and (value:match "^%d+$" or value:match "^[%w.-]+:(%d+)$" or value:match "^%[[%x:.]+%]:(%d+)$")
   if value ~= "none" and not (port and tonumber(port) <= 65535) then
     exceptions.raise(
       exceptions.ValueError,
