@@ -5,3 +5,4 @@ max_line_length = 120
 ignore = { "212/self", "212/_.*" }
 files["spec"] = { std = "luajit+busted" }
 files[".ci"] = { std = "luajit" }
+files["lua/meta"] = { ignore = { "212" } }

@@ -21,7 +21,9 @@ ALL_LDFLAGS = -rdynamic $(LDFLAGS)
 LAYERS = base loop control transport protocol persistence engine pool wbe script cmd
 SRC = $(wildcard $(LAYERS:%=host/%/*.c))
 OBJ = $(SRC:host/%.c=$(B)/obj/%.o)
-LUA_LIB = $(shell find lua -name '*.lua' | LC_ALL=C sort)
+# lua/meta tells language servers of modules that are written in C.
+LUA_LIB = $(shell find lua -name '*.lua' -not -path 'lua/meta/*' | LC_ALL=C sort)
+LUA_META = $(shell find lua/meta -name '*.lua')
 TESTS = $(patsubst host/test/%.c,%,$(wildcard host/test/test_*.c))
 FORMATTED = $(wildcard host/*.[ch] host/*/*.[ch] spec/support/*.c)
 TIDIED = $(SRC) host/main.c
@@ -128,7 +130,7 @@ lint: lint-lua lint-rock lint-format lint-tidy ## luacheck, luarocks lint, clang
 
 .PHONY: lint-lua
 lint-lua:
-	.ci/annotations $(shell find lua/taskflow -name '*.lua' | LC_ALL=C sort)
+	.ci/annotations $(LUA_LIB) $(LUA_META)
 	luacheck -q $(wildcard lua flows tasks spec doc .ci/deps .ci/annotations host/script/embed.lua host/bench/*.lua)
 
 .PHONY: lint-rock
@@ -266,6 +268,10 @@ $(B)/manual/tfhost.%: doc/manual/generate.lua doc/manual/tfhost.1.in $(B)/tfhost
 .PHONY: manual
 manual: $(MANUAL) ## the manual page and completions of bash and zsh, in build/manual
 
+.PHONY: reference
+reference: ## doc/reference.md, from the annotations in lua/taskflow
+	luajit doc/manual/reference.lua >doc/reference.md.tmp && mv doc/reference.md.tmp doc/reference.md
+
 BINDIR = $(PREFIX)/bin
 DATADIR = $(PREFIX)/share
 UNITDIR = $(PREFIX)/lib/systemd/system
@@ -288,7 +294,7 @@ install: all $(MANUAL) ## below PREFIX (and DESTDIR): the binary, manual page, c
 		chmod 644 $(DESTDIR)$(UNITDIR)/tfhost-$$unit@.service || exit 1; \
 	done
 	@# The library is in the binary; this one is for language servers, which read its annotations.
-	@$(call install_tree,lua,$(LUA_LIB:lua/%=%),$(DATADIR)/tfhost/lua)
+	@$(call install_tree,lua,$(LUA_LIB:lua/%=%) $(LUA_META:lua/%=%),$(DATADIR)/tfhost/lua)
 	install -d $(DESTDIR)$(DOCDIR)
 	install -m 644 $(TEXTS) $(DESTDIR)$(DOCDIR)
 	@$(call install_tree,doc,$(patsubst doc/%,%,$(wildcard doc/demo/*.lua)),$(DOCDIR))

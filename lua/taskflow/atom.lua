@@ -15,6 +15,7 @@ local text = require "taskflow.utils.text"
 ---@field how "whole"|"index"|"key"
 ---@field index integer? 0-based
 
+---What tasks and retry controllers have in common.
 ---@class taskflow.Atom
 ---@field name string?
 ---@field version integer[]

@@ -1,12 +1,13 @@
--- Exceptions under TaskFlow's and Python's names (ENGINE.md 16), as tables that can be raised:
+-- Exceptions under TaskFlow's and Python's names, as tables that can be raised. Each carries its chain of type names,
+-- by which a Python engine or worker tests a Lua error, and the other way round. A plain Lua error is a
+-- `tfhost.LuaError`.
 --
 --   error(exceptions.NotFound("no such symbol"))
 --
--- Each carries the chain of type names that travels as `exc_type_names`, so an engine or worker
--- written in Python can test a Lua error by type, and the other way round.
 local check = require "taskflow.utils.check"
 local place = require "taskflow.utils.place"
 
+---Something that was raised.
 ---@class taskflow.Exception
 ---@field message string what str(exception) gives in Python
 ---@field args any[] the constructor's arguments
@@ -15,12 +16,68 @@ local place = require "taskflow.utils.place"
 ---@field where string? place in the user's script
 local Exception = {}
 
+---A class of exceptions; calling it makes one, the first argument is the message.
 ---@class taskflow.ExceptionClass
 ---@field name string "taskflow.exceptions.NotFound"
 ---@field short string "NotFound"
 ---@field names string[] type chain, most derived first
 ---@overload fun(message: any, ...: any): taskflow.Exception
 
+---The classes that there are.
+---@class taskflow.exceptions
+---@field Exception taskflow.ExceptionClass
+---@field RuntimeError taskflow.ExceptionClass
+---@field NotImplementedError taskflow.ExceptionClass a RuntimeError
+---@field RecursionError taskflow.ExceptionClass a RuntimeError
+---@field ValueError taskflow.ExceptionClass
+---@field UnicodeError taskflow.ExceptionClass a ValueError
+---@field TypeError taskflow.ExceptionClass
+---@field AttributeError taskflow.ExceptionClass
+---@field AssertionError taskflow.ExceptionClass
+---@field NameError taskflow.ExceptionClass
+---@field ImportError taskflow.ExceptionClass
+---@field ModuleNotFoundError taskflow.ExceptionClass a ImportError
+---@field MemoryError taskflow.ExceptionClass
+---@field LookupError taskflow.ExceptionClass
+---@field KeyError taskflow.ExceptionClass a LookupError
+---@field IndexError taskflow.ExceptionClass a LookupError
+---@field ArithmeticError taskflow.ExceptionClass
+---@field ZeroDivisionError taskflow.ExceptionClass a ArithmeticError
+---@field OverflowError taskflow.ExceptionClass a ArithmeticError
+---@field OSError taskflow.ExceptionClass
+---@field FileNotFoundError taskflow.ExceptionClass a OSError
+---@field FileExistsError taskflow.ExceptionClass a OSError
+---@field PermissionError taskflow.ExceptionClass a OSError
+---@field TimeoutError taskflow.ExceptionClass a OSError
+---@field ConnectionError taskflow.ExceptionClass a OSError
+---@field ConnectionRefusedError taskflow.ExceptionClass a ConnectionError
+---@field TaskFlowException taskflow.ExceptionClass
+---@field StorageFailure taskflow.ExceptionClass a TaskFlowException
+---@field ConductorFailure taskflow.ExceptionClass a TaskFlowException
+---@field JobFailure taskflow.ExceptionClass a TaskFlowException
+---@field UnclaimableJob taskflow.ExceptionClass a JobFailure
+---@field ExecutionFailure taskflow.ExceptionClass a TaskFlowException
+---@field RequestTimeout taskflow.ExceptionClass a ExecutionFailure
+---@field InvalidState taskflow.ExceptionClass a ExecutionFailure
+---@field DependencyFailure taskflow.ExceptionClass a TaskFlowException
+---@field AmbiguousDependency taskflow.ExceptionClass a DependencyFailure
+---@field MissingDependencies taskflow.ExceptionClass a DependencyFailure
+---@field CompilationFailure taskflow.ExceptionClass a TaskFlowException
+---@field IncompatibleVersion taskflow.ExceptionClass a TaskFlowException
+---@field Duplicate taskflow.ExceptionClass a TaskFlowException
+---@field NotFound taskflow.ExceptionClass a TaskFlowException
+---@field DisallowedAccess taskflow.ExceptionClass a TaskFlowException
+---@field Empty taskflow.ExceptionClass a TaskFlowException
+---@field MultipleChoices taskflow.ExceptionClass a TaskFlowException
+---@field InvalidFormat taskflow.ExceptionClass a TaskFlowException
+---@field WrappedFailure taskflow.ExceptionClass several failures at once, or one whose exception is not alive here;
+---  made from a list of them
+---@field LuaError taskflow.ExceptionClass what a plain Lua error is to a peer; a RuntimeError
+---@field WorkerLost taskflow.ExceptionClass a worker fell silent; a RuntimeError
+---@field Cancelled taskflow.ExceptionClass a task was ended because its flow was cancelled
+---@field LimitExceeded taskflow.ExceptionClass a RuntimeError
+---@field TimeLimitExceeded taskflow.ExceptionClass a LimitExceeded
+---@field MemoryLimitExceeded taskflow.ExceptionClass a LimitExceeded
 local M = {}
 
 -- Short name of "module.Class".
@@ -36,12 +93,14 @@ local function has_mark(value, mark)
   return type(meta) == "table" and meta.marker == mark
 end
 
+---Whether a value is an exception.
 ---@param value any
 ---@return boolean
 function M.is_exception(value)
   return has_mark(value, marker)
 end
 
+---Whether a value is a class of exceptions.
 ---@param value any
 ---@return boolean
 function M.is_class(value)
@@ -237,7 +296,11 @@ for _, row in ipairs(taskflow) do
 end
 
 -- Several failures at once, or one whose exception is not alive in this process (ENGINE.md 10).
--- `failures` is the flat list; construct with a list of failures and of other wrapped failures.
+-- Construct with a list of failures and of other wrapped failures.
+
+---What WrappedFailure makes.
+---@class taskflow.WrappedFailure: taskflow.Exception
+---@field failures taskflow.Failure[] the flat list
 local Wrapped = {}
 
 ---How many failures there are.

@@ -1,4 +1,4 @@
--- A failure: an error as it is stored and as it travels (ENGINE.md 10, PROTOCOL.md 4).
+-- A failure: an error as it is stored and as it travels.
 -- It remembers the live error value only in the process where it was raised.
 local check = require "taskflow.utils.check"
 local exceptions = require "taskflow.exceptions"
@@ -6,6 +6,7 @@ local place = require "taskflow.utils.place"
 local equal = require("taskflow.utils.equal").equal
 local values = require "taskflow.values"
 
+---An error, told by its type names, text, arguments, traceback and causes.
 ---@class taskflow.Failure
 ---@field exception_str string text of the exception
 ---@field traceback_str string frames, oldest first, as Python writes them
@@ -16,12 +17,16 @@ local values = require "taskflow.values"
 local Failure = {}
 local meta = {}
 
-local M = { Failure = Failure }
+local M = {
+  ---@package
+  Failure = Failure,
+}
 
 local VERSION = 1
 -- The dict form doubles with each link of a chain of causes.
 local MAX_CAUSES = 8
 
+---Whether a value is a Failure.
 ---@param value any
 ---@return boolean
 function M.is_failure(value)

@@ -7,7 +7,10 @@ local retry_module = require "taskflow.retry"
 local task = require "taskflow.task"
 local text = require "taskflow.utils.text"
 
+---Tasks and other flows. Patterns say how they depend on each other.
 ---@class taskflow.Flow
+---@field provides string[] symbols that something in the flow provides, sorted
+---@field requires string[] symbols that the flow needs from elsewhere, sorted
 ---@field name string
 ---@field retry taskflow.Retry?
 ---@field pattern "linear"|"unordered"|"graph"
@@ -18,6 +21,7 @@ local M = { Flow = Flow }
 
 local flow_mark = {}
 
+---Whether a value is a flow.
 ---@param value any
 ---@return boolean
 function M.is_flow(value)
@@ -226,7 +230,7 @@ function Flow:iter_nodes()
   return ipairs(self:nodes())
 end
 
----Links between children: a list of { from, to, options }.
+---Links between children: a list of { from, to, options }. Only graphs have some.
 ---@return table[]
 function Flow:links()
   return {}

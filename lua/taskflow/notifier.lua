@@ -1,10 +1,11 @@
--- Who is told what: listeners by event type, "*" for every event (ENGINE.md 13).
+-- Who is told what: listeners by event type, "*" for every event.
 -- Listeners of "*" are called first, then those of the event, each group in order of registration. A
 -- listener that raises is reported and passed over: watching must not change what happens.
 local check = require "taskflow.utils.check"
 local exceptions = require "taskflow.exceptions"
 local log = require "taskflow.utils.log"
 
+---Listeners by event. Each gets details of its own.
 ---@class taskflow.Notifier
 ---@field private _listeners table<string, table[]>
 ---@field private _allowed table<string, boolean>? events that may be registered, nil: all
@@ -17,12 +18,18 @@ local Notifier = {}
 
 local meta = {}
 
-local M = { Notifier = Notifier, ANY = "*" }
+local M = {
+  ---@package
+  Notifier = Notifier,
+  ---Stands for every event.
+  ANY = "*",
+}
 
 local function is_notifier(value)
   return getmetatable(value) == meta
 end
 
+---A notifier without listeners.
 ---@param allowed string[]? events that listeners may be registered for besides "*"; default: any
 ---@param heard fun()? called each time after a listener was registered
 ---@return taskflow.Notifier
@@ -37,6 +44,7 @@ function M.new(allowed, heard)
   return self
 end
 
+---Whether a listener may be registered for an event.
 ---@param event string
 ---@return boolean
 function Notifier:can_be_registered(event)
@@ -83,6 +91,7 @@ function Notifier:register(event, callback, options)
   end
 end
 
+---Whether a listener is registered.
 ---@param event string
 ---@param callback function
 ---@param details_filter function? the one that it was registered with
@@ -96,7 +105,7 @@ function Notifier:is_registered(event, callback, details_filter)
   return false
 end
 
----Nothing happens if it is not registered.
+---Forget one listener. Nothing happens if it is not registered.
 ---@param event string
 ---@param callback function
 ---@param details_filter function? the one that it was registered with

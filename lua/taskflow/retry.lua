@@ -1,9 +1,9 @@
--- Retry controllers: they decide what a failure inside their flow leads to (ENGINE.md 3).
+-- Retry controllers: they decide what a failure inside their flow leads to. They always run in the engine's process.
 --
 --   lf.Flow("calls", { retry = retry.ForEach({ 333, 444 }, { provides = "number" }) })
 --
 -- A controller is an atom that executes before its flow's content. Its methods get a history of what it
--- provided and what failed. They always run in the engine's process.
+-- provided and what failed.
 local atom = require "taskflow.atom"
 local backoff = require "taskflow.utils.backoff"
 local check = require "taskflow.utils.check"
@@ -17,9 +17,11 @@ local text = require "taskflow.utils.text"
 local values = require "taskflow.values"
 
 local M = {
-  ---Decisions of on_failure.
+  ---Decision of on_failure: revert this flow, and ask the retry around it.
   REVERT = "REVERT",
+  ---Decision of on_failure: revert everything.
   REVERT_ALL = "REVERT_ALL",
+  ---Decision of on_failure: revert this flow and try it again.
   RETRY = "RETRY",
 }
 
@@ -39,14 +41,15 @@ end
 local History = {}
 local history_meta = {}
 
----@param entries table[]
+---A history, for specs of controllers.
+---@param entries { [1]: any, [2]: table<string, taskflow.Failure> }[] one for each execution
 ---@param own taskflow.Failure? of the controller
 ---@return taskflow.History
 function M.History(entries, own)
   return setmetatable({ entries = check.list(entries or {}, "History: the entries"), failure = own }, history_meta)
 end
 
----A history as the host keeps it.
+---@package a history as the host keeps it.
 ---@param list { [1]: any, [2]: table<string, table> }[] value, failure dicts by atom name
 ---@param own table? failure dict of the controller itself
 ---@return taskflow.History
@@ -117,6 +120,7 @@ history_meta.__index = check.methods("History", History, function(value)
   return getmetatable(value) == history_meta
 end)
 
+---A retry controller.
 ---@class taskflow.Retry: taskflow.Atom
 ---@field notifier taskflow.Notifier
 
@@ -141,6 +145,7 @@ end
 
 local class_mark, retry_mark = {}, {}
 
+---Whether a value is a retry controller.
 ---@param value any
 ---@return boolean
 function M.is_retry(value)
@@ -220,11 +225,35 @@ local function instantiate(class, options, state)
   return setmetatable(self, class.instance_meta)
 end
 
+---What a class of controllers is made from. Functions under other names are methods.
+---@class taskflow.RetryClassOptions
+---@field execute fun(self: taskflow.Retry, history: taskflow.History, ...): any what it provides; parameters are inputs
+---@field on_failure fun(self: taskflow.Retry, history: taskflow.History, ...): string, number? decides
+---@field revert (fun(self: taskflow.Retry, history: taskflow.History, flow_failures: table, ...): any)?
+---@field default_provides string|string[]|table|nil
+---@field name string?
+---@field kwargs boolean? the parameter named kwargs takes a table of all other arguments
+
+---Options of a controller.
+---@class taskflow.RetryOptions
+---@field name string? default: name of the flow .. "_retry"
+---@field provides string|string[]|table|nil what execute gives
+---@field requires string|string[]|nil inputs besides the parameters
+---@field rebind string[]|table<string, string>|nil other names for the inputs: by place, or by parameter
+---@field optional string[]? parameters that may be missing
+---@field auto_extract boolean? false: parameters are not read from the functions
+---@field revert_requires string|string[]|nil the same for revert; default: requires
+---@field revert_rebind string[]|table<string, string>|nil the same for revert; default: rebind
+
+---Options of the controllers below.
+---@class taskflow.RepeatOptions: taskflow.RetryOptions, taskflow.BackoffOptions
+---@field revert_all boolean? give up with REVERT_ALL instead of REVERT
+
 ---Make a retry class from execute(self, history, ...), on_failure(self, history, ...) and, optionally,
 ---revert(self, history, flow_failures, ...). on_failure gets the inputs of execute and returns one of
 ---retry.RETRY, retry.REVERT, retry.REVERT_ALL. With RETRY it may return seconds to wait: return retry.RETRY, 1.5
----@param definition table
----@return fun(options: taskflow.TaskOptions?): taskflow.Retry
+---@param definition taskflow.RetryClassOptions
+---@return fun(options: taskflow.RetryOptions?): taskflow.Retry
 function M.Retry(definition)
   check.is(definition, "table", "Retry: the methods")
   local class = { methods = {}, options = {}, kwargs = rawget(definition, "kwargs") or false }
@@ -257,6 +286,8 @@ function M.Retry(definition)
   })
 end
 
+---Reverts its flow, then the retry around it is asked.
+---@type fun(options: taskflow.RetryOptions?): taskflow.Retry
 M.AlwaysRevert = M.Retry {
   execute = function(_self) end,
   on_failure = function(_self)
@@ -264,6 +295,8 @@ M.AlwaysRevert = M.Retry {
   end,
 }
 
+---Reverts everything.
+---@type fun(options: taskflow.RetryOptions?): taskflow.Retry
 M.AlwaysRevertAll = M.Retry {
   execute = function(_self) end,
   on_failure = function(_self)
@@ -322,8 +355,9 @@ local PARAMETERIZED_OPTIONS = options_of { revert_all = true }
 
 ---At most `attempts` executions in total. Times(3), Times(3, { name = "r" }) or Times { attempts = 3 }.
 ---Times { attempts = 5, delay = 0.5, backoff = 2, max_delay = 30, jitter = 0.5 } waits between them.
----@param attempts integer|table|nil default 1
----@param options table? name, provides, revert_all, delay, backoff, max_delay, jitter, ...
+---It provides the number of the attempt, from 1.
+---@param attempts integer|taskflow.RepeatOptions|nil default 1
+---@param options taskflow.RepeatOptions?
 ---@return taskflow.Retry
 function M.Times(attempts, options)
   if type(attempts) == "table" then
@@ -378,8 +412,8 @@ local ForEachClass = M.Retry {
 
 ---Provide one value after the other until the flow succeeds.
 ---ForEach({ 10, 20 }, { provides = "n" }) or ForEach { values = { 10, 20 }, provides = "n" }.
----@param list any[]|table
----@param options table? name, provides, revert_all, delay, backoff, max_delay, jitter, ...
+---@param list any[]|taskflow.RepeatOptions
+---@param options taskflow.RepeatOptions?
 ---@return taskflow.Retry
 function M.ForEach(list, options)
   if type(list) == "table" and list.values ~= nil then
@@ -403,7 +437,7 @@ local ParameterizedForEachClass = M.Retry {
 }
 
 ---ForEach over the input `values`; use rebind to take them from another name.
----@param options table? name, provides, rebind, revert_all, delay, backoff, max_delay, jitter, ...
+---@param options taskflow.RepeatOptions?
 ---@return taskflow.Retry
 function M.ParameterizedForEach(options)
   local rest, state = split(options, PARAMETERIZED_OPTIONS, "ParameterizedForEach")

@@ -1,4 +1,5 @@
--- Tasks: units of work with inputs, outputs, and a way back.
+-- Tasks: units of work with inputs, outputs, and a way back. The names of execute's and revert's parameters are what
+-- the task asks for.
 --
 --   local task = require "taskflow.task"
 --   local Add = task.Task {
@@ -8,7 +9,6 @@
 --   }
 --   flow:add(Add { name = "add", rebind = { a = "x", b = "y" } })
 --
--- The names of execute's and revert's parameters are what the task asks for.
 local atom = require "taskflow.atom"
 local check = require "taskflow.utils.check"
 local class_name = require "taskflow.utils.class_name"
@@ -22,9 +22,12 @@ local text = require "taskflow.utils.text"
 local values = require "taskflow.values"
 
 local M = {
-  ---A set of names for `provides`: the result is a map, name n is result[n].
+  ---A set of names, for `provides`: the result is a map, and name n is result[n].
+  ---@type fun(names: string[]): table
   set = atom.set,
+  ---The event of update_progress.
   EVENT_UPDATE_PROGRESS = "update_progress",
+  ---The event that time_warning is over.
   EVENT_TIME_WARNING = "time_warning",
 }
 
@@ -67,9 +70,11 @@ for name in pairs(METHODS) do
   CLASS_OPTIONS[name] = true
 end
 
+---Options of a task. All but `name` and `provides` may be given to its class, too; the task's own replace them.
 ---@class taskflow.TaskOptions
 ---@field name string? default: the class's name ("module.Class")
----@field provides string|string[]|table|nil name, list (by index) or set (by key) of what the result gives
+---@field provides string|string[]|table|nil what the result gives to others: a name (all of it), a list of names
+---  (by index), or set { ... } (by key); default: default_provides of its class
 ---@field requires string|string[]|nil inputs besides the parameters
 ---@field rebind string[]|table<string, string>|nil other names for the inputs: by place, or by parameter
 ---@field inject table<string, any>? constant inputs of this task alone
@@ -81,27 +86,31 @@ end
 ---@field version integer[]? default { 1, 0 }
 ---@field priority integer? higher runs first among what is ready; default 0
 ---@field attempts integer? runs of one request when its workers are lost (1: never repeat); default: the engine's
-
 ---@field time_limit number? seconds that execute, or revert, may take in a slot; then it is killed, and fails
 ---@field time_warning number? seconds after which the task (time_left) and its listeners ("time_warning") are told
 ---@field queue_limit number? seconds that a request may wait for a worker; then it fails, and is never run
 ---@field memory_limit number|string|nil bytes ("64M") that the slot may have in memory; then it is killed, and fails
 
+---Options of a class of tasks. Functions under other names are methods of its tasks.
 ---@class taskflow.TaskClassOptions: taskflow.TaskOptions
----@field execute fun(self: taskflow.Task, ...): any
----@field revert fun(self: taskflow.Task, ...)?
----@field pre_execute fun(self: taskflow.Task)?
----@field post_execute fun(self: taskflow.Task)?
----@field pre_revert fun(self: taskflow.Task)?
----@field post_revert fun(self: taskflow.Task)?
----@field default_provides string|string[]|table|nil
+---@field execute fun(self: taskflow.Task, ...): any the work; its parameters are the inputs
+---@field revert (fun(self: taskflow.Task, ...): any)? the way back; it gets the inputs that it names, `result` (what
+---  execute returned, or its Failure) and `flow_failures` (Failures by name of the atom)
+---@field pre_execute fun(self: taskflow.Task)? called before execute
+---@field post_execute fun(self: taskflow.Task)? called after it, also after an error
+---@field pre_revert fun(self: taskflow.Task)? called before revert
+---@field post_revert fun(self: taskflow.Task)? called after it, also after an error
+---@field default_provides string|string[]|table|nil `provides` of tasks that say none
 ---@field kwargs boolean? the parameter named kwargs takes a table of all other arguments
 
+---One task of a flow. Inside execute and revert it is `self`.
 ---@class taskflow.Task: taskflow.Atom
 ---@field notifier taskflow.Notifier listeners for update_progress and "*"
 ---@field package _sink fun(type: string, details: table)? where events go while an action runs
 local Task = {}
 
+---A class of tasks; calling it makes one. On the wire it is named by the module that returned it and its field there,
+---`images.Resize`. A class in no module runs on the serial and the parallel engine only.
 ---@class taskflow.TaskClass
 ---@overload fun(options: taskflow.TaskOptions?): taskflow.Task
 
@@ -155,6 +164,7 @@ end
 -- Marks: a class's metatable and an instance's metatable carry them.
 local class_mark, task_mark = {}, {}
 
+---Whether a value is a class of tasks.
 ---@param value any
 ---@return boolean
 function M.is_class(value)
@@ -162,6 +172,7 @@ function M.is_class(value)
   return type(meta) == "table" and meta.mark == class_mark
 end
 
+---Whether a value is a task.
 ---@param value any
 ---@return boolean
 function M.is_task(value)
@@ -275,7 +286,7 @@ local function on_listener()
   end
 end
 
----Whether any task ever had a listener. If none had, `f` is called once one has, unless it was collected by then.
+---@package whether any task ever had a listener. If none had, `f` is called once one has, unless it was collected.
 ---@param f fun()
 ---@return boolean
 function M.is_heard(f)
@@ -502,7 +513,7 @@ function M.Reference(reference, options)
   return setmetatable(self, reference_meta)
 end
 
----A reference as flow:add takes it: "module:Class", or { "module:Class", name = ..., requires = ... }.
+---@package a reference as flow:add takes it: "module:Class", or { "module:Class", name = ..., requires = ... }.
 ---@param value any
 ---@return taskflow.Task? nil if it is none
 function M.from_reference(value)
@@ -659,11 +670,12 @@ for name in pairs(FUNCTOR_OPTIONS) do
   MAP_OPTIONS[name] = true
 end
 
+---Options of a map. Besides: those of its task.
 ---@class taskflow.MapOptions: taskflow.TaskOptions
 ---@field task taskflow.TaskClass|string|function what runs for each element: a class, "module:Class", or a function
----@field over string name of the list
+---@field over string name of the list; anything else than a list fails the map with a TypeError
 ---@field as string? parameter that takes an element; default: the only one there is
----@field limit integer? items at once; default: as many as the engine can run
+---@field limit integer? items at once; default: as many as the engine can run; the serial engine runs one at a time
 ---@field revert function? of a task that is a function
 
 ---A task that runs once for each element of a list, which another task may have made. Its result is the list of
@@ -693,7 +705,7 @@ function M.Map(options)
   return self
 end
 
----The task that one item of a map is.
+---@package the task that one item of a map is.
 ---@param of taskflow.Task the map
 ---@param name string of the item
 ---@return taskflow.Task

@@ -1,11 +1,10 @@
--- For specs: run a task or a flow in this process, with fakes in place of tasks and without waiting.
+-- For specs: run a task or a flow in this process, with fakes in place of tasks. Time is virtual: the delays of retries
+-- are over at once, and `seconds` of the run says how long they would have been.
 --
 --   local testing = require "taskflow.testing"
 --   local run = testing.flow(flow, { store = { x = 1 }, fakes = { charge = testing.fails "card refused" } })
 --   assert.same("REVERTED", run.state)
 --   assert.same({ "reserve", "charge" }, run.executed)
---
--- Time is virtual: the delays of retries are over at once, and run.seconds says how long they would have been.
 local check = require "taskflow.utils.check"
 local engine_module = require "taskflow.engines.engine"
 local exceptions = require "taskflow.exceptions"

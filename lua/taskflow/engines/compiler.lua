@@ -140,6 +140,7 @@ local function walk(plan, root)
   end
 end
 
+---Flatten a flow.
 ---@param root taskflow.Flow|taskflow.Task
 ---@return taskflow.Plan
 function M.compile(root)

@@ -14,15 +14,19 @@ local task = require "taskflow.task"
 local text = require "taskflow.utils.text"
 local values = require "taskflow.values"
 
+---Runs one flow. It is released by close or by the collector; it can be run from a coroutine, but a task or a listener
+---cannot yield out of it.
 ---@class taskflow.Engine
 ---@field flow_name string
 ---@field kind "serial"|"parallel"|"worker-based"
----@field notifier taskflow.Notifier states of the flow
----@field atom_notifier taskflow.Notifier states of tasks and retries
+---@field notifier taskflow.Notifier tells of states of the flow: details flow_name, flow_uuid, old_state, engine
+---@field atom_notifier taskflow.Notifier tells of states of tasks and retries: task_name or retry_name, task_uuid or
+---  retry_uuid, old_state, result
 ---@field storage taskflow.Storage
 ---@field options table as used
 ---@field flow_detail taskflow.FlowDetail? where the flow is kept, as it was when the engine was made
----@field statistics table of the last run, as TaskFlow's; worker-based also workers, malformed, lost, ...
+---@field statistics table of the last run: completed, incomplete, awaiting, discarded_failures, active_for,
+---  seconds_per_state; worker-based also workers, malformed, lost, ...
 ---@field package _listen fun()
 ---@field package _handle userdata of the host, nil before compile
 local Engine = {}
@@ -628,6 +632,7 @@ end
 
 local meta = {}
 
+---Whether a value is an engine.
 ---@param value any
 ---@return boolean
 function M.is_engine(value)
@@ -647,6 +652,7 @@ function meta:__tostring()
   return ("%s engine of flow '%s'"):format(self.kind, self.flow_name)
 end
 
+---An engine that is not compiled yet.
 ---@param flow taskflow.Flow|taskflow.Task
 ---@param given table? options
 ---@return taskflow.Engine

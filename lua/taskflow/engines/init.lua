@@ -1,4 +1,4 @@
--- Making engines:
+-- Making engines. `require "taskflow".engines` is this module.
 --
 --   local eng = taskflow.engines.load(flow, { engine = "parallel", store = { x = 1 } })
 --   eng:run()
@@ -24,6 +24,7 @@ local persistence = lazy "taskflow.persistence"
 
 local M = {}
 
+---What an engine can be told. Options of another kind of engine are errors.
 ---@class taskflow.EngineOptions
 ---@field engine string? "serial" (default), "parallel", "worker-based", or a URI: "parallel://?max_workers=3"
 ---@field engine_conf table|string|nil the same options in a table of their own; those beside it win
@@ -31,23 +32,25 @@ local M = {}
 ---@field backend taskflow.Backend|table|string|nil where the flow is kept (taskflow.persistence.backends.fetch)
 ---@field book taskflow.LogBook? of a new flow, default: one named "tmp" of its own
 ---@field flow_detail taskflow.FlowDetail? go on with what an earlier engine left there
----@field defer_reverts boolean?
+---@field defer_reverts boolean? revert only once everything that can still run has run
 ---@field inject_transient boolean? false: constants of atoms are kept in the logbook; default: true
----@field gather_statistics boolean? default: true
+---@field gather_statistics boolean? false: `statistics` of the engine stay empty; default: true
 ---@field never_resolve boolean? no revert and no retry: the first failure ends in FAILURE
----@field reference_quirks boolean? what TaskFlow 5.0.0 does where it is better not imitated (ENGINE.md 20)
+---@field reference_quirks boolean? do what TaskFlow 5.0.0 does where it is better not imitated (differences.md)
 ---@field max_workers integer? parallel: tasks at once, default: number of cores
 ---@field url string? worker-based: of the broker
 ---@field exchange string? worker-based: default "default"
 ---@field topics string[]? worker-based: topics of workers, default { "default" }
 ---@field transport string? worker-based: "filesystem", "memory", ...
----@field transport_options table<string, any>?
----@field retry_options table<string, number>?
----@field transition_timeout number? seconds that a request may wait for its next state, default 60
----@field worker_expiry number? seconds after which a silent worker is forgotten, default 60
----@field probe_interval number? seconds between probes for workers, default 5
+---@field transport_options table<string, any>? worker-based: README.md lists them
+---@field retry_options table<string, number>? worker-based: interval_start, interval_step, interval_max, max_retries of
+---  publishing
+---@field transition_timeout number? worker-based: seconds that a request may wait for a worker that could run it,
+---  default 60, negative: for ever; time in line while workers of its topic have no free slot does not count
+---@field worker_expiry number? worker-based: seconds after which a silent worker is forgotten, default 60
+---@field probe_interval number? worker-based: seconds between probes for workers, default 5
 ---@field attempts integer? worker-based: runs of one request when its tfhost workers are lost, default 3
----@field silence_limit number? seconds of silence after which a tfhost worker counts as lost, default 2.5
+---@field silence_limit number? worker-based: seconds of silence after which a tfhost worker counts as lost, default 2.5
 
 ---Make an engine for a flow. What is wrong with the flow by itself is told here.
 ---@param flow taskflow.Flow|taskflow.Task

@@ -1,9 +1,10 @@
--- What an engine keeps of a flow: values by name, results and failures by atom (ENGINE.md 6, 7).
+-- What an engine keeps of a flow: values by name, results and failures by atom.
 local check = require "taskflow.utils.check"
 local failure = require "taskflow.failure"
 local retry_module = require "taskflow.retry"
 local sorted_keys = require("taskflow.utils.text").sorted_keys
 
+---What an engine keeps of its flow: values by name, results and failures by atom.
 ---@class taskflow.Storage
 ---@field private _engine table
 local Storage = {}
@@ -11,6 +12,7 @@ local meta = {}
 
 local M = {}
 
+---The storage of an engine.
 ---@param engine table
 ---@return taskflow.Storage
 function M.new(engine)
@@ -111,6 +113,8 @@ function Storage:get(name)
   return result_of(self, name, false)
 end
 
+---The same as get.
+---@type fun(self: taskflow.Storage, name: string): any
 Storage.get_execute_result = Storage.get
 
 ---What an atom's revert gave: its result, or the Failure.
@@ -134,6 +138,8 @@ function Storage:get_execute_failures()
   return failures(self, false)
 end
 
+---The same as get_execute_failures.
+---@type fun(self: taskflow.Storage): table<string, taskflow.Failure>
 Storage.get_failures = Storage.get_execute_failures
 
 ---Failures of revert by atom name.
@@ -142,6 +148,7 @@ function Storage:get_revert_failures()
   return failures(self, true)
 end
 
+---Whether an atom has failed and has not run anew since.
 ---@return boolean
 function Storage:has_failures()
   return next(self:get_execute_failures()) ~= nil or next(self:get_revert_failures()) ~= nil
@@ -259,18 +266,21 @@ local function atom(self, name)
   return self._engine._handle:atom(check.is(name, "string", "the name of an atom"))
 end
 
+---State of an atom.
 ---@param name string
 ---@return string
 function Storage:get_atom_state(name)
   return (atom(self, name))
 end
 
+---What is to be done with an atom: "EXECUTE", "REVERT", "RETRY" or "IGNORE".
 ---@param name string
 ---@return string
 function Storage:get_atom_intention(name)
   return (select(2, atom(self, name)))
 end
 
+---UUID of an atom, by which a logbook knows it.
 ---@param name string
 ---@return string
 function Storage:get_atom_uuid(name)
@@ -285,6 +295,7 @@ local function task_only(self, name)
   return name
 end
 
+---How far a task is.
 ---@param name string
 ---@return number from 0 to 1
 function Storage:get_task_progress(name)
@@ -322,16 +333,19 @@ function Storage:get_atoms_states(names)
   return out
 end
 
+---State of the flow.
 ---@return string
 function Storage:get_flow_state()
   return self._engine._handle:state()
 end
 
+---UUID of the flow, by which a logbook knows it.
 ---@return string
 function Storage:flow_uuid()
   return self._engine._handle:flow_uuid()
 end
 
+---Name of the flow.
 ---@return string
 function Storage:flow_name()
   return self._engine.flow_name

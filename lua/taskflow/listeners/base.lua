@@ -1,4 +1,4 @@
--- Watching an engine: what the listeners have in common.
+-- Watching an engine: what the listeners have in common. They say the same wherever a task runs.
 --
 --   local listener = printing.PrintingListener(engine)
 --   listener:with(function() engine:run() end)     -- or register() ... deregister()
@@ -79,16 +79,21 @@ function Listener:with(f)
   return finish(self, pcall(f))
 end
 
----What a class of listeners fills in: a state of the flow, of a task, of a retry controller.
+---What a class of listeners fills in: the flow has changed its state.
 ---@param _state string
 ---@param _details table<string, any>
 function Listener:flow_event(_state, _details) end
+
+---What a class of listeners fills in: a task has changed its state.
 ---@param _state string
 ---@param _details table<string, any>
 function Listener:task_event(_state, _details) end
+
+---What a class of listeners fills in: a retry controller has changed its state.
 ---@param _state string
 ---@param _details table<string, any>
 function Listener:retry_event(_state, _details) end
+
 ---Called once the listener watches no more.
 function Listener:deregistered() end
 

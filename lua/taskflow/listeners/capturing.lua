@@ -1,8 +1,15 @@
--- Keeps every event: `values` is a list of { kind, state, details }.
+-- Keeps every event.
 local base = require "taskflow.listeners.base"
 local check = require "taskflow.utils.check"
 
-local M = { FLOW = "flow", TASK = "task", RETRY = "retry" }
+local M = {
+  ---Kind of an event of the flow.
+  FLOW = "flow",
+  ---Kind of an event of a task.
+  TASK = "task",
+  ---Kind of an event of a retry controller.
+  RETRY = "retry",
+}
 local methods = {}
 
 local function keep(self, kind, state, details)
@@ -39,7 +46,8 @@ for kind, skip in pairs(SKIP) do
   OPTIONS["capture_" .. kind], OPTIONS[skip] = true, true
 end
 
----CaptureListener(engine, options), see taskflow.CaptureOptions.
+---A listener whose `values` are a list of { kind, state, details }.
+---@type fun(engine: taskflow.Engine, options: taskflow.CaptureOptions?): taskflow.Listener
 M.CaptureListener = base.class(methods, function(self, options)
   self.values = check.is(options.values or {}, "table", "values")
   self._capture, self._skip = {}, {}

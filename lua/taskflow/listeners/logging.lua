@@ -56,7 +56,8 @@ function plain:task_event(state, details)
   say(self, self.level, text.task(self.engine, state, details))
 end
 
----LoggingListener(engine, options), see taskflow.LoggingOptions.
+---The lines of the printing listener, to a log.
+---@type fun(engine: taskflow.Engine, options: taskflow.LoggingOptions?): taskflow.Listener
 M.LoggingListener = base.class(plain, function(self, options)
   self.log, self.level = log_of(options.log), level_of(options.level, "debug", "level")
 end, { log = true, level = true })
@@ -89,7 +90,8 @@ function dynamic:task_event(state, details)
   say(self, TASK_WARNS[state] and self.failure_level or self.level, message)
 end
 
----DynamicLoggingListener(engine, options), see taskflow.LoggingOptions.
+---Short lines; FAILURE, REVERTED, RETRYING and REVERT_FAILURE as warnings, failures with their traceback.
+---@type fun(engine: taskflow.Engine, options: taskflow.LoggingOptions?): taskflow.Listener
 M.DynamicLoggingListener = base.class(dynamic, function(self, options)
   self.log, self.level = log_of(options.log), level_of(options.level, "debug", "level")
   self.failure_level = level_of(options.failure_level, "warn", "failure_level")

@@ -26,7 +26,8 @@ end
 ---@field stderr boolean? print to standard error; default: standard output
 ---@field out file*? anything else with a method write
 
----PrintingListener(engine, options), see taskflow.PrintingOptions.
+---A line for each state of the flow and its tasks.
+---@type fun(engine: taskflow.Engine, options: taskflow.PrintingOptions?): taskflow.Listener
 M.PrintingListener = base.class(methods, function(self, options)
   self.out = options.out or (options.stderr and io.stderr) or io.stdout
   if not is_file(self.out) then

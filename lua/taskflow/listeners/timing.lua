@@ -72,7 +72,8 @@ local function init(self, options)
   self._listen_for = { flow = WATCHED, task = WATCHED, retry = {} }
 end
 
----DurationListener(engine, { now }): metadata `duration` of tasks and of the flow.
+---Metadata `duration`, in seconds, of tasks and of the flow.
+---@type fun(engine: taskflow.Engine, options: taskflow.TimingOptions?): taskflow.Listener
 M.DurationListener = base.class(duration, init, { now = true })
 
 local printing = {}
@@ -88,7 +89,8 @@ function printing:ended(kind, name, seconds)
   self._print(("It took %s '%s' %.2f seconds to finish."):format(kind, name, seconds))
 end
 
----PrintingDurationListener(engine, { printer, now }): the same, and lines.
+---The same, and lines.
+---@type fun(engine: taskflow.Engine, options: taskflow.TimingOptions?): taskflow.Listener
 M.PrintingDurationListener = base.class(printing, function(self, options)
   init(self, options)
   self._print = check.callable(options.printer or print, "printer")
@@ -107,7 +109,8 @@ end
 
 event_time.retry_event = event_time.task_event
 
----EventTimeListener(engine, { now }): metadata `<STATE>-timestamp` of tasks, retry controllers and the flow.
+---Metadata `<STATE>-timestamp`, in Unix time, of tasks, retry controllers and the flow.
+---@type fun(engine: taskflow.Engine, options: taskflow.TimingOptions?): taskflow.Listener
 M.EventTimeListener = base.class(event_time, function(self, options)
   self.now = check.callable(options.now or host.time, "now")
 end, { now = true })

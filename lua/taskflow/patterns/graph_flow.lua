@@ -1,4 +1,6 @@
--- Graph flows: children are linked by the symbols they exchange, or by hand (ENGINE.md 4).
+-- Graph flows: children are linked by the symbols they exchange, or by hand. Each is linked to the one provider of
+-- what it needs, whatever the order of adding; several providers raise AmbiguousDependency. A cycle raises
+-- DependencyFailure, and the addition is undone.
 local check = require "taskflow.utils.check"
 local exceptions = require "taskflow.exceptions"
 local flow = require "taskflow.flow"
@@ -302,6 +304,9 @@ local function take_options(...)
   return {}, count
 end
 
+local M = {}
+
+---@class taskflow.GraphFlow: taskflow.Flow
 local methods = {}
 
 ---Add nodes and link each to the providers of what it needs. A last table may say resolve_requires = false
@@ -439,6 +444,7 @@ function methods:nodes()
   return self._order
 end
 
+---Links between children.
 ---@return { from: any, to: any, decider: function?, depth: integer?, manual: boolean?, reasons: table }[]
 function methods:links()
   local _, keep = active(self)
@@ -465,10 +471,11 @@ function methods:get_requires()
   return flow.sorted(requires)
 end
 
----@class taskflow.GraphFlow: taskflow.Flow
----@overload fun(name: string, options: { retry: taskflow.Retry? }?): taskflow.GraphFlow
-local Flow = flow.define { pattern = "graph", title = "graph_flow.Flow", methods = methods, init = init }
+---A new flow.
+---@type fun(name: string, options: { retry: taskflow.Retry? }?): taskflow.GraphFlow
+M.Flow = flow.define { pattern = "graph", title = "graph_flow.Flow", methods = methods, init = init }
 
+---@class taskflow.TargetedFlow: taskflow.GraphFlow
 local targeted = {}
 
 ---Run only this child and what it depends on.
@@ -491,14 +498,14 @@ function targeted:reset_target()
   return self
 end
 
----@class taskflow.TargetedFlow: taskflow.GraphFlow
----@overload fun(name: string, options: { retry: taskflow.Retry? }?): taskflow.TargetedFlow
-local TargetedFlow = flow.define {
+---A new flow of which only a part may be run.
+---@type fun(name: string, options: { retry: taskflow.Retry? }?): taskflow.TargetedFlow
+M.TargetedFlow = flow.define {
   pattern = "graph",
   title = "graph_flow.TargetedFlow",
   methods = targeted,
-  base = Flow,
+  base = M.Flow,
   init = init,
 }
 
-return { Flow = Flow, TargetedFlow = TargetedFlow }
+return M

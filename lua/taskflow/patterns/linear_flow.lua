@@ -1,6 +1,9 @@
 -- Linear flows: children run one after the other, and are reverted the other way round.
 local flow = require "taskflow.flow"
 
+local M = {}
+
+---@class taskflow.LinearFlow: taskflow.Flow
 local methods = {}
 
 ---Symbols needed before anything earlier in the flow provides them.
@@ -20,8 +23,8 @@ function methods:get_requires()
   return flow.sorted(requires)
 end
 
----@class taskflow.LinearFlow: taskflow.Flow
----@overload fun(name: string, options: { retry: taskflow.Retry? }?): taskflow.LinearFlow
-local Flow = flow.define { pattern = "linear", title = "linear_flow.Flow", methods = methods }
+---A new flow.
+---@type fun(name: string, options: { retry: taskflow.Retry? }?): taskflow.LinearFlow
+M.Flow = flow.define { pattern = "linear", title = "linear_flow.Flow", methods = methods }
 
-return { Flow = Flow }
+return M

@@ -1,6 +1,9 @@
 -- Unordered flows: children run in any order, at once if the engine can. They cannot use each other's results.
 local flow = require "taskflow.flow"
 
+local M = {}
+
+---@class taskflow.UnorderedFlow: taskflow.Flow
 local methods = {}
 
 ---Symbols that children need and the flow's retry does not provide.
@@ -17,8 +20,8 @@ function methods:get_requires()
   return flow.sorted(requires)
 end
 
----@class taskflow.UnorderedFlow: taskflow.Flow
----@overload fun(name: string, options: { retry: taskflow.Retry? }?): taskflow.UnorderedFlow
-local Flow = flow.define { pattern = "unordered", title = "unordered_flow.Flow", methods = methods }
+---A new flow.
+---@type fun(name: string, options: { retry: taskflow.Retry? }?): taskflow.UnorderedFlow
+M.Flow = flow.define { pattern = "unordered", title = "unordered_flow.Flow", methods = methods }
 
-return { Flow = Flow }
+return M

@@ -1,4 +1,4 @@
--- Flows that outlive their engine: see taskflow.persistence.models and taskflow.persistence.backends.
+-- Flows that outlive their engine. See taskflow.persistence.models and taskflow.persistence.backends.
 local backends = require "taskflow.persistence.backends"
 local check = require "taskflow.utils.check"
 local models = require "taskflow.persistence.models"

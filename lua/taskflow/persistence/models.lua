@@ -1,4 +1,4 @@
--- Logbooks and what is in them, under TaskFlow's names (ENGINE.md 14): a book has flow details, a flow detail has atom
+-- Logbooks and what is in them, under TaskFlow's names: a book has flow details, a flow detail has atom
 -- details. They are copies of what a backend has; a connection of the backend loads and saves them.
 local check = require "taskflow.utils.check"
 local values = require "taskflow.values"
@@ -41,6 +41,7 @@ local function container(fields)
   return fields
 end
 
+---What is kept of an atom.
 ---@class taskflow.AtomDetail
 ---@field uuid string
 ---@field name string
@@ -56,6 +57,7 @@ end
 ---@field created_at string?
 ---@field updated_at string?
 local AtomDetail = {}
+---@package
 M.AtomDetail = AtomDetail
 
 -- Values are kept as JSON text, as they came, and decoded when somebody looks.
@@ -108,6 +110,7 @@ local function new_atom(kind, name, id)
   }, atom_meta)
 end
 
+---An atom detail of a task.
 ---@param name string
 ---@param id string? uuid; default: a new one
 ---@return taskflow.AtomDetail
@@ -115,6 +118,7 @@ function M.TaskDetail(name, id)
   return new_atom("TASK_DETAIL", name, id)
 end
 
+---An atom detail of a retry controller.
 ---@param name string
 ---@param id string? uuid; default: a new one
 ---@return taskflow.AtomDetail
@@ -122,6 +126,7 @@ function M.RetryDetail(name, id)
   return new_atom("RETRY_DETAIL", name, id)
 end
 
+---What is kept of a flow.
 ---@class taskflow.FlowDetail
 ---@field uuid string
 ---@field name string
@@ -131,6 +136,8 @@ end
 ---@field updated_at string?
 local FlowDetail = {}
 local flow_meta = {}
+---A flow detail without atoms. The second argument is its uuid; default: a new one.
+---@type fun(name: string, id: string?): taskflow.FlowDetail
 M.FlowDetail = setmetatable(FlowDetail, {
   __call = function(_, name, id)
     check.is(name, "string", "FlowDetail: the name")
@@ -156,6 +163,7 @@ function FlowDetail:add(detail)
   return add(self, detail)
 end
 
+---The atom detail of a uuid.
 ---@param id string uuid of an atom detail
 ---@return taskflow.AtomDetail?
 function FlowDetail:find(id)
@@ -176,6 +184,7 @@ end
 
 flow_meta.__index = check.methods("FlowDetail", FlowDetail, has_meta(flow_meta))
 
+---A book of flow details.
 ---@class taskflow.LogBook
 ---@field uuid string
 ---@field name string
@@ -184,6 +193,8 @@ flow_meta.__index = check.methods("FlowDetail", FlowDetail, has_meta(flow_meta))
 ---@field updated_at string?
 local LogBook = {}
 local book_meta = {}
+---A book without flow details. The second argument is its uuid; default: a new one.
+---@type fun(name: string, id: string?): taskflow.LogBook
 M.LogBook = setmetatable(LogBook, {
   __call = function(_, name, id)
     check.is(name, "string", "LogBook: the name")
@@ -207,6 +218,7 @@ function M.check_atom(value, what)
   return value
 end
 
+---Add a flow detail; one of the same uuid is there already: nothing.
 ---@param detail taskflow.FlowDetail
 ---@return taskflow.LogBook self
 function LogBook:add(detail)
@@ -214,6 +226,7 @@ function LogBook:add(detail)
   return add(self, detail)
 end
 
+---The flow detail of a uuid.
 ---@param id string uuid of a flow detail
 ---@return taskflow.FlowDetail?
 function LogBook:find(id)

@@ -6,6 +6,8 @@ local M = {}
 
 M.OPTIONS = { delay = true, backoff = true, max_delay = true, jitter = true }
 
+---Waiting before the next attempt. It counts from the decision, and everything else goes on meanwhile. A flow that is
+---suspended waits for the rest when it goes on; one that another process resumes retries at once.
 ---@class taskflow.BackoffOptions
 ---@field delay number? seconds before the second attempt; default 0
 ---@field backoff number? factor from one delay to the next, at least 1; default 1

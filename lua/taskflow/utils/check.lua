@@ -6,6 +6,7 @@ local M = {}
 
 ---Raise a TypeError at the caller's line.
 ---@param format string
+---@param ... any for the format
 function M.fail(format, ...)
   local exceptions = require "taskflow.exceptions" -- which checks its own arguments here
   exceptions.raise(exceptions.TypeError, format:format(...))
@@ -32,6 +33,7 @@ function M.is(value, kind, what)
   return value
 end
 
+---Whether a value is a function, or can be called like one.
 ---@param value any
 ---@return boolean
 function M.is_callable(value)

@@ -22,6 +22,7 @@ local function search(class)
   return best
 end
 
+---The name of a class on the wire: module.field.
 ---@param class table
 ---@return string? nil while no loaded module has it
 function M.of(class)

@@ -1,6 +1,7 @@
 -- Deep equality of values, as a retry compares what it already provided.
 local M = {}
 
+---Whether two values are the same, tables by what is in them.
 ---@param a any
 ---@param b any
 ---@return boolean

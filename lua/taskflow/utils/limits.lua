@@ -6,6 +6,7 @@ local M = {}
 local UNITS = { [""] = 1, K = 1024, M = 1024 ^ 2, G = 1024 ^ 3 }
 local MAX_SECONDS, MIN_BYTES, MAX_BYTES = 1e8, 1024 ^ 2, 2 ^ 50
 
+---Check a limit of time.
 ---@param value number? seconds, 0.001 to 1e8
 ---@param what string for the message
 ---@return number? nil for nil
@@ -19,6 +20,7 @@ function M.seconds(value, what)
   return value
 end
 
+---Check a limit of memory.
 ---@param value number|string|nil bytes, or as "512K", "64M", "2G"; at least 1M
 ---@param what string for the message
 ---@return number? nil for nil

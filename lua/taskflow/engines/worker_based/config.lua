@@ -108,14 +108,15 @@ for key, check in pairs(options.TRANSPORT) do
   KNOWN[key] = check
 end
 
+---What a worker can be told, here and in the file of `tfhost worker --config`.
 ---@class taskflow.WorkerConfig
 ---@field url string? of the broker
 ---@field exchange string? default "default"
 ---@field topic string? default "default"
 ---@field tasks string[] scripts ("tasks.lua"), modules ("tasks"), or single classes ("tasks:TestTask1")
----@field transport string?
----@field transport_options table<string, any>?
----@field retry_options table<string, number>?
+---@field transport string? "filesystem", "memory", ...; default: what the URL says
+---@field transport_options table<string, any>? README.md lists them
+---@field retry_options table<string, number>? interval_start, interval_step, interval_max, max_retries of publishing
 ---@field slots integer? tasks at once, default: number of cores
 ---@field threads_count integer? TaskFlow's name of slots
 ---@field watch boolean? load scripts again when they change, default true

@@ -1,13 +1,13 @@
--- A worker from a script, as TaskFlow's documentation has it:
+-- A worker from a script, as TaskFlow's documentation has it. Tasks are loaded and run in processes of their own:
+-- nothing of this script's state is in them.
 --
 --   local w = require "taskflow.engines.worker_based.worker"
 --   w.Worker({ topic = "test-tasks", tasks = { "tasks:TestTask1" } }):run()
---
--- The tasks are loaded and run in processes of their own: nothing of this script's state is in them.
 local config = require "taskflow.engines.worker_based.config"
 local exceptions = require "taskflow.exceptions"
 local host = require "tfhost.worker"
 
+---A worker that does not run yet, or runs.
 ---@class taskflow.Worker
 ---@field config taskflow.WorkerConfig
 local Worker = {}
@@ -15,6 +15,7 @@ Worker.__index = Worker
 
 local M = {}
 
+---A worker. Tasks are looked for as the script's own require would.
 ---@param given taskflow.WorkerConfig
 ---@return taskflow.Worker
 function M.Worker(given)

@@ -1,4 +1,4 @@
--- Where logbooks are kept (ENGINE.md 14):
+-- Where logbooks are kept.
 --
 --   local backend = require("taskflow.persistence.backends").fetch { connection = "sqlite:////var/lib/flows.db" }
 --   local conn = backend:get_connection()
@@ -21,6 +21,7 @@ local function result(value, message, code)
   return value
 end
 
+---Loads and saves what a backend keeps.
 ---@class taskflow.Connection
 ---@field backend taskflow.Backend
 local Connection = {}
@@ -101,6 +102,7 @@ function Connection:update_flow_details(detail)
   return self:save_flow_details(row.book, detail)
 end
 
+---Save what has changed of an atom detail that is there already.
 ---@param detail taskflow.AtomDetail
 ---@return taskflow.AtomDetail
 function Connection:update_atom_details(detail)
@@ -117,6 +119,7 @@ local function load_atoms(self, detail)
   return detail
 end
 
+---Load a book. Raises NotFound if there is none.
 ---@param id string uuid
 ---@param lazy boolean? leave its flow details out
 ---@return taskflow.LogBook
@@ -159,6 +162,7 @@ function Connection:get_flows_for_book(id, lazy)
   end
 end
 
+---Load a flow detail. Raises NotFound if there is none.
 ---@param id string uuid
 ---@param lazy boolean? leave its atoms out
 ---@return taskflow.FlowDetail
@@ -168,10 +172,10 @@ function Connection:get_flow_details(id, lazy)
   return lazy and detail or load_atoms(self, detail)
 end
 
+---Load an atom detail. Raises NotFound if there is none.
 ---@param id string uuid
 ---@return taskflow.AtomDetail
 function Connection:get_atom_details(id)
-  check.is(id, "string", "get_atom_details: the uuid")
   check.is(id, "string", "get_atom_details: the uuid")
   return models.atom_from_row(result(self:_handle():atom(id)))
 end
@@ -209,6 +213,7 @@ function Connection:clear_all()
   end
 end
 
+---An open backend.
 ---@class taskflow.Backend
 ---@field connection string what was asked for
 ---@field name string the same without a password, for messages
@@ -216,6 +221,7 @@ end
 local Backend = {}
 local backend_meta = {}
 
+---A connection, for as long as it is needed.
 ---@return taskflow.Connection
 function Backend:get_connection()
   return setmetatable({ backend = self }, connection_meta)
@@ -226,6 +232,7 @@ function Backend:close()
   self._handle:close()
 end
 
+---Whether a value is a backend.
 ---@param value any
 ---@return boolean
 function M.is_backend(value)
