@@ -1,10 +1,13 @@
 /* `tfhost dev FLOW`: each run is a worker and an engine, made by lua/tfhost/dev.lua, on a directory that goes with it. */
 #include <argp.h>
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -106,16 +109,59 @@ static int dev_once(void *arg, int sources)
 	return tf_lua_command(job->program, "tfhost.dev", job->options, sources);
 }
 
-/* Where messages travel; the caller frees. NULL: told. */
+#define DEV_PREFIX "tfhost-dev-"
+
+/* Open a directory of ours and lock it for as long as this process and its forks live; -1 if somebody has. */
+static int dev_lock(const char *path)
+{
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, &st) == 0 && st.st_uid == geteuid() && flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+/* Remove what a dev left that was killed: nobody holds its lock any more. */
+static void dev_clear(const char *parent)
+{
+	DIR *dir = opendir(parent);
+	if (!dir)
+		return;
+	for (struct dirent *entry; (entry = readdir(dir));) {
+		if (strncmp(entry->d_name, DEV_PREFIX, strlen(DEV_PREFIX)) != 0)
+			continue;
+		char *path = tf_asprintf("%s/%s", parent, entry->d_name);
+		int fd = dev_lock(path);
+		if (fd >= 0) {
+			dev_remove_tree(path);
+			close(fd);
+		}
+		free(path);
+	}
+	closedir(dir);
+}
+
+/* Where messages travel; the caller frees. NULL: told. The lock is held until the process ends. */
 static char *dev_make_directory(const char *program)
 {
-	const char *parent = getenv("TMPDIR");
-	char *path = tf_asprintf("%s/tfhost-dev-XXXXXX", parent && *parent ? parent : "/tmp");
-	if (mkdtemp(path))
-		return path;
-	fprintf(stderr, "%s: cannot make a directory %s: %s\n", program, path, strerror(errno));
-	free(path);
-	return NULL;
+	const char *tmp = getenv("TMPDIR"), *parent = tmp && *tmp ? tmp : "/tmp";
+	dev_clear(parent);
+	for (;;) {
+		char *path = tf_asprintf("%s/" DEV_PREFIX "XXXXXX", parent);
+		if (!mkdtemp(path)) {
+			fprintf(stderr, "%s: cannot make a directory %s: %s\n", program, path,
+				strerror(errno));
+			free(path);
+			return NULL;
+		}
+		/* Another dev that clears may have been in between. */
+		if (dev_lock(path) >= 0 && access(path, F_OK) == 0)
+			return path;
+		free(path);
+	}
 }
 
 int tf_cmd_dev(int argc, char **argv)

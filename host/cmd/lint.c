@@ -62,11 +62,13 @@ static const struct argp lint_argp = {
 	.options = lint_options,
 	.parser = lint_parse,
 	.args_doc = "FLOW|TASKS...",
-	.doc = "Find mistakes without running anything: inputs that nothing gives, cycles, atoms that are "
+	.doc = "Find mistakes without running the flow: inputs that nothing gives, cycles, atoms that are "
 	       "never reached, "
 	       "values that nobody uses, classes that no known worker serves, globals that were meant to be "
 	       "local. "
-	       "Names given by --store count as given."
+	       "Names given by --store count as given. Scripts are loaded; one that runs its flow itself is "
+	       "looked at "
+	       "up to there."
 	       "\vExample: tfhost lint flow.lua --worker worker.lua\n\n"
 	       "A finding is an error (it cannot work), a warning (it is hardly meant so) or a note.\n\n"
 	       "Exit codes: 0 nothing but notes, 1 warnings, 2 errors, 64 wrong command line.",

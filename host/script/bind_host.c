@@ -249,7 +249,7 @@ TF_RAISES static int host_entries(lua_State *L)
 }
 
 /* In the new process: it dies with its parent, and Ctrl-C is its parent's to handle. */
-_Noreturn static void host_become(char *const *argv, const char *path, int log, pid_t parent)
+_Noreturn static void host_become(char *const *argv, int log, pid_t parent)
 {
 	setpgid(0, 0);
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
@@ -257,18 +257,17 @@ _Noreturn static void host_become(char *const *argv, const char *path, int log, 
 		_exit(0);
 	dup2(log, STDOUT_FILENO);
 	dup2(log, STDERR_FILENO);
-	setenv("LUA_PATH", path, 1);
 	execv("/proc/self/exe", argv);
 	perror("cannot start tfhost");
 	_exit(127);
 }
 
-/* spawn(words, module path, log) -> pid | nil, message: this program once more, `tfhost WORDS...`. It finds modules by that
- * path, and what it says is appended to the file `log`. Ended by `stop`, or with this process. */
+/* spawn(words, log) -> pid | nil, message: this program once more, `tfhost WORDS...`. What it says is appended to the
+ * file `log`. Ended by `stop`, or with this process. */
 TF_RAISES static int host_spawn(lua_State *L)
 {
 	luaL_checktype(L, 1, LUA_TTABLE);
-	const char *path = luaL_checkstring(L, 2), *log = luaL_checkstring(L, 3);
+	const char *log = luaL_checkstring(L, 2);
 	size_t n = lua_objlen(L, 1);
 	const char **argv = lua_newuserdata(L, (n + 2) * sizeof(*argv));
 	struct tf_err err;
@@ -283,7 +282,7 @@ TF_RAISES static int host_spawn(lua_State *L)
 	fflush(NULL);
 	pid_t parent = getpid(), pid = fd < 0 ? -1 : fork();
 	if (pid == 0)
-		host_become((char *const *)(uintptr_t)argv, path, fd, parent);
+		host_become((char *const *)(uintptr_t)argv, fd, parent);
 	int rc = pid < 0 ? tf_err_sys(&err, "cannot start tfhost %s", n ? argv[1] : "") : 0;
 	if (fd >= 0)
 		close(fd);

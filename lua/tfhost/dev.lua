@@ -61,14 +61,29 @@ local function reader(path, from)
   end
 end
 
--- Start a worker and wait until it serves; nil and what it said if it does not.
+-- A table as Lua text.
+local function literal(value)
+  if type(value) ~= "table" then
+    return type(value) == "string" and ("%q"):format(value) or tostring(value)
+  end
+  local out = {}
+  for key, member in pairs(value) do
+    out[#out + 1] = ("[%s] = %s"):format(literal(key), literal(member))
+  end
+  return "{ " .. table.concat(out, ", ") .. " }"
+end
+
+-- Start a worker, which finds modules where this process does, and wait until it serves; nil and what it said if it
+-- does not.
 local function start_worker(given, modules)
   local log, url = given.directory .. "/worker.log", "filesystem://" .. given.directory .. "/spool"
-  local words = { "worker", "--topic", "dev", "--url", url, "--slots", given.slots, "--no-watch", "--control", "none" }
-  for _, module in ipairs(modules) do
-    words[#words + 1] = module
-  end
-  local pid, message = host.spawn(words, package.path, log)
+  local config = {
+    url = url, topic = "dev", tasks = modules, slots = tonumber(given.slots), watch = false, control = "none",
+  }
+  local script = ("package.path = %q require('taskflow.engines.worker_based.worker').Worker(%s):run()"):format(
+    package.path, literal(config)
+  )
+  local pid, message = host.spawn({ "lua", "-e", script }, log)
   if not pid then
     return nil, message
   end

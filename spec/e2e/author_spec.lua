@@ -154,6 +154,67 @@ return flow
     assert.matches("'b' is never reached", out)
   end)
 
+  it("lint reads a program up to where it runs its flow, and runs nothing", function()
+    process.write(dir .. "/program.lua", [[
+local lf = require "taskflow.patterns.linear_flow"
+local task = require "taskflow.task"
+local taskflow = require "taskflow"
+local A = task.Task { execute = function(self, x) io.open(arg[0] .. ".ran", "w"):close() end }
+local ok, err = pcall(taskflow.engines.run, lf.Flow("f"):add(A { name = "a" }), { store = { y = 1 } })
+local engine = taskflow.engines.load(lf.Flow("g"):add(A { name = "b" }))
+engine.storage:inject { x = 1 }
+engine:run()
+]])
+    local out, code = run(dir, "lint", "--json", dir .. "/program.lua")
+    assert.same(2, code, out)
+    local levels = {}
+    for line in out:gmatch "[^\n]+" do
+      local finding = cjson.decode(line)
+      local name = finding.code .. " " .. (finding.atom or finding.line)
+      levels[name] = finding.level
+    end
+    assert.same({
+      ["missing-input a"] = "error", ["missing-input b"] = "warning", ["program 5"] = "note", ["program 6"] = "note",
+    }, levels, out)
+    assert.same("", process.read(dir .. "/program.lua.ran"))
+    assert.is_falsy(io.open(dir .. "/program.lua.ran"))
+  end)
+
+  it("dev takes the modules beside the flow, whatever lies where it was started", function()
+    local elsewhere = process.directory()
+    process.write(elsewhere .. "/tasks.lua", "return {}")
+    local done = process.run {
+      "sh", "-c", ("cd %s && exec %s dev %s/flow.lua --once"):format(elsewhere, peers.tfhost, dir), timeout = 30,
+    }
+    assert.same(0, done.code, done.story)
+    assert.is_truthy(done.stdout:find('loud = "HELLO, WORLD!"', 1, true), done.story)
+  end)
+
+  it("dev clears the directories of those that were killed, and of nobody else", function()
+    local tmp = process.directory()
+    local function entries()
+      return process.run({ "sh", "-c", ("ls '%s' | grep -c ^tfhost-dev-"):format(tmp) }).stdout
+    end
+    local function dev()
+      local p = process.spawn { peers.tfhost, "dev", dir .. "/flow.lua", env = { TMPDIR = tmp } }
+      p:wait_for("%-%- exit code 0", 30)
+      return p
+    end
+    local killed = dev()
+    killed:kill "KILL"
+    killed:wait(10)
+    assert.same("1\n", entries())
+    local living = dev()
+    assert.same("1\n", entries())
+    local other = dev()
+    assert.same("2\n", entries())
+    for _, p in ipairs { living, other } do
+      p:kill "INT"
+      p:wait(10)
+    end
+    assert.same("0\n", entries())
+  end)
+
   it("graph draws each form, and colours one of a run that is kept", function()
     local out, code = run(dir, "graph", dir .. "/flow.lua")
     assert.same(0, code)

@@ -1,14 +1,18 @@
 -- `tfhost lint`: mistakes in flows and tasks, found without running them. Each finding names a file and line, and what
 -- to do.
+local engine_module = require "taskflow.engines.engine"
+local engines = require "taskflow.engines"
 local flow_lint = require "tfhost.lint.flow"
 local flow_module = require "taskflow.flow"
 local globals = require "tfhost.lint.globals"
 local host = require "tfhost.host"
 local json = require "tfhost.json"
+local script_place = require "taskflow.utils.place"
 local recorder = require "tfhost.lint.recorder"
 local run = require "tfhost.run"
 local task = require "taskflow.task"
 local text = require "taskflow.utils.text"
+local worker = require "tfhost.worker"
 
 local M = {}
 
@@ -120,10 +124,65 @@ local function check_tasks(report, content, served)
   end
 end
 
+-- What a program hands to engines itself, each as { flow, options, where, run = at once }. Nothing is run: the script
+-- ends there.
+local ENDED = "lint: the script ends here"
+
+local function load_program(reference)
+  local handed, args, at_once = {}, rawget(_G, "arg"), false
+  local new, run_at_once, run_worker = engine_module.new, engines.run, worker.run
+  rawset(_G, "arg", args or { [0] = reference })
+  function engines.run(...)
+    at_once = true
+    return run_at_once(...)
+  end
+  function engine_module.new(flow, options)
+    handed[#handed + 1] = { flow, options or {}, script_place.caller(), run = at_once }
+    at_once = false
+    error(ENDED, 0)
+  end
+  function worker.run()
+    error(ENDED, 0)
+  end
+  local content, message = host.load(reference)
+  engine_module.new, engines.run, worker.run = new, run_at_once, run_worker
+  rawset(_G, "arg", args)
+  return content, message, handed
+end
+
+-- An engine that is only made may be given its inputs later.
+local function leniently(report)
+  return function(level, code, where, finding)
+    if code == "missing-input" then
+      level, finding.hint = "warning", finding.hint .. "; or does the script inject it into the engine's storage?"
+    end
+    report(level, code, where, finding)
+  end
+end
+
+local function check_program(report, handed, made, texts, served)
+  for _, one in ipairs(handed) do
+    local flow, options, where = unpack(one)
+    if flow_module.is_flow(flow) or task.is_task(flow) then
+      -- With several flows each of them has what the others have not.
+      local others = handed[2] and {} or made
+      flow_lint.check(one.run and report or leniently(report), flow, options, texts, others, served)
+    end
+    report("note", "program", where, {
+      message = "this script runs its flow itself: what it does from here on is not looked at",
+      hint = "return the flow, or a function that makes it, and run it with tfhost run",
+    })
+  end
+end
+
 local function check_reference(report, reference, texts, served)
   local made, stop = recorder.start()
-  local content, message = host.load(reference)
-  if content == nil then
+  local content, message, handed = load_program(reference)
+  -- One that catches errors goes on without its results, and may fail for that.
+  if content == nil and message:find(ENDED, 1, true) or (handed[1] and (content == nil or content == true)) then
+    stop()
+    check_program(report, handed, made, texts, served)
+  elseif content == nil then
     stop()
     report("error", code_of(message), nil, { message = message })
   elseif is_tasks(content) then
