@@ -103,6 +103,8 @@ bool tf_json_equal(struct tf_json a, struct tf_json b);
  * String: quotes, every non-ASCII character as \uXXXX. Wants valid UTF-8: check foreign text with
  * tf_utf8_valid_len first, since a byte that is not becomes U+FFFD here. */
 void tf_json_write_string(struct tf_buf *out, const char *s, size_t len);
+/* A member of an object with text of this process: `"name": "text"`; at what is no UTF-8 the text is cut. */
+void tf_json_write_text(struct tf_buf *out, const char *name, const char *text);
 /* Shortest text that reads back equal, always with a '.', an exponent, or NaN/Infinity: a real. */
 void tf_json_write_real(struct tf_buf *out, double d);
 /* First byte that is not part of valid UTF-8 in s[0..len), or len. */

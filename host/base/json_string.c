@@ -242,3 +242,9 @@ void tf_json_write_string(struct tf_buf *out, const char *s, size_t len)
 	}
 	tf_buf_putc(out, '"');
 }
+
+void tf_json_write_text(struct tf_buf *out, const char *name, const char *text)
+{
+	tf_buf_printf(out, "\"%s\": ", name);
+	tf_json_write_string(out, text, tf_utf8_valid_len(text, strlen(text)));
+}

@@ -24,7 +24,13 @@ enum tf_exit {
 	X("worker", tf_cmd_worker, "serve tasks to engines over a broker or a directory") \
 	X("conf", tf_cmd_conf, "show the settings of a worker or a run, and where each comes from") \
 	X("status", tf_cmd_status, "show what the workers of this machine serve") \
+	X("ps", tf_cmd_ps, "list what the workers of this machine run") \
+	X("top", tf_cmd_top, "watch workers on the terminal") \
+	X("events", tf_cmd_events, "follow what happens to workers and their requests") \
 	X("health", tf_cmd_health, "tell by the exit code whether workers are alive and ready") \
+	X("slots", tf_cmd_slots, "have a worker serve with more or fewer slots") \
+	X("drain", tf_cmd_drain, "have a worker finish what it runs, and end") \
+	X("shutdown", tf_cmd_shutdown, "have a worker end now, and give back what it runs") \
 	X("reload", tf_cmd_reload, "have a worker load its scripts again") \
 	X("rollback", tf_cmd_rollback, "have a worker return to the scripts before") \
 	X("lua", tf_cmd_lua, "run a Lua script with the library at hand") \

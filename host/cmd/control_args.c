@@ -11,17 +11,21 @@
 enum {
 	KEY_PID = 500,
 	KEY_CONTROL,
+	KEY_TOPIC,
 	KEY_ALL,
 	KEY_TIMEOUT,
 	CONTROL_TIMEOUT_MS = 60000,
-	CONTROL_MAX_SECONDS = 86400
+	CONTROL_MAX_SECONDS = 86400,
+	CONTROL_LOOK_MS = 2000, /* to hear what topic a worker serves */
 };
 
 static const struct argp_option control_options[] = {
 	{"pid", KEY_PID, "PID", 0, "The worker with this process id", 1},
 	{"control", KEY_CONTROL, "PATH", 0, "The worker with this control socket", 1},
+	{"topic", KEY_TOPIC, "NAME", 0, "Those that serve this topic", 1},
 	{"all", KEY_ALL, 0, 0, "Every worker of this user", 1},
-	{"timeout", KEY_TIMEOUT, "SECONDS", 0, "Wait so long for the answer (60; health: 5)", 1},
+	{"timeout", KEY_TIMEOUT, "SECONDS", 0,
+		"Wait so long for the answer (5; reload, rollback, shutdown: 60; drain: 3600)", 1},
 	{0},
 };
 
@@ -42,6 +46,9 @@ static error_t control_parse(int key, char *value, struct argp_state *state)
 		return 0;
 	case KEY_CONTROL:
 		args->path = value;
+		return 0;
+	case KEY_TOPIC:
+		args->topic = value;
 		return 0;
 	case KEY_ALL:
 		args->all = true;
@@ -73,6 +80,60 @@ static bool control_has_pid(const char *path, long pid)
 	return dash && strtol(dash + 1, NULL, 10) == pid;
 }
 
+/* The topic that a worker serves; NULL if it does not say. Caller frees. */
+static char *control_topic_of(const char *path)
+{
+	struct tf_value *answer;
+	struct tf_json v;
+	char *topic = NULL;
+	if (tf_control_ask(path, "{\"command\": \"health\"}", CONTROL_LOOK_MS, &answer, NULL) < 0)
+		return NULL;
+	if (tf_json_get(tf_value_json(answer), "topic", &v))
+		topic = tf_json_strdup(v, NULL);
+	tf_value_unref(answer);
+	return topic;
+}
+
+static bool control_serves(const char *path, const char *topic)
+{
+	char *served = control_topic_of(path);
+	bool yes = served && !strcmp(served, topic);
+	free(served);
+	return yes;
+}
+
+/* Which there are, for who has to choose. */
+static int control_list(char *const *paths, struct tf_err *err)
+{
+	struct tf_buf text = TF_BUF_INIT;
+	size_t n = 0;
+	for (; paths[n]; n++) {
+		char *topic = control_topic_of(paths[n]);
+		const char *dash = strrchr(paths[n], '-');
+		tf_buf_printf(&text, "\n  --pid %ld  topic %s  %s", dash ? strtol(dash + 1, NULL, 10) : 0,
+			topic ? topic : "unknown: it does not answer", paths[n]);
+		free(topic);
+	}
+	int rc = tf_err_set(err, TF_EINVAL,
+		"%zu workers run here: choose by --pid, --topic or --control, or take --all%s", n, text.data);
+	tf_buf_free(&text);
+	return rc;
+}
+
+/* No worker is there, or none of those that are meant. */
+static int control_none(const struct tf_control_args *args, struct tf_err *err)
+{
+	if (args->pid)
+		return tf_err_set(err, TF_ENOTFOUND,
+			"no worker of this user has pid %ld and a control socket", args->pid);
+	if (args->topic)
+		return tf_err_set(
+			err, TF_ENOTFOUND, "no worker of this user serves topic \"%s\" here", args->topic);
+	return tf_err_set(err, TF_ENOTFOUND,
+		"no worker of this user runs here (tfhost worker starts one; of another user: --control "
+		"PATH)");
+}
+
 int tf_control_args_find(const struct tf_control_args *args, bool one, char ***paths, struct tf_err *err)
 {
 	size_t n = 0;
@@ -85,22 +146,17 @@ int tf_control_args_find(const struct tf_control_args *args, bool one, char ***p
 	if (rc < 0)
 		return rc;
 	for (char **p = *paths; *p; p++) {
-		if (args->pid == 0 || control_has_pid(*p, args->pid))
+		if ((args->pid == 0 || control_has_pid(*p, args->pid)) &&
+			(!args->topic || control_serves(*p, args->topic)))
 			(*paths)[n++] = *p;
 		else
 			free(*p);
 	}
 	(*paths)[n] = NULL;
-	if (n == 0 && args->pid)
-		rc = tf_err_set(err, TF_ENOTFOUND, "no worker of this user has pid %ld and a control socket",
-			args->pid);
-	else if (n == 0)
-		rc = tf_err_set(err, TF_ENOTFOUND, "no worker of this user runs here");
+	if (n == 0)
+		rc = control_none(args, err);
 	else if (n > 1 && one && !args->all)
-		rc = tf_err_set(err, TF_EINVAL,
-			"%zu workers run here: name one by --pid or --control (`tfhost status` lists them), "
-			"or use --all",
-			n);
+		rc = control_list(*paths, err);
 	if (rc < 0)
 		tf_control_args_free(*paths);
 	return rc;

@@ -9,17 +9,18 @@
 #include "base/value.h"
 
 struct tf_control_args {
-	const char *path; /* NULL: found */
-	long pid;         /* 0: any */
+	const char *path;  /* NULL: found */
+	const char *topic; /* NULL: any */
+	long pid;          /* 0: any */
 	bool all;
 	unsigned timeout_ms; /* 0 before the parsing: a minute */
 };
 
-/* --pid, --control, --all, --timeout; input: struct tf_control_args, zeroed by the caller but for the default of the timeout. */
+/* --pid, --control, --topic, --all, --timeout; input: struct tf_control_args, zeroed by the caller but for the default of the timeout. */
 extern const struct argp tf_control_argp;
 
 /* The sockets meant; NULL-terminated, freed by tf_control_args_free. With `one`, several without --all are an error that
- * names them; none is one always. */
+ * lists them; none is one always. */
 int tf_control_args_find(const struct tf_control_args *args, bool one, char ***paths, struct tf_err *err);
 void tf_control_args_free(char **paths);
 

@@ -35,7 +35,7 @@ static int client_connect(const char *path, unsigned timeout_ms, struct tf_err *
 	int code = errno == ECONNREFUSED || errno == ENOENT ? TF_ECLOSED
 		   : errno == EAGAIN                        ? TF_ETIMEOUT
 							    : TF_ESYS;
-	tf_err_sys(err, "%s", path);
+	tf_err_sys(err, code == TF_ECLOSED ? "nobody listens at %s" : "%s", path);
 	close(fd);
 	if (err)
 		err->code = code;
@@ -126,10 +126,12 @@ static int client_receive(int fd, uint64_t limit, struct tf_buf *in, struct tf_e
 	return 0;
 }
 
-static int client_read(const struct tf_buf *line, struct tf_value **result, struct tf_err *err)
+/* Member `what` of an answer: "result" or "event". */
+static int client_read(
+	const char *line, size_t len, const char *what, struct tf_value **result, struct tf_err *err)
 {
 	struct tf_json answer, v;
-	int rc = tf_json_validate(line->data, line->len, 0, &answer, err);
+	int rc = tf_json_validate(line, len, 0, &answer, err);
 	if (rc < 0)
 		return tf_err_prefix(err, "the answer");
 	if (tf_json_get(answer, "error", &v)) {
@@ -138,8 +140,8 @@ static int client_read(const struct tf_buf *line, struct tf_value **result, stru
 		free(text);
 		return rc;
 	}
-	if (!tf_json_get(answer, "result", &v))
-		return tf_err_set(err, TF_EFORMAT, "the answer has no result");
+	if (!tf_json_get(answer, what, &v))
+		return tf_err_set(err, TF_EFORMAT, "the answer has no %s", what);
 	*result = tf_value_from(v);
 	return 0;
 }
@@ -157,9 +159,79 @@ int tf_control_ask(const char *path, const char *request, unsigned timeout_ms, s
 	if (rc == TF_ETIMEOUT)
 		tf_err_set(err, TF_ETIMEOUT, "%s: no answer within %g s", path, timeout_ms / 1000.0);
 	if (rc == 0)
-		rc = client_read(&line, result, err);
+		rc = client_read(line.data, line.len, "result", result, err);
 	tf_buf_free(&line);
 	if (fd >= 0)
 		close(fd);
 	return rc;
+}
+
+/* ---- events ---- */
+
+struct tf_control_stream {
+	int fd;
+	bool ended;
+	struct tf_buf in;
+};
+
+int tf_control_follow(const char *path, const char *request, unsigned timeout_ms,
+	struct tf_control_stream **out, struct tf_err *err)
+{
+	int fd = client_connect(path, timeout_ms, err), rc = fd;
+	if (fd >= 0)
+		rc = client_send(fd, request, err);
+	if (rc == TF_ETIMEOUT)
+		tf_err_set(err, TF_ETIMEOUT, "%s: no answer within %g s", path, timeout_ms / 1000.0);
+	if (rc < 0) {
+		if (fd >= 0)
+			close(fd);
+		return rc;
+	}
+	*out = TF_NEW(struct tf_control_stream);
+	(*out)->fd = fd;
+	return 0;
+}
+
+int tf_control_stream_fd(const struct tf_control_stream *s)
+{
+	return s->fd;
+}
+
+/* What has come, without waiting. */
+static int stream_receive(struct tf_control_stream *s, struct tf_err *err)
+{
+	tf_buf_reserve(&s->in, CLIENT_CHUNK);
+	ssize_t n = recv(s->fd, s->in.data + s->in.len, CLIENT_CHUNK, MSG_DONTWAIT);
+	if (n > 0)
+		s->in.len += (size_t)n;
+	else if (n == 0)
+		s->ended = true;
+	else if (errno != EAGAIN && errno != EINTR)
+		return tf_err_sys(err, "events");
+	return s->in.len > CLIENT_MAX ? tf_err_set(err, TF_ELIMIT, "an event is too long") : 0;
+}
+
+int tf_control_stream_next(struct tf_control_stream *s, struct tf_value **event, struct tf_err *err)
+{
+	const char *end = s->in.len ? memchr(s->in.data, '\n', s->in.len) : NULL;
+	int rc = end || s->ended ? 0 : stream_receive(s, err);
+	if (rc < 0)
+		return rc;
+	if (!end && s->in.len)
+		end = memchr(s->in.data, '\n', s->in.len);
+	if (!end)
+		return s->ended ? tf_err_set(err, TF_ECLOSED, "it has ended") : 0;
+	size_t len = (size_t)(end - s->in.data);
+	rc = client_read(s->in.data, len, "event", event, err);
+	tf_buf_consume(&s->in, len + 1);
+	return rc < 0 ? rc : 1;
+}
+
+void tf_control_stream_delete(struct tf_control_stream *s)
+{
+	if (!s)
+		return;
+	close(s->fd);
+	tf_buf_free(&s->in);
+	free(s);
 }

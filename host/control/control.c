@@ -29,12 +29,14 @@ struct client {
 	size_t sent;
 	bool ended; /* it asks nothing more */
 	LIST_HEAD(, tf_control_call) calls;
-	unsigned call_count;
+	unsigned call_count, streams; /* of them go on */
 };
 
 struct tf_control_call {
 	LIST_ENTRY(tf_control_call) link;
-	struct client *client; /* NULL: it is gone */
+	struct client *client;   /* NULL: it is gone */
+	void (*gone)(void *arg); /* it goes on; or NULL */
+	void *gone_arg;
 };
 
 struct tf_control {
@@ -54,6 +56,8 @@ static void client_delete(struct client *c)
 	while ((call = LIST_FIRST(&c->calls)) != NULL) {
 		LIST_REMOVE(call, link);
 		call->client = NULL;
+		if (call->gone)
+			call->gone(call->gone_arg);
 	}
 	TAILQ_REMOVE(&c->control->clients, c, link);
 	c->control->client_count--;
@@ -84,7 +88,8 @@ static bool client_flush(struct client *c)
 		c->sent = 0;
 		tf_buf_reset(&c->out);
 	}
-	if (c->out.len - c->sent > CONTROL_MAX_OUT || (c->ended && c->out.len == 0 && c->call_count == 0)) {
+	if (c->out.len - c->sent > CONTROL_MAX_OUT ||
+		(c->ended && c->out.len == 0 && c->call_count == c->streams)) {
 		client_delete(c);
 		return false;
 	}
@@ -100,6 +105,7 @@ static void call_end(struct tf_control_call *call, const char *before, const cha
 	if (c) {
 		LIST_REMOVE(call, link);
 		c->call_count--;
+		c->streams -= call->gone != NULL;
 		tf_buf_printf(&c->out, "%s%s}\n", before, json);
 		tf_io_watch(c->io, TF_IO_WRITE | (c->ended ? 0 : TF_IO_READ)); /* sent from the loop */
 	}
@@ -109,6 +115,26 @@ static void call_end(struct tf_control_call *call, const char *before, const cha
 void tf_control_answer(struct tf_control_call *call, const char *json)
 {
 	call_end(call, "{\"ok\": true, \"result\": ", json ? json : "null");
+}
+
+bool tf_control_tell(struct tf_control_call *call, const char *json, size_t len)
+{
+	struct client *c = call->client;
+	if (!c || c->out.len - c->sent > TF_CONTROL_UNREAD)
+		return false;
+	tf_buf_puts(&c->out, "{\"ok\": true, \"event\": ");
+	tf_buf_append(&c->out, json, len);
+	tf_buf_puts(&c->out, "}\n");
+	tf_io_watch(c->io, TF_IO_WRITE | (c->ended ? 0 : TF_IO_READ));
+	return true;
+}
+
+void tf_control_go_on(struct tf_control_call *call, void (*gone)(void *arg), void *arg)
+{
+	TF_ASSERT(!call->gone && call->client);
+	call->gone = gone;
+	call->gone_arg = arg;
+	call->client->streams++;
 }
 
 void tf_control_refuse(struct tf_control_call *call, const struct tf_err *err)
@@ -318,8 +344,10 @@ void tf_control_delete(struct tf_control *c)
 	struct client *client;
 	if (!c)
 		return;
-	while ((client = TAILQ_FIRST(&c->clients)) != NULL)
-		client_delete(client);
+	while ((client = TAILQ_FIRST(&c->clients)) != NULL) {
+		if (client_flush(client))
+			client_delete(client);
+	}
 	tf_io_delete(c->io);
 	close(c->fd);
 	unlink(c->path);

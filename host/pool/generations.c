@@ -690,6 +690,45 @@ int tf_generations_submit(
 	return rc;
 }
 
+void tf_generations_resize(struct tf_generations *g, unsigned slots)
+{
+	struct generation *n;
+	g->config.pool.slots = slots;
+	TAILQ_FOREACH(n, &g->list, link)
+	{
+		if (n == g->canary)
+			tf_pool_want(n->pool, (unsigned)ceil(g->trial.share * slots));
+		else if (n == g->loading && n->names)
+			tf_pool_want(n->pool, slots_for(g));
+		else if (n == g->current || n == g->returning)
+			tf_pool_want(n->pool, slots);
+	}
+	if (g->events.slot_free)
+		g->events.slot_free(g->arg);
+}
+
+struct slot_visit {
+	tf_generations_slot_visit *visit;
+	void *arg;
+	const struct tf_label *label;
+};
+
+static void visit_slot(void *arg, const struct tf_slot_info *info)
+{
+	const struct slot_visit *v = arg;
+	v->visit(v->arg, v->label, info);
+}
+
+void tf_generations_each_slot(const struct tf_generations *g, tf_generations_slot_visit *visit, void *arg)
+{
+	const struct generation *n;
+	TAILQ_FOREACH(n, &g->list, link)
+	{
+		struct slot_visit v = {.visit = visit, .arg = arg, .label = &n->label};
+		tf_pool_each_slot(n->pool, visit_slot, &v);
+	}
+}
+
 void tf_generations_take_back(struct tf_generations *g)
 {
 	struct generation *n;

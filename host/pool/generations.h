@@ -40,6 +40,11 @@ void tf_generations_take_back(struct tf_generations *g);
 /* As tf_pool_stop_job. */
 bool tf_generations_stop_job(
 	struct tf_generations *g, uint64_t job, const char *const *types, const char *why);
+/* Have so many slots from now on, from 1 to TF_POOL_MAX_SLOTS. What runs in those that are too many is finished. */
+void tf_generations_resize(struct tf_generations *g, unsigned slots);
+typedef void tf_generations_slot_visit(
+	void *arg, const struct tf_label *label, const struct tf_slot_info *info);
+void tf_generations_each_slot(const struct tf_generations *g, tf_generations_slot_visit *visit, void *arg);
 /* The generation of the job that was submitted last or, during an event, of the job it is about. */
 const struct tf_label *tf_generations_label(const struct tf_generations *g);
 unsigned tf_generations_busy_slots(const struct tf_generations *g);

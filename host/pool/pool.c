@@ -6,13 +6,13 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "pool/pool_private.h"
+#include "pool/usage.h"
 #include "protocol/failure.h"
 
 enum {
 	POOL_DELAY_MS = 100, /* before the second try; doubled */
 	POOL_DELAY_MAX_MS = 10000,
-	POOL_HUNG_MS = 200, /* between the end of a socket and that of its process */
-	POOL_MAX_SLOTS = 4096,
+	POOL_HUNG_MS = 200,    /* between the end of a socket and that of its process */
 	POOL_MAX_FORKING = 16, /* asked of the loader at a time: its socket holds that many */
 };
 
@@ -80,12 +80,15 @@ static bool slot_stays(const struct pool_slot *s)
 	return s->state != POOL_SLOT_ABSENT && !s->dismissed;
 }
 
-bool pool_has_surplus(const struct tf_pool *p)
+bool pool_has_surplus(struct tf_pool *p)
 {
 	unsigned staying = 0;
+	if (!p->shrinking)
+		return false;
 	for (unsigned i = 0; i < p->config.slots; i++)
 		staying += slot_stays(&p->slots[i]);
-	return staying > p->wanted;
+	p->shrinking = staying > p->wanted;
+	return p->shrinking;
 }
 
 void pool_fill(struct tf_pool *p)
@@ -179,8 +182,9 @@ static void pool_on_chld(void *arg, int signo)
 int tf_pool_new(struct tf_loop *loop, const struct tf_pool_config *config,
 	const struct tf_pool_events *events, void *arg, struct tf_pool **out, struct tf_err *err)
 {
-	if (config->slots < 1 || config->slots > POOL_MAX_SLOTS)
-		return tf_err_set(err, TF_EINVAL, "slots: %u is not in 1..%d", config->slots, POOL_MAX_SLOTS);
+	if (config->slots < 1 || config->slots > TF_POOL_MAX_SLOTS)
+		return tf_err_set(
+			err, TF_EINVAL, "slots: %u is not in 1..%d", config->slots, TF_POOL_MAX_SLOTS);
 	if (!config->loader_argv && !config->runner)
 		return tf_err_set(err, TF_EINVAL, "a pool needs the arguments of a loader, or a runner");
 	struct tf_pool *p = TF_NEW(struct tf_pool);
@@ -194,7 +198,8 @@ int tf_pool_new(struct tf_loop *loop, const struct tf_pool_config *config,
 	p->loader_fd = -1;
 	p->starved = true;
 	p->wanted = config->idle_start ? 0 : config->slots;
-	p->slots = tf_calloc(config->slots, sizeof(*p->slots));
+	p->slots =
+		tf_calloc(TF_POOL_MAX_SLOTS, sizeof(*p->slots)); /* pages that are not touched cost nothing */
 	for (unsigned i = 0; i < config->slots; i++)
 		pool_slot_init(&p->slots[i], p);
 	int rc = pool_loader_start(p, err);
@@ -255,7 +260,10 @@ int tf_pool_submit(struct tf_pool *p, uint64_t job, const struct tf_request *r, 
 
 void tf_pool_want(struct tf_pool *p, unsigned slots)
 {
-	p->wanted = slots < p->config.slots ? slots : p->config.slots;
+	p->shrinking = true; /* or not: pool_has_surplus */
+	p->wanted = slots < TF_POOL_MAX_SLOTS ? slots : TF_POOL_MAX_SLOTS;
+	for (; p->config.slots < p->wanted; p->config.slots++)
+		pool_slot_init(&p->slots[p->config.slots], p);
 	pool_enter(p);
 	for (unsigned i = 0; i < p->config.slots && pool_has_surplus(p); i++) {
 		if (p->slots[i].state == POOL_SLOT_IDLE)
@@ -380,6 +388,36 @@ pid_t tf_pool_job_pid(const struct tf_pool *p, uint64_t job)
 			return p->slots[i].pid;
 	}
 	return 0;
+}
+
+static struct tf_slot_info slot_info(const struct pool_slot *s)
+{
+	static const char *const states[] = {
+		[POOL_SLOT_FORKING] = "forking",
+		[POOL_SLOT_STARTING] = "starting",
+		[POOL_SLOT_IDLE] = "idle",
+		[POOL_SLOT_BUSY] = "busy",
+		[POOL_SLOT_ENDING] = "ending",
+	};
+	struct tf_slot_info info = {.pid = s->pid, .state = states[s->state]};
+	if (!s->job)
+		return info;
+	info.job = s->job->id;
+	info.task_cls = s->job->cls;
+	info.ahead = s->jobs - 1;
+	if (s->job->cpu_ns)
+		info.cpu_ns = tf_usage_cpu_ns(s->pid) - s->job->cpu_ns;
+	return info;
+}
+
+void tf_pool_each_slot(const struct tf_pool *p, tf_slot_visit *visit, void *arg)
+{
+	for (unsigned i = 0; i < p->config.slots; i++) {
+		if (p->slots[i].state == POOL_SLOT_ABSENT)
+			continue;
+		const struct tf_slot_info info = slot_info(&p->slots[i]);
+		visit(arg, &info);
+	}
 }
 
 void tf_pool_delete(struct tf_pool *p)

@@ -24,7 +24,7 @@
 struct tf_pool;
 
 struct tf_pool_config {
-	unsigned slots; /* at least 1 */
+	unsigned slots; /* at least 1, at most TF_POOL_MAX_SLOTS */
 	/* Exec mode (worker): argv of the loader, NULL-terminated; argv[0] is this executable. The
 	 * loader finds its end of the control socket at descriptor TF_LOADER_FD and calls
 	 * tf_loader_main. */
@@ -57,6 +57,7 @@ struct tf_pool_counters {
 	uint64_t forked; /* slots */
 };
 #define TF_LOADER_FD 3
+#define TF_POOL_MAX_SLOTS 4096
 #define TF_MAX_FRAME (64u << 20)
 
 struct tf_pool_events {
@@ -87,8 +88,8 @@ int tf_pool_new(struct tf_loop *loop, const struct tf_pool_config *config,
 	const struct tf_pool_events *events, void *arg, struct tf_pool **out, struct tf_err *err);
 /* Hand a request to a slot; `job` is the caller's key. TF_EAGAIN: none is free, nor quick enough to be given more. */
 int tf_pool_submit(struct tf_pool *p, uint64_t job, const struct tf_request *r, struct tf_err *err);
-/* Have `slots` slots from now on, at most as many as in the configuration: more are forked, or those that are too many end,
- * at once or after the request that they run; they get TF_POOL_STOP_MS to do so. */
+/* Have `slots` slots from now on, at most TF_POOL_MAX_SLOTS: more are forked, or those that are too many end, at once or
+ * after the requests that they have; they get TF_POOL_STOP_MS to do so. */
 void tf_pool_want(struct tf_pool *p, unsigned slots);
 #define TF_POOL_STOP_MS 5000
 /* Give all requests back that no slot has begun (events.back). */
@@ -107,6 +108,17 @@ unsigned tf_pool_free_slots(const struct tf_pool *p);
 unsigned tf_pool_busy_slots(const struct tf_pool *p);
 /* Pid of the slot that runs `job`, 0 if none. */
 pid_t tf_pool_job_pid(const struct tf_pool *p, uint64_t job);
+/* A slot, for people. */
+struct tf_slot_info {
+	pid_t pid;            /* 0: not known yet */
+	const char *state;    /* "forking", "starting", "idle", "busy", "ending" */
+	uint64_t job;         /* busy: the caller's key, else 0 */
+	const char *task_cls; /* of the job; borrowed during the visit; NULL: idle */
+	unsigned ahead;       /* requests that wait in its socket behind that */
+	uint64_t cpu_ns;      /* processor time of the job so far, without its first milliseconds */
+};
+typedef void tf_slot_visit(void *arg, const struct tf_slot_info *info);
+void tf_pool_each_slot(const struct tf_pool *p, tf_slot_visit *visit, void *arg);
 /* Kill what still runs (SIGKILL), end the loader, reap all, free. Blocks for milliseconds. */
 void tf_pool_delete(struct tf_pool *p);
 

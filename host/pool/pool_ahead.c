@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "pool/pool_private.h"
+#include "pool/usage.h"
 
 enum {
 	AHEAD_TICK_MS = 2,
@@ -30,7 +31,7 @@ bool pool_slot_has_room(const struct pool_slot *s)
 {
 	if (s->state == POOL_SLOT_IDLE)
 		return true;
-	return s->state == POOL_SLOT_BUSY && !s->ended && s->jobs <= s->ahead &&
+	return s->state == POOL_SLOT_BUSY && !s->ended && s->jobs <= s->ahead && !pool_has_surplus(s->pool) &&
 	       s->sent_count - s->over < TF_CLAIMS;
 }
 
@@ -192,6 +193,8 @@ void pool_on_tick(void *arg)
 		pool_slot_tell_started(s);
 		if (p->deleted || s->state != POOL_SLOT_BUSY)
 			continue;
+		if (s->job->started && !s->job->cpu_ns) /* what is over sooner needs no account */
+			s->job->cpu_ns = tf_usage_cpu_ns(s->pid);
 		if (s->job->stop_types) {
 			pool_slot_stop(s);
 			continue;

@@ -2,13 +2,12 @@
  * to do here: one timer looks at the slots whose tasks have limits, at the moment of the next one, and while there are
  * limits of memory every few milliseconds. */
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "pool/pool_private.h"
+#include "pool/usage.h"
 #include "protocol/failure.h"
 
 enum { LIMITS_MEMORY_MS = 20 };
@@ -35,20 +34,6 @@ static uint64_t limits_due(const struct pool_job *j, uint64_t now)
 	if (j->limits.memory)
 		due = limits_sooner(due, now + LIMITS_MEMORY_MS);
 	return due;
-}
-
-/* Bytes in memory of its own; 0: it is gone. */
-static uint64_t limits_memory_of(pid_t pid)
-{
-	char path[64];
-	uint64_t size, resident, shared;
-	snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
-	FILE *f = fopen(path, "re");
-	if (!f)
-		return 0;
-	int got = fscanf(f, "%" SCNu64 " %" SCNu64 " %" SCNu64, &size, &resident, &shared);
-	fclose(f);
-	return got == 3 && resident > shared ? (resident - shared) * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
 static void limits_stop(struct pool_slot *s, const char *const *types, char *why)
@@ -90,7 +75,7 @@ static void limits_check(struct pool_slot *s, uint64_t now)
 {
 	struct pool_job *j = s->job;
 	const struct tf_limits *l = &j->limits;
-	uint64_t ran = now - j->limited_ms, bytes = l->memory ? limits_memory_of(s->pid) : 0;
+	uint64_t ran = now - j->limited_ms, bytes = l->memory ? tf_usage_memory(s->pid) : 0;
 	if (l->time_ms && ran >= l->time_ms)
 		limits_stop(s, tf_types_time_limit,
 			tf_asprintf("task '%s' ran for %.1f s, its time limit is %.1f s", j->name,

@@ -22,6 +22,7 @@ struct pool_job {
 	struct tf_limits limits; /* told as it began; zeroes: none */
 	uint64_t limited_ms;     /* when that was */
 	bool warned;
+	uint64_t cpu_ns;               /* of its process, when it was seen to have begun */
 	bool heavy;                    /* had too much memory when looked at last */
 	const char *const *stop_types; /* it is to end with such a failure; NULL: it is not */
 	char *stop_why;                /* owned */
@@ -86,11 +87,13 @@ struct tf_pool {
 	uint64_t loader_hung_ms;  /* as pool_slot.hung_ms */
 	bool loaded;              /* at least once: ready was told */
 	unsigned wanted;          /* slots */
+	bool shrinking;           /* more may live than are wanted */
 	struct tf_buf files;      /* tf_pool_files */
 	char hash[TF_SOURCES_HASH];
 	bool over; /* ready(err) or lost was told */
 
-	struct pool_slot *slots;
+	struct pool_slot
+		*slots; /* config.slots of them, room for TF_POOL_MAX_SLOTS: their handles point at them */
 	uint64_t next_id;
 	uint64_t next_order;
 	unsigned idle;
@@ -113,7 +116,7 @@ uint64_t pool_hung(struct tf_pool *p);
 /* Ask for what is missing: slots of the loader, or a loader; now or when its time comes. */
 void pool_fill(struct tf_pool *p);
 /* More slots live than are wanted. */
-bool pool_has_surplus(const struct tf_pool *p);
+bool pool_has_surplus(struct tf_pool *p);
 /* Jobs that wait for a slot will not get one. */
 void pool_fail_orphans(struct tf_pool *p, const struct tf_err *err);
 /* ready(err) or lost(err), once; what waits for a slot fails. */

@@ -54,10 +54,25 @@ static void run_refuse(void *subject, struct tf_json request, struct tf_control_
 	tf_control_refuse(call, &err);
 }
 
+static void on_gone(void *arg)
+{
+	struct rig *r = arg;
+	tf_control_answer(r->held[--r->held_count], NULL);
+}
+
+static void run_watch(void *subject, struct tf_json request, struct tf_control_call *call)
+{
+	struct rig *r = subject;
+	(void)request;
+	r->held[r->held_count++] = call;
+	tf_control_go_on(call, on_gone, r);
+}
+
+static const struct tf_command watch = {.name = "watch", .help = "goes on", .run = run_watch};
 static const struct tf_command echo = {.name = "echo", .help = "says it again", .run = run_echo};
 static const struct tf_command hold = {.name = "hold", .help = "answers later", .run = run_hold};
 static const struct tf_command refuse = {.name = "refuse", .help = "does not", .run = run_refuse};
-static const struct tf_command *const commands[] = {&echo, &hold, &refuse, NULL};
+static const struct tf_command *const commands[] = {&echo, &hold, &refuse, &watch, NULL};
 
 static void on_step(void *arg)
 {
@@ -187,7 +202,7 @@ static void help_lists_the_commands(void **state)
 	say(fd, "{\"command\": \"help\"}\n");
 	expect(&r, fd, 1,
 		"{\"ok\": true, \"result\": {\"echo\": \"says it again\", \"hold\": \"answers later\", "
-		"\"refuse\": \"does not\"}}\n");
+		"\"refuse\": \"does not\", \"watch\": \"goes on\"}}\n");
 	close(fd);
 	rig_close(&r);
 }
@@ -468,6 +483,51 @@ static void who_stands_still_is_given_up_however_often(void **state)
 	rig_close(&r);
 }
 
+/* Events until one hangs up; who does not read costs a bounded amount of memory; who is gone is forgotten at once. */
+static void events_go_on_until_one_hangs_up(void **state)
+{
+	struct tf_control_stream *stream;
+	struct tf_value *event;
+	struct tf_err err;
+	struct rig r;
+	static char large[1 << 18];
+	(void)state;
+	rig_open(&r);
+	assert_int_equal(tf_control_follow(r.path, "{\"command\": \"watch\"}", WAIT_MS, &stream, &err), 0);
+	while (r.held_count == 0)
+		turn(&r);
+	assert_int_equal(tf_control_stream_next(stream, &event, &err), 0); /* nothing yet */
+	assert_true(tf_control_tell(r.held[0], "{\"n\": 1}", 8));
+	assert_true(tf_control_tell(r.held[0], "{\"n\": 2}", 8));
+	turn(&r);
+	for (int n = 1; n <= 2; n++) {
+		char text[16];
+		snprintf(text, sizeof(text), "{\"n\": %d}", n);
+		assert_int_equal(tf_control_stream_next(stream, &event, &err), 1);
+		assert_string_equal(tf_value_text(event), text);
+		tf_value_unref(event);
+	}
+	memset(large, ' ', sizeof(large));
+	unsigned told = 0;
+	while (told < 100 && tf_control_tell(r.held[0], large, sizeof(large)))
+		told++;
+	assert_in_range(told, TF_CONTROL_UNREAD / sizeof(large), TF_CONTROL_UNREAD / sizeof(large) + 1);
+	tf_control_stream_delete(stream);
+	while (r.held_count > 0)
+		turn(&r);
+	/* The server goes first. */
+	assert_int_equal(tf_control_follow(r.path, "{\"command\": \"watch\"}", WAIT_MS, &stream, &err), 0);
+	while (r.held_count == 0)
+		turn(&r);
+	assert_true(tf_control_tell(r.held[0], "3", 1));
+	rig_close(&r);
+	assert_int_equal(
+		tf_control_stream_next(stream, &event, &err), 1); /* what goes is sent before the end */
+	tf_value_unref(event);
+	assert_int_equal(tf_control_stream_next(stream, &event, &err), TF_ECLOSED);
+	tf_control_stream_delete(stream);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -482,6 +542,7 @@ int main(void)
 		cmocka_unit_test(the_socket_is_its_owners_alone),
 		cmocka_unit_test(a_path_that_cannot_be_is_refused),
 		cmocka_unit_test(a_client_gets_result_or_refusal),
+		cmocka_unit_test(events_go_on_until_one_hangs_up),
 		cmocka_unit_test(who_stands_still_is_given_up_however_often),
 	};
 	tf_log_set_level(TF_LOG_OFF);

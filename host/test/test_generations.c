@@ -412,6 +412,61 @@ static void stopping_ends_the_slots(void **state)
 	assert_int_equal(reload(f, (struct tf_reload){0}), TF_ESTATE);
 }
 
+struct count {
+	unsigned slots, busy;
+	pid_t last;
+	uint64_t generation;
+};
+
+static void count_slot(void *arg, const struct tf_label *label, const struct tf_slot_info *info)
+{
+	struct count *c = arg;
+	c->slots++;
+	c->busy += info->job != 0;
+	assert_true(info->pid == 0 || info->pid != c->last);
+	assert_int_equal(info->job != 0, !strcmp(info->state, "busy") && info->task_cls != NULL);
+	c->last = info->pid;
+	c->generation = label->number;
+}
+
+static struct count count(struct fixture *f)
+{
+	struct count c = {0};
+	tf_generations_each_slot(f->g, count_slot, &c);
+	return c;
+}
+
+static void submit_when_free(struct fixture *f, uint64_t job, unsigned ms)
+{
+	while (submit(f, job, ms) != 0)
+		tf_loop_turn(f->loop, true);
+}
+
+/* More slots are there at once; fewer once what runs in them has ended, and nothing new begins in those meanwhile. */
+static void slots_come_and_go(void **state)
+{
+	struct fixture *f = *state;
+	WAIT(f, count(f).slots == SLOTS);
+	for (uint64_t first = 0; first < SLOTS; first++)
+		submit_when_free(f, first, 300);
+	tf_generations_resize(f->g, 3 * SLOTS);
+	uint64_t job = SLOTS;
+	for (; job < 3 * SLOTS; job++)
+		submit_when_free(f, job, 300);
+	assert_int_equal(count(f).busy, 3 * SLOTS);
+	tf_generations_resize(f->g, 1);
+	assert_int_equal(submit(f, job, 0), TF_EAGAIN);
+	WAIT(f, count(f).slots == 1);
+	assert_int_equal(f->done_count, 3 * SLOTS);
+	submit_when_free(f, job, 0);
+	WAIT(f, f->done_count == 3 * SLOTS + 1);
+	become(GOOD, 2, NULL);
+	assert_int_equal(reload(f, (struct tf_reload){0}), 0);
+	WAIT(f, count(f).slots == 1 && count(f).generation == 2); /* new scripts get as many */
+	tf_generations_resize(f->g, 2);
+	WAIT(f, count(f).slots == 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -426,6 +481,7 @@ int main(void)
 		TEST(old_generations_are_gone),
 		TEST(a_lost_loader_is_replaced_from_the_files),
 		TEST(a_canary_gets_its_share_and_serves),
+		TEST(slots_come_and_go),
 		TEST(stopping_ends_the_slots),
 #undef TEST
 	};

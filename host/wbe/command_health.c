@@ -11,8 +11,8 @@ static void run(void *subject, struct tf_json request, struct tf_control_call *c
 	struct tf_err why;
 	(void)request;
 	bool ready = tf_server_check_ready(w->server, &why) == 0;
-	tf_buf_printf(&out, "{\"kind\": \"worker\", \"pid\": %ld, \"topic\": ", (long)getpid());
-	tf_json_write_string(&out, w->topic, tf_utf8_valid_len(w->topic, strlen(w->topic)));
+	tf_buf_printf(&out, "{\"kind\": \"worker\", \"pid\": %ld, ", (long)getpid());
+	tf_json_write_text(&out, "topic", w->topic);
 	tf_buf_printf(&out, ", \"live\": true, \"ready\": %s, \"reason\": ", ready ? "true" : "false");
 	if (ready)
 		tf_buf_puts(&out, "null");

@@ -3,6 +3,8 @@
 #ifndef TF_WBE_COMMANDS_H
 #define TF_WBE_COMMANDS_H
 
+#include <sys/queue.h>
+
 #include "control/control.h"
 #include "wbe/reloader.h"
 #include "wbe/server.h"
@@ -13,11 +15,17 @@
 	X(status) \
 	X(health) \
 	X(reload) \
-	X(rollback)
+	X(rollback) \
+	X(slots) \
+	X(drain) \
+	X(events)
 
 #define X(name) extern const struct tf_command tf_command_##name;
 TF_WORKER_COMMANDS(X)
 #undef X
+
+struct tf_follower; /* command_events.c */
+enum { TF_WORKER_ENDING = 64 };
 
 /* The subject of the commands, all borrowed. */
 struct tf_worker_subject {
@@ -25,9 +33,19 @@ struct tf_worker_subject {
 	const char *place; /* URL without password */
 	uint64_t begun_ms; /* on the loop's clock */
 	struct tf_loop *loop;
-	struct tf_server *server;
+	struct tf_server *server; /* NULL: it is gone already */
 	const struct tf_reloader *reloader;
+	const char *control_path;
+	LIST_HEAD(, tf_follower) followers;
+	/* Begin to end, as TERM does; seconds: NAN for the configured ones. */
+	void (*drain)(void *arg, double seconds);
+	void *drain_arg;
+	struct tf_control_call
+		*ending[TF_WORKER_ENDING]; /* wait until all is done, for tf_command_answer_drained */
+	size_t ending_count;
 };
+/* It has ended, or ends: what is left to say of that. */
+void tf_command_answer_drained(const struct tf_worker_subject *w, struct tf_control_call *call);
 
 extern const struct tf_command *const tf_worker_commands[];
 

@@ -34,6 +34,11 @@ static const struct tf_label *label(const void *pool)
 	return tf_generations_label(pool);
 }
 
+static void resize(void *pool, unsigned slots)
+{
+	tf_generations_resize(pool, slots);
+}
+
 static void destroy(void *pool)
 {
 	tf_generations_delete(pool);
@@ -45,4 +50,5 @@ const struct tf_endpoint_ops tf_endpoint_generations = {.open = open_generations
 	.stop_job = stop_job,
 	.busy_slots = busy_slots,
 	.label = label,
+	.resize = resize,
 	.destroy = destroy};

@@ -18,6 +18,7 @@ struct tf_endpoint_ops {
 	bool (*stop_job)(void *pool, uint64_t job, const char *const *types, const char *why);
 	unsigned (*busy_slots)(const void *pool);
 	const struct tf_label *(*label)(const void *pool); /* NULL: outcomes do not say what produced them */
+	void (*resize)(void *pool, unsigned slots);
 	void (*destroy)(void *pool);
 };
 

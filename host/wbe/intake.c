@@ -24,6 +24,7 @@ static void reject(struct tf_server *s, const struct tf_message *m, const char *
 {
 	s->stats.malformed++;
 	complain(s, m, "rejected", why);
+	tf_witness_reason(s, "rejected", why);
 	tf_transport_settle(s->transport, m->tag, TF_REJECT);
 }
 
@@ -169,6 +170,7 @@ static void begin(struct tf_server *s, const struct tf_message *m, const char *k
 	complete(r);
 	struct tf_job *j = tf_job_new(s, m, key, peer, r);
 	s->stats.requests++;
+	tf_witness_job(s, j, "taken", NULL);
 	if (against) {
 		tf_job_finish(s, j, true, against);
 		tf_value_unref(later);

@@ -120,6 +120,8 @@ static void leave_lists(struct tf_server *s, struct tf_job *j)
 void tf_job_delete(struct tf_server *s, struct tf_job *j, enum tf_settle how)
 {
 	char text[ID_TEXT];
+	if (how == TF_REQUEUE)
+		tf_witness_job(s, j, "given-back", NULL);
 	if (j->state == TF_JOB_QUEUED)
 		s->stats.requests--; /* not ours any more */
 	leave_lists(s, j);
@@ -297,6 +299,7 @@ void tf_job_finish(struct tf_server *s, struct tf_job *j, bool failed, struct tf
 		j->ran_us = (int64_t)(tf_clock_us() - j->begun_us);
 		tf_histogram_add(&s->stats.run, (uint64_t)j->ran_us);
 	}
+	tf_witness_finished(s, j, failed, result);
 	const struct tf_response final = {
 		.state = failed ? TF_RESPONSE_FAILURE : TF_RESPONSE_SUCCESS, .result = result};
 	tf_response_write(&final, &j->final);

@@ -1,6 +1,7 @@
 #include "wbe/server.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -102,6 +103,7 @@ static void on_started(void *arg, uint64_t job, uint64_t begun_us)
 	j->begun_us = begun_us > j->came_us ? begun_us : j->came_us;
 	tf_histogram_add(&s->stats.wait, j->begun_us - j->came_us);
 	keep_label(s, j);
+	tf_witness_job(s, j, "started", NULL);
 	tf_request_free(&j->request);
 	if (j->peer.once == 1) /* if we die, its engine decides, not the queue */
 		tf_job_acknowledge(s, j);
@@ -112,8 +114,10 @@ static void on_event(void *arg, uint64_t job, const char *type, struct tf_value 
 {
 	struct tf_server *s = arg;
 	struct tf_job *j = tf_job_find(s, job);
-	if (j && j->state == TF_JOB_RUNNING)
-		tf_reply_event(s, j, type, details);
+	if (!j || j->state != TF_JOB_RUNNING)
+		return;
+	tf_witness_notified(s, j, type, details);
+	tf_reply_event(s, j, type, details);
 }
 
 static void on_back(void *arg, uint64_t job)
@@ -170,10 +174,12 @@ static void on_state(void *arg, bool up, const struct tf_err *err)
 	if (!up) {
 		tf_warn("worker", "the connection is down: %s", err ? err->message : "no reason given");
 		s->offline_since = tf_clock_ms(&s->pace.clock);
+		tf_witness_reason(s, "disconnected", err ? err->message : "no reason given");
 		tf_jobs_disconnected(s);
 		return;
 	}
 	tf_info("worker", "connected; topic '%s'", s->topic);
+	tf_witness_tell(s, "connected", NULL);
 	/* Engines of our kind wait for a sign; what was said before may be lost with the broker. */
 	TAILQ_FOREACH(j, &s->jobs, all)
 	{
@@ -247,6 +253,7 @@ static void report_ready(struct tf_server *s)
 	s->report_ready = false;
 	while (s->names && s->names[count])
 		count++;
+	tf_witness_generation(s, count);
 	if (s->events.ready)
 		s->events.ready(s->arg, s->names, count, s->ready_err.code ? &s->ready_err : NULL);
 }
@@ -357,7 +364,8 @@ int tf_server_new_with(struct tf_loop *loop, const struct tf_server_config *conf
 	s->beat_ms = config->beat_ms ? config->beat_ms : BEAT_MS;
 	s->slots = config->pool.slots;
 	tf_pace_create(&s->pace, seam->clock);
-	create_window(s, config->transport.prefetch);
+	s->prefetch = config->transport.prefetch;
+	create_window(s, s->prefetch);
 	tf_jobs_create(s);
 	s->timer = tf_timer_new(loop, on_timer, s);
 	s->armed = UINT64_MAX;
@@ -394,6 +402,7 @@ void tf_server_drain(struct tf_server *s, uint64_t timeout_ms)
 	if (s->draining)
 		return;
 	s->draining = true;
+	tf_witness_tell(s, "draining", NULL);
 	s->offline_since = tf_clock_ms(&s->pace.clock);
 	s->release_at = tf_pace_ms(&s->pace) + RELEASE_MS;
 	while ((j = TAILQ_FIRST(&s->queued)) != NULL)
@@ -401,57 +410,23 @@ void tf_server_drain(struct tf_server *s, uint64_t timeout_ms)
 	s->endpoint.ops->take_back(s->endpoint.pool);
 }
 
-/* Jobs stand in the order of their arrival; those before the first that waits run, or have ended. */
-static uint64_t oldest_wait_ms(const struct tf_server *s)
+int tf_server_resize(struct tf_server *s, unsigned slots, struct tf_err *err)
 {
-	const struct tf_job *j;
-	TAILQ_FOREACH(j, &s->jobs, all)
-	{
-		if (j->state == TF_JOB_QUEUED || j->state == TF_JOB_SUBMITTED)
-			return (tf_clock_us() - j->came_us) / 1000;
-	}
-	return 0;
-}
-
-void tf_server_stats(const struct tf_server *s, struct tf_server_stats *out)
-{
-	*out = s->stats;
-	/* What the transport rejected before we saw it is malformed like the rest. */
-	out->malformed += s->transport->stats.malformed + s->transport->stats.oversized;
-	out->slots = s->slots;
-	out->busy = s->endpoint.ops->busy_slots(s->endpoint.pool);
-	out->oldest_ms = oldest_wait_ms(s);
-}
-
-const struct tf_tally *tf_server_tally(const struct tf_server *s)
-{
-	return s->tally;
-}
-
-const struct tf_transport *tf_server_transport(const struct tf_server *s)
-{
-	return s->transport;
-}
-
-int tf_server_check_ready(const struct tf_server *s, struct tf_err *err)
-{
+	if (slots < 1 || slots > TF_POOL_MAX_SLOTS)
+		return tf_err_set(err, TF_EINVAL, "slots: %u is not in 1..%d", slots, TF_POOL_MAX_SLOTS);
 	if (s->draining)
 		return tf_err_set(err, TF_ESTATE, "it drains, and takes no more requests");
-	if (!s->consuming)
-		return tf_err_set(err, TF_ESTATE, "its scripts have not loaded yet");
-	if (!tf_transport_is_up(s->transport))
-		return tf_err_set(err, TF_ESTATE, "it is not connected: its log says why");
+	tf_info("worker", "%u slots instead of %u", slots, s->slots);
+	s->slots = slots;
+	create_window(s, s->prefetch);
+	s->endpoint.ops->resize(s->endpoint.pool, slots);
+	if (s->consuming)
+		tf_transport_limit(s->transport, s->topic, s->window.size);
+	char more[32];
+	snprintf(more, sizeof(more), "\"slots\": %u", slots);
+	tf_witness_tell(s, "slots", more);
+	tf_service_arm(s, 0);
 	return 0;
-}
-
-struct tf_generations *tf_server_generations(struct tf_server *s)
-{
-	return s->endpoint.pool;
-}
-
-const char *tf_server_uuid(const struct tf_server *s)
-{
-	return s->self.worker;
 }
 
 void tf_server_delete(struct tf_server *s)

@@ -48,7 +48,29 @@ struct tf_server_stats {
 	uint64_t oldest_ms; /* so long ago came the oldest request that has not begun; 0: none waits */
 	struct tf_histogram wait, run; /* of requests: from arrival to begin, from begin to end */
 	unsigned slots, busy;
+	unsigned waiting;   /* requests here that no slot has yet */
+	unsigned unsettled; /* messages taken from the topic's queue that it still has, too */
+	unsigned window;    /* so many may be that at once */
+	size_t unsent;      /* messages that the broker has not confirmed */
+	size_t ledger_outcomes, ledger_bytes;
+	uint64_t reconnects;
+	bool connected, draining;
 };
+
+/* A request that the worker has. */
+struct tf_server_task {
+	uint64_t job;                     /* as in tf_slot_info */
+	const char *name, *uuid, *engine; /* task, correlation id, reply topic; borrowed during the visit */
+	const char *task_cls;             /* likewise; NULL: in a slot, which knows it */
+	enum tf_action action;
+	const char *state; /* "waiting" for a slot, "starting" in one, "running", "delivering" its outcome */
+	int64_t waited_ms; /* from its coming to its beginning, or until now */
+	int64_t ran_ms;    /* since it began, or while it ran; -1: it has not begun */
+	uint64_t generation; /* of the scripts; 0: none yet */
+};
+
+/* What happens to the worker and its requests: a JSON object {"event": "started", "at": Unix time, ...}. */
+typedef void tf_server_witness(void *arg, const char *json, size_t len);
 
 struct tf_server_events {
 	/* Scripts loaded and serving (names: class names), or err: nothing can be served. Again whenever other scripts serve. */
@@ -69,6 +91,12 @@ const struct tf_tally *tf_server_tally(const struct tf_server *s); /* of outcome
 const struct tf_transport *tf_server_transport(const struct tf_server *s);
 /* 0: a request that is sent now is taken. TF_ESTATE: not so, and why: it drains, has loaded no scripts yet, has no connection. */
 int tf_server_check_ready(const struct tf_server *s, struct tf_err *err);
+typedef void tf_server_visit(void *arg, const struct tf_server_task *task);
+void tf_server_each_task(const struct tf_server *s, tf_server_visit *visit, void *arg);
+/* Serve with so many slots from now on. TF_EINVAL: not from 1 to TF_POOL_MAX_SLOTS. TF_ESTATE: it drains. */
+int tf_server_resize(struct tf_server *s, unsigned slots, struct tf_err *err);
+/* From now on tell what happens; NULL: no longer. Costs nothing while nobody wants to know. */
+void tf_server_watch(struct tf_server *s, tf_server_witness *witness, void *arg);
 const char *tf_server_uuid(const struct tf_server *s);
 /* What it runs requests with, borrowed. Not for a server made by tf_server_new_with. */
 struct tf_generations *tf_server_generations(struct tf_server *s);

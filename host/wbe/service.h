@@ -92,6 +92,7 @@ struct tf_server {
 	struct tf_peer self; /* uuid, host, pid */
 	uint64_t beat_ms;
 	unsigned slots;
+	unsigned prefetch; /* of the configuration; 0: by the slots */
 	struct tf_window window;
 
 	struct tf_transport *transport; /* owned */
@@ -135,7 +136,22 @@ struct tf_server {
 	struct tf_throttle throttle;
 	struct tf_tally *tally; /* owned */
 	struct tf_server_stats stats;
+	tf_server_witness *witness; /* NULL: nobody listens */
+	void *witness_arg;
 };
+
+/* witness.c: what happens, for who listens. `more`: members of the event besides, or NULL. */
+void tf_witness_tell(struct tf_server *s, const char *event, const char *more);
+void tf_witness_job(struct tf_server *s, const struct tf_job *j, const char *event, const char *more);
+/* The task has notified, and it has ended. */
+void tf_witness_notified(
+	struct tf_server *s, const struct tf_job *j, const char *type, const struct tf_value *details);
+void tf_witness_finished(
+	struct tf_server *s, const struct tf_job *j, bool failed, const struct tf_value *result);
+/* Scripts with so many classes serve. */
+void tf_witness_generation(struct tf_server *s, size_t classes);
+/* An event that says why. */
+void tf_witness_reason(struct tf_server *s, const char *event, const char *why);
 
 /* server.c */
 void tf_service_arm(struct tf_server *s, uint64_t ms);

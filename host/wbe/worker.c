@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <limits.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,7 +74,7 @@ struct worker {
 	const char *exchange, *topic;
 	char *place; /* owned */
 	unsigned slots;
-	bool serving, draining;
+	bool serving, draining, signalled;
 	int signo;
 	int rc;
 	struct tf_err *err;
@@ -143,20 +144,32 @@ static void worker_stopped(void *arg, const struct tf_err *err)
 	tf_generations_stop(tf_server_generations(w->server), worker_end, w);
 }
 
+/* `seconds`: NAN for those of the configuration, 0 there for no limit. */
+static void worker_drain(void *arg, double seconds)
+{
+	struct worker *w = arg;
+	double limit = isnan(seconds) ? w->config->drain_timeout : seconds;
+	uint64_t ms = isnan(seconds) && limit == 0 ? 0 : (uint64_t)(1000 * limit) + 1;
+	struct tf_server_stats s;
+	tf_server_stats(w->server, &s);
+	if (!w->draining)
+		tf_info("worker",
+			"draining: %u running task%s will be finished; a second signal gives up at once",
+			s.busy, s.busy == 1 ? "" : "s");
+	w->draining = true;
+	tf_server_drain(w->server, ms);
+}
+
 static void worker_signal(void *arg, int signo)
 {
 	struct worker *w = arg;
-	if (w->draining) {
+	if (w->signalled) {
 		w->signo = signo;
 		tf_loop_stop(w->loop);
 		return;
 	}
-	w->draining = true;
-	struct tf_server_stats s;
-	tf_server_stats(w->server, &s);
-	tf_info("worker", "draining: %u running task%s will be finished; a second signal gives up at once",
-		s.busy, s.busy == 1 ? "" : "s");
-	tf_server_drain(w->server, (uint64_t)(1000 * w->config->drain_timeout));
+	w->signalled = true;
+	worker_drain(w, NAN);
 }
 
 static void worker_show_stats(struct worker *w)
@@ -218,12 +231,24 @@ static void worker_open_control(struct worker *w)
 		.begun_ms = tf_clock_ms(tf_loop_clock(w->loop)),
 		.loop = w->loop,
 		.server = w->server,
-		.reloader = w->reloader};
+		.reloader = w->reloader,
+		.drain = worker_drain,
+		.drain_arg = w};
+	LIST_INIT(&w->subject.followers);
 	if (path && !strcmp(path, TF_WORKER_NO_CONTROL))
 		return;
-	if (tf_control_new(w->loop, "worker", path, tf_worker_commands, &w->subject, &w->control, &err) < 0)
+	if (tf_control_new(w->loop, "worker", path, tf_worker_commands, &w->subject, &w->control, &err) == 0)
+		w->subject.control_path = tf_control_path(w->control);
+	else
 		tf_warn("worker", "no control socket, `tfhost status` will not see this worker: %s",
 			err.message);
+}
+
+/* Who waits for the end: it is here, whatever brought it. */
+static void worker_answer_drains(struct worker *w)
+{
+	while (w->subject.ending_count > 0)
+		tf_command_answer_drained(&w->subject, w->subject.ending[--w->subject.ending_count]);
 }
 
 static void worker_serve(struct worker *w)
@@ -276,7 +301,9 @@ int tf_worker_run(const struct tf_worker_config *c, int *signo, struct tf_err *e
 		worker_serve(&w);
 	}
 	tf_reloader_delete(w.reloader);
+	worker_answer_drains(&w);
 	tf_server_delete(w.server); /* answers who waits at the control socket */
+	w.subject.server = NULL;
 	tf_control_delete(w.control);
 	tf_loop_delete(w.loop);
 	free(w.place);

@@ -6,6 +6,7 @@ local flow_module = require "taskflow.flow"
 local failure = require "taskflow.failure"
 local host = require "tfhost.host"
 local json = require "tfhost.json"
+local shorten = require("tfhost.text").shorten
 local values = require "taskflow.values"
 
 local M = {}
@@ -15,16 +16,6 @@ local function text_of(result)
     return ("%s: %s"):format(result.exc_type_names[1], result.exception_str)
   end
   return json.readable(json.encode(result))
-end
-
-local function shorten(text, width)
-  text = text:gsub("[%c]+", " ")
-  if #text <= width then
-    return text
-  end
-  -- Not in the middle of a character.
-  local cut = text:sub(1, math.max(0, width - 3)):gsub("[\192-\255][\128-\191]*$", "")
-  return cut .. "..."
 end
 
 -- Characters of a result that are shown to people; --json gives all.

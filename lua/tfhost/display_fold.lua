@@ -1,5 +1,7 @@
 -- Many tasks of one unordered flow as one line: how many are done, what is going on. States are polled when something
 -- is drawn, so that a flow of a hundred thousand tasks runs as fast with a display as without.
+local thousands = require("tfhost.text").thousands
+
 local M = {}
 
 ---More tasks than these fold; a flow with more atoms than POLL_AT is polled altogether.
@@ -12,15 +14,6 @@ local WORDS = {
   { "REVERTING", "reverting" }, { "REVERTED", "reverted" }, { "IGNORE", "ignored" },
 }
 local BUSY = { RUNNING = true, FAILURE = true, REVERT_FAILURE = true, REVERTING = true }
-
--- 12345678 -> 12,345,678
-local function thousands(n)
-  local text = tostring(n)
-  while text:find "^%d%d%d%d" do
-    text = text:gsub("^(%d+)(%d%d%d)", "%1,%2")
-  end
-  return text
-end
 
 ---@class tfhost.Fold
 ---@field first integer numbers of its atoms in the engine
