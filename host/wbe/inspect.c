@@ -45,7 +45,7 @@ const struct tf_transport *tf_server_transport(const struct tf_server *s)
 	return s->transport;
 }
 
-static struct tf_server_task task_of(const struct tf_server *s, const struct tf_job *j)
+static struct tf_server_task task_of(const struct tf_job *j)
 {
 	static const char *const states[] = {
 		[TF_JOB_QUEUED] = "waiting",
@@ -75,7 +75,7 @@ void tf_server_each_task(const struct tf_server *s, tf_server_visit *visit, void
 	const struct tf_job *j;
 	TAILQ_FOREACH(j, &s->jobs, all)
 	{
-		const struct tf_server_task task = task_of(s, j);
+		const struct tf_server_task task = task_of(j);
 		visit(arg, &task);
 	}
 }
