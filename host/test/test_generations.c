@@ -447,11 +447,11 @@ static void slots_come_and_go(void **state)
 {
 	struct fixture *f = *state;
 	WAIT(f, count(f).slots == SLOTS);
-	for (uint64_t first = 0; first < SLOTS; first++)
-		submit_when_free(f, first, 300);
+	uint64_t job = 1;
+	for (; job <= SLOTS; job++)
+		submit_when_free(f, job, 300);
 	tf_generations_resize(f->g, 3 * SLOTS);
-	uint64_t job = SLOTS;
-	for (; job < 3 * SLOTS; job++)
+	for (; job <= 3 * SLOTS; job++)
 		submit_when_free(f, job, 300);
 	assert_int_equal(count(f).busy, 3 * SLOTS);
 	tf_generations_resize(f->g, 1);
