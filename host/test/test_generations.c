@@ -457,7 +457,7 @@ static void slots_come_and_go(void **state)
 	tf_generations_resize(f->g, 1);
 	assert_int_equal(submit(f, job, 0), TF_EAGAIN);
 	WAIT(f, count(f).slots == 1);
-	assert_int_equal(f->done_count, 3 * SLOTS);
+	WAIT(f, f->done_count == 3 * SLOTS);
 	submit_when_free(f, job, 0);
 	WAIT(f, f->done_count == 3 * SLOTS + 1);
 	become(GOOD, 2, NULL);
