@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -528,6 +529,42 @@ static void events_go_on_until_one_hangs_up(void **state)
 	tf_control_stream_delete(stream);
 }
 
+static double cpu_seconds(void)
+{
+	struct rusage u;
+	getrusage(RUSAGE_SELF, &u);
+	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+	       (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+}
+
+/* A client waits for as long as this process may open nothing; the loop does not spin meanwhile. */
+static void without_descriptors_clients_wait(void **state)
+{
+	enum { LONG_MS = 400 };
+	struct rig r;
+	struct rlimit before, none;
+	(void)state;
+	rig_open(&r);
+	int fd = dial(r.path);
+	say(fd, "{\"command\": \"echo\"}\n");
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = before;
+	none.rlim_cur = 3; /* what is open stays so */
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	double began = cpu_seconds();
+	tf_timer_start(r.step, LONG_MS, 0);
+	tf_loop_run(r.loop);
+	double used = cpu_seconds() - began;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	if (used > 0.25 * LONG_MS / 1000)
+		fail_msg("%d ms took %.0f ms of CPU time", LONG_MS, 1000 * used);
+	char *answer = hear(&r, fd, 1);
+	assert_non_null(strstr(answer, "\"ok\": true"));
+	free(answer);
+	close(fd);
+	rig_close(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -544,6 +581,7 @@ int main(void)
 		cmocka_unit_test(a_client_gets_result_or_refusal),
 		cmocka_unit_test(events_go_on_until_one_hangs_up),
 		cmocka_unit_test(who_stands_still_is_given_up_however_often),
+		cmocka_unit_test(without_descriptors_clients_wait),
 	};
 	tf_log_set_level(TF_LOG_OFF);
 	return cmocka_run_group_tests_name("control", tests, NULL, NULL);
