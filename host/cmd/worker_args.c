@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/mem.h"
 #include "cmd/observe_args.h"
 
 enum {
@@ -16,6 +17,11 @@ enum {
 	KEY_TIME_LIMIT,
 	KEY_TIME_WARNING,
 	KEY_MEMORY_LIMIT,
+	KEY_ARGUMENT_LIMIT,
+	KEY_RESULT_LIMIT,
+	KEY_CONCURRENCY,
+	KEY_MAX_TASKS,
+	KEY_MAX_GROWTH,
 };
 
 static const struct argp_option worker_options[] = {
@@ -24,7 +30,9 @@ static const struct argp_option worker_options[] = {
 		"transport_options, "
 		"retry_options, slots, watch, control, load_timeout, drain_timeout, time_limit, "
 		"time_warning, "
-		"memory_limit, metrics, log_format, log_level; the environment (TFHOST_SLOTS, ...) wins over "
+		"memory_limit, argument_limit, result_limit, concurrency, max_tasks_per_slot, "
+		"max_memory_growth, metrics, log_format, log_level; the environment (TFHOST_SLOTS, ...) wins "
+		"over "
 		"it, "
 		"options of the command line over both (`tfhost conf` shows what comes of it)",
 		0},
@@ -45,6 +53,18 @@ static const struct argp_option worker_options[] = {
 		0},
 	{"memory-limit", KEY_MEMORY_LIMIT, "BYTES", 0,
 		"It is killed when its process has so much memory, as 512M or 2G (no limit)", 0},
+	{"argument-limit", KEY_ARGUMENT_LIMIT, "BYTES", 0,
+		"It is not run when its arguments are larger, as 64K or 1M of JSON (no limit)", 0},
+	{"result-limit", KEY_RESULT_LIMIT, "BYTES", 0,
+		"It fails when its result is larger, as 64K or 1M of JSON (no limit)", 0},
+	{"concurrency", KEY_CONCURRENCY, "CLASS=N", 0,
+		"Run at most N tasks of CLASS (module.Class) at a time here; may be given again (what the "
+		"class says)",
+		0},
+	{"max-tasks-per-slot", KEY_MAX_TASKS, "N", 0,
+		"Replace the process of a slot after at most N tasks (never)", 0},
+	{"max-memory-growth", KEY_MAX_GROWTH, "BYTES", 0,
+		"Replace it once it has grown by so much memory, as 64M or 1G (never)", 0},
 	{"verbose", 'v', 0, 0, "Log more: --log-level debug", 0},
 	{"lua-dir", KEY_LUA_DIR, "DIR", 0, "Take the library from the source tree DIR (also: TFHOST_LUA_DIR)",
 		0},
@@ -64,6 +84,10 @@ static const struct {
 	{KEY_TIME_LIMIT, "time_limit"},
 	{KEY_TIME_WARNING, "time_warning"},
 	{KEY_MEMORY_LIMIT, "memory_limit"},
+	{KEY_ARGUMENT_LIMIT, "argument_limit"},
+	{KEY_RESULT_LIMIT, "result_limit"},
+	{KEY_MAX_TASKS, "max_tasks_per_slot"},
+	{KEY_MAX_GROWTH, "max_memory_growth"},
 };
 
 /* One more at the end of the list of tasks. */
@@ -83,6 +107,14 @@ static void worker_add_task(struct tf_value **flags, const char *reference)
 	tf_buf_free(&list);
 }
 
+/* All pairs as one text; what is no pair, lua/tfhost/settings.lua finds. */
+static void worker_add_pair(char **pairs, const char *pair)
+{
+	char *all = *pairs ? tf_asprintf("%s,%s", *pairs, pair) : tf_strdup(pair);
+	free(*pairs);
+	*pairs = all;
+}
+
 static error_t worker_parse(int key, char *value, struct argp_state *state)
 {
 	struct tf_worker_args *args = state->input;
@@ -99,6 +131,9 @@ static error_t worker_parse(int key, char *value, struct argp_state *state)
 		return 0;
 	case 'c':
 		args->file = value;
+		return 0;
+	case KEY_CONCURRENCY:
+		worker_add_pair(&args->concurrency, value);
 		return 0;
 	case KEY_NO_WATCH:
 		tf_args_set_flag(&args->flags, "watch", false);
@@ -137,6 +172,7 @@ struct tf_value *tf_worker_args_value(struct tf_worker_args *args)
 {
 	struct tf_value *all = NULL;
 	tf_transport_args_put(&args->transport, &args->flags);
+	tf_args_set_text(&args->flags, "concurrency", args->concurrency);
 	tf_args_set_text(&all, "file", args->file);
 	tf_args_set_member(&all, "flags", args->flags ? tf_value_text(args->flags) : "{}");
 	return all;
@@ -146,4 +182,5 @@ void tf_worker_args_free(struct tf_worker_args *args)
 {
 	tf_value_unref(args->transport.options);
 	tf_value_unref(args->flags);
+	free(args->concurrency);
 }

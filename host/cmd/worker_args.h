@@ -11,7 +11,8 @@ struct tf_worker_args {
 	struct tf_transport_args transport;
 	struct tf_value *
 		flags; /* owned: settings that were given, as lua/tfhost/settings.lua takes them; NULL: none */
-	const char *file; /* --config; NULL */
+	char *concurrency; /* owned: what --concurrency gives, separated by commas; NULL */
+	const char *file;  /* --config; NULL */
 };
 
 /* Input: a struct tf_worker_args, zeroed. */

@@ -383,6 +383,8 @@ bool tf_engine_submit(struct tf_engine *e, uint32_t atom, bool revert, struct tf
 		.task_version = spec->version,
 		.attempts = spec->attempts,
 		.limits = spec->limits,
+		.priority = spec->priority,
+		.concurrency = spec->concurrency,
 		.queue_ms =
 			revert ? 0
 			       : spec->queue_ms, /* a revert that is not made would be worse than a late one */

@@ -24,6 +24,9 @@ struct tf_work {
 	struct tf_value *task_version; /* array of integers */
 	unsigned attempts;             /* runs allowed when workers are lost; 0: the executor's default */
 	struct tf_limits limits;
+	int priority; /* of those that wait for a place the highest is next */
+	unsigned
+		concurrency; /* so many of its class at a time, where this process has the class; 0: any number */
 	uint64_t queue_ms; /* so long it may wait for a worker to begin it; 0: no such limit */
 	enum tf_action action;
 	struct tf_value *arguments; /* object: parameter -> value */

@@ -120,6 +120,7 @@ static uint32_t add_draft(struct tf_graph *g, const struct tf_atom_spec *spec)
 		.version = spec->version ? tf_value_ref(spec->version)
 					 : tf_value_from((struct tf_json){"[1, 0]", strlen("[1, 0]")}),
 		.priority = spec->priority,
+		.concurrency = spec->concurrency,
 		.attempts = spec->attempts,
 		.limits = spec->limits,
 		.queue_ms = spec->queue_ms,

@@ -32,6 +32,7 @@ struct tf_atom_spec {
 	const char *task_cls;     /* class name on the wire */
 	struct tf_value *version; /* array of integers; NULL: [1, 0] */
 	int priority;
+	unsigned concurrency;             /* of its class; 0: none */
 	struct tf_limits limits;          /* of each action; zeroes: none of its own */
 	uint64_t queue_ms;                /* so long it may wait for a worker to begin it; 0: no such limit */
 	unsigned attempts;                /* runs allowed when workers are lost, 0: the engine's default */

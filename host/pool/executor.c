@@ -1,11 +1,13 @@
 #include "pool/executor.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "pool/pool.h"
+#include "pool/runqueue.h"
 #include "protocol/failure.h"
 
 /* One accepted action, until its completion was told. */
@@ -14,8 +16,10 @@ struct parallel_work {
 	unsigned atom;
 	int64_t round;
 	struct tf_request request; /* members owned */
+	uint64_t result_limit;
 	bool cancelled;
-	struct parallel_work *next; /* in `waiting` or `running` */
+	struct tf_runplace place;   /* in `queue`, from submit to its completion */
+	struct parallel_work *next; /* in `running` */
 };
 
 struct parallel_list {
@@ -31,7 +35,8 @@ struct parallel {
 	struct tf_post *post; /* fails what a lost pool leaves, outside of submit */
 	struct tf_err lost;   /* code set: no pool can run anything any more */
 	uint64_t next_job;
-	struct parallel_list waiting, running;
+	struct tf_runqueue queue;
+	struct parallel_list running;
 };
 
 static void parallel_list_init(struct parallel_list *l)
@@ -59,9 +64,18 @@ static struct parallel_work *parallel_take(struct parallel_list *l, struct paral
 	return w;
 }
 
-static struct parallel_work *parallel_pop(struct parallel_list *l)
+static struct parallel_work *parallel_at(struct tf_runplace *w)
 {
-	return parallel_take(l, &l->first);
+	return w ? (struct parallel_work *)(void *)((char *)w - offsetof(struct parallel_work, place)) : NULL;
+}
+
+/* The one that has waited longest, taken out; NULL. */
+static struct parallel_work *parallel_pop_waiting(struct parallel *x)
+{
+	struct parallel_work *w = parallel_at(TAILQ_FIRST(&x->queue.all));
+	if (w)
+		tf_runqueue_leave(&x->queue, &w->place);
+	return w;
 }
 
 static void parallel_work_free(struct parallel_work *w)
@@ -83,6 +97,7 @@ static struct parallel_work **parallel_find(struct parallel *x, uint64_t job)
 static void parallel_complete(
 	struct parallel *x, struct parallel_work *w, bool failed, struct tf_value *result)
 {
+	tf_runqueue_leave(&x->queue, &w->place);
 	struct tf_completion c = {.atom = w->atom,
 		.round = w->round,
 		.action = w->request.action,
@@ -92,42 +107,59 @@ static void parallel_complete(
 	x->x.events.done(x->x.arg, &c);
 }
 
+/* It is not run. Takes over `failure`. */
+static void parallel_refuse(struct parallel *x, struct parallel_work *w, struct tf_value *failure)
+{
+	parallel_complete(x, w, true, failure);
+	tf_value_unref(failure);
+}
+
 /* Everything in both lists fails. Works on a list of its own: `done` may submit. */
 static void parallel_fail_all(struct parallel *x, const char *why)
 {
 	struct parallel_list all;
-	struct parallel_list *lists[] = {&x->running, &x->waiting};
 	struct parallel_work *w;
 	parallel_list_init(&all);
-	for (size_t i = 0; i < 2; i++) {
-		while ((w = parallel_pop(lists[i])))
-			parallel_add(&all, w);
+	while ((w = parallel_take(&x->running, &x->running.first)))
+		parallel_add(&all, w);
+	while ((w = parallel_pop_waiting(x)))
+		parallel_add(&all, w);
+	while ((w = parallel_take(&all, &all.first))) {
+		parallel_refuse(x, w,
+			tf_failure_format(tf_types_worker_lost, "task '%s' was given up: %s",
+				w->request.task_name, why));
 	}
-	while ((w = parallel_pop(&all))) {
-		struct tf_value *failure = tf_failure_format(
-			tf_types_worker_lost, "task '%s' was given up: %s", w->request.task_name, why);
-		parallel_complete(x, w, true, failure);
-		tf_value_unref(failure);
-	}
+}
+
+static bool parallel_is_too_large(const struct parallel_work *w)
+{
+	const struct tf_request *r = &w->request;
+	return r->action == TF_EXECUTE && r->limits.arguments &&
+	       tf_value_len(r->arguments) > r->limits.arguments;
 }
 
 /* Hand out what waits while the slots take more. */
 static void parallel_feed(struct parallel *x)
 {
-	while (x->pool && x->waiting.first) {
+	struct parallel_work *w;
+	while (x->pool && (w = parallel_at(tf_runqueue_next(&x->queue)))) {
 		struct tf_err err;
-		struct parallel_work *w = x->waiting.first;
-		int rc = tf_pool_submit(x->pool, w->job, &w->request, &err);
+		const struct tf_request *r = &w->request;
+		if (parallel_is_too_large(w)) {
+			parallel_refuse(x, w,
+				tf_failure_size(r->task_name, "arguments", tf_value_len(r->arguments),
+					r->limits.arguments));
+			continue;
+		}
+		int rc = tf_pool_submit(x->pool, w->job, r, &err);
 		if (rc == TF_EAGAIN)
 			return;
-		parallel_pop(&x->waiting);
+		tf_runqueue_take(&x->queue, &w->place);
 		if (rc == 0) {
 			parallel_add(&x->running, w);
 			continue;
 		}
-		struct tf_value *failure = tf_failure_format(tf_types_value_error, "%s", err.message);
-		parallel_complete(x, w, true, failure);
-		tf_value_unref(failure);
+		parallel_refuse(x, w, tf_failure_format(tf_types_value_error, "%s", err.message));
 	}
 }
 
@@ -170,7 +202,12 @@ static void parallel_on_done(void *arg, uint64_t job, bool failed, struct tf_val
 	struct parallel_work *w = parallel_take(&x->running, parallel_find(x, job));
 	if (!w)
 		return;
-	tf_value_ref(result);
+	tf_runqueue_leave(&x->queue, &w->place);
+	struct tf_value *large = failed ? NULL
+					: tf_failure_size(w->request.task_name, "result",
+						  tf_value_len(result), w->result_limit);
+	failed = failed || large;
+	result = large ? large : tf_value_ref(result);
 	parallel_feed(x); /* the slot is free: keep it busy before the engine thinks about the result */
 	parallel_complete(x, w, failed, result);
 	tf_value_unref(result);
@@ -201,6 +238,24 @@ static int parallel_start(struct tf_executor *self, struct tf_err *err)
 	return rc;
 }
 
+/* A slot for the one that came last, if it is its turn; else slot_free, or a completion, feeds it. */
+static int parallel_place(struct parallel *x, struct parallel_work *w, struct tf_err *err)
+{
+	int rc = TF_EAGAIN;
+	if (tf_runqueue_next(&x->queue) == &w->place)
+		rc = tf_pool_submit(x->pool, w->job, &w->request, err);
+	if (rc == TF_EAGAIN)
+		return 0;
+	if (rc == 0) {
+		tf_runqueue_take(&x->queue, &w->place);
+		parallel_add(&x->running, w);
+		return 0;
+	}
+	tf_runqueue_leave(&x->queue, &w->place);
+	parallel_work_free(w);
+	return rc;
+}
+
 static int parallel_submit(struct tf_executor *self, const struct tf_work *work, struct tf_err *err)
 {
 	struct parallel *x = (struct parallel *)self;
@@ -212,6 +267,7 @@ static int parallel_submit(struct tf_executor *self, const struct tf_work *work,
 	w->job = ++x->next_job;
 	w->atom = work->atom;
 	w->round = work->round;
+	w->result_limit = work->limits.result;
 	w->request = (struct tf_request){
 		.task_cls = tf_strdup(work->task_cls ? work->task_cls : work->name),
 		.task_name = tf_strdup(work->name),
@@ -224,23 +280,21 @@ static int parallel_submit(struct tf_executor *self, const struct tf_work *work,
 		.result = work->action == TF_REVERT ? tf_value_ref(work->result) : NULL,
 		.failures = work->action == TF_REVERT ? tf_value_ref(work->failures) : NULL,
 	};
-	int rc = x->waiting.first ? TF_EAGAIN : tf_pool_submit(x->pool, w->job, &w->request, err);
-	if (rc == 0) {
-		parallel_add(&x->running, w);
-	} else if (rc == TF_EAGAIN) {
-		parallel_add(&x->waiting, w); /* slot_free, or a completion, feeds it */
-		rc = 0;
-	} else {
-		parallel_work_free(w);
-	}
-	return rc;
+	const char *cls = work->concurrency ? w->request.task_cls : NULL;
+	if (cls)
+		tf_runqueue_limit(&x->queue, cls, work->concurrency);
+	tf_runqueue_add(&x->queue, &w->place, cls, work->priority, w->job);
+	if (!parallel_is_too_large(w))
+		return parallel_place(x, w, err);
+	tf_post_wake(x->post); /* its failure is not told from in here */
+	return 0;
 }
 
 static void parallel_withdraw(struct tf_executor *self)
 {
 	struct parallel *x = (struct parallel *)self;
 	struct parallel_work *w;
-	while ((w = parallel_pop(&x->waiting))) {
+	while ((w = parallel_pop_waiting(x))) {
 		unsigned atom = w->atom;
 		int64_t round = w->round;
 		parallel_work_free(w);
@@ -251,17 +305,16 @@ static void parallel_withdraw(struct tf_executor *self)
 static void parallel_cancel(struct tf_executor *self)
 {
 	struct parallel *x = (struct parallel *)self;
-	struct parallel_work *w, **at = &x->waiting.first;
-	while ((w = *at)) {
-		if (w->request.action != TF_EXECUTE) {
-			at = &w->next;
+	struct parallel_work *w;
+	struct tf_runplace *at, *next;
+	for (at = TAILQ_FIRST(&x->queue.all); at; at = next) {
+		next = TAILQ_NEXT(at, all);
+		w = parallel_at(at);
+		if (w->request.action != TF_EXECUTE)
 			continue;
-		}
-		parallel_take(&x->waiting, at);
-		struct tf_value *failure = tf_failure_format(
-			tf_types_cancelled, "task '%s' was cancelled before it began", w->request.task_name);
-		parallel_complete(x, w, true, failure);
-		tf_value_unref(failure);
+		parallel_refuse(x, w,
+			tf_failure_format(tf_types_cancelled, "task '%s' was cancelled before it began",
+				w->request.task_name));
 	}
 	/* The list changes meanwhile: what was not begun is done at once. */
 	for (bool again = x->pool != NULL; again;) {
@@ -292,14 +345,14 @@ static void parallel_stop(struct tf_executor *self)
 static void parallel_destroy(struct tf_executor *self)
 {
 	struct parallel *x = (struct parallel *)self;
-	struct parallel_list *lists[] = {&x->running, &x->waiting};
+	struct parallel_work *w;
 	tf_pool_delete(x->pool);
 	tf_post_delete(x->post);
-	struct parallel_work *w;
-	for (size_t i = 0; i < 2; i++) {
-		while ((w = parallel_pop(lists[i])))
-			parallel_work_free(w);
-	}
+	while ((w = parallel_take(&x->running, &x->running.first)))
+		parallel_work_free(w);
+	while ((w = parallel_pop_waiting(x)))
+		parallel_work_free(w);
+	tf_runqueue_destroy(&x->queue);
 	free(x);
 }
 
@@ -323,7 +376,7 @@ int tf_executor_parallel_new(struct tf_loop *loop, const struct tf_runner *runne
 	x->loop = loop;
 	x->runner = runner;
 	x->max_workers = max_workers;
-	parallel_list_init(&x->waiting);
+	tf_runqueue_create(&x->queue);
 	parallel_list_init(&x->running);
 	*out = &x->x;
 	return 0;

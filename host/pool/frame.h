@@ -18,7 +18,8 @@
 
 /* X(type, number of fields) */
 #define TF_FRAME_TYPES(X) \
-	X(LOADED, 3)      /* loader: class names, files read, each ended by NUL; hash of the files */ \
+	X(LOADED, \
+		4) /* loader: class names, files read, each ended by NUL; hash of the files; limits of the classes */ \
 	X(LOAD_ERROR, 2)  /* loader: story; files read */ \
 	X(FORK, 1)        /* to the loader, a descriptor with it: id of the slot; largest frame (u64) */ \
 	X(FORKED, 1)      /* loader: pid (u64) of slot id, 0: fork failed */ \

@@ -40,8 +40,9 @@ struct generation {
 	struct tf_label label;
 	char **names; /* NULL-terminated; NULL before it has loaded */
 	size_t name_count;
-	struct tf_map *classes;
-	uint64_t begun_ms; /* began to load */
+	struct tf_class_limits *limits; /* owned; of the names */
+	struct tf_map *classes;         /* name -> its limits */
+	uint64_t begun_ms;              /* began to load */
 	unsigned bad_starts;
 	uint64_t succeeded, failed;
 };
@@ -89,6 +90,7 @@ static void names_free(struct generation *n)
 	for (size_t i = 0; i < n->name_count; i++)
 		free(n->names[i]);
 	free(n->names);
+	free(n->limits);
 	tf_map_delete(n->classes, NULL);
 }
 
@@ -382,9 +384,11 @@ static void on_ready(void *arg, char *const *names, size_t count, const struct t
 	n->names = tf_calloc(count + 1, sizeof(*n->names));
 	n->name_count = count;
 	n->classes = tf_map_new();
+	n->limits = tf_calloc(count + 1, sizeof(*n->limits));
+	memcpy(n->limits, tf_pool_class_limits(n->pool), count * sizeof(*n->limits));
 	for (size_t i = 0; i < count; i++) {
 		n->names[i] = tf_strdup(names[i]);
-		tf_map_set(n->classes, names[i], n);
+		tf_map_set(n->classes, names[i], &n->limits[i]);
 	}
 	tf_pool_want(n->pool, slots_for(g));
 }
@@ -646,6 +650,11 @@ unsigned tf_generations_busy_slots(const struct tf_generations *g)
 	return busy;
 }
 
+const struct tf_class_limits *tf_generations_class_limits(const struct tf_generations *g, const char *cls)
+{
+	return g->current ? tf_map_get(g->current->classes, cls) : NULL;
+}
+
 const struct tf_label *tf_generations_label(const struct tf_generations *g)
 {
 	static const struct tf_label none;
@@ -806,6 +815,8 @@ void tf_generations_status(const struct tf_generations *g, struct tf_buf *out)
 			", \"canary\": {\"share\": %g, \"ended\": %" PRIu64 ", \"failed\": %" PRIu64
 			", \"wanted\": %" PRIu64 "}",
 			g->trial.share, g->trial.trial.ended, g->trial.trial.failed, g->trial.wanted);
+	tf_buf_printf(out, ", \"recycled\": {\"tasks\": %" PRIu64 ", \"memory\": %" PRIu64 "}",
+		g->stats.slots.spent, g->stats.slots.grown);
 	tf_buf_puts(out, ", \"load_error\": ");
 	if (g->error.code) {
 		tf_buf_puts(out, "{\"message\": ");

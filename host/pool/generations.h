@@ -47,6 +47,8 @@ typedef void tf_generations_slot_visit(
 void tf_generations_each_slot(const struct tf_generations *g, tf_generations_slot_visit *visit, void *arg);
 /* The generation of the job that was submitted last or, during an event, of the job it is about. */
 const struct tf_label *tf_generations_label(const struct tf_generations *g);
+/* What a class of the current generation says of itself; NULL: it has no such class. */
+const struct tf_class_limits *tf_generations_class_limits(const struct tf_generations *g, const char *cls);
 unsigned tf_generations_busy_slots(const struct tf_generations *g);
 /* As tf_pool_delete. */
 void tf_generations_delete(struct tf_generations *g);

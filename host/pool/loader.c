@@ -22,6 +22,17 @@ struct loader {
 	struct tf_buf in, out;
 };
 
+/* An array of struct tf_class_limits, one for each name. */
+static void loader_limits(const struct tf_runner *runner, char *const *names, struct tf_buf *out)
+{
+	for (char *const *n = names; n && *n; n++) {
+		struct tf_class_limits l = {0};
+		if (runner->class_limits)
+			runner->class_limits(runner->arg, *n, &l);
+		tf_buf_append(out, (const char *)&l, sizeof(l));
+	}
+}
+
 /* A list for a frame, each name ended by NUL. Frees `names`. */
 static void loader_list(char **names, struct tf_buf *out)
 {
@@ -42,7 +53,7 @@ static int loader_load(struct loader *l, struct tf_err *err)
 {
 	char **names = NULL;
 	char **files = NULL, hash[TF_SOURCES_HASH] = "";
-	struct tf_buf list = TF_BUF_INIT, read = TF_BUF_INIT;
+	struct tf_buf list = TF_BUF_INIT, read = TF_BUF_INIT, limits = TF_BUF_INIT;
 	int loaded = l->runner->load ? l->runner->load(l->runner->arg, &names, err) : 0;
 	fflush(stdout);
 	if (l->runner->sources)
@@ -52,13 +63,15 @@ static int loader_load(struct loader *l, struct tf_err *err)
 		const struct tf_slice fields[] = {{err->message, strlen(err->message)}, loader_slice(&read)};
 		tf_frame_put(&l->out, TF_MAX_FRAME, TF_FRAME_LOAD_ERROR, 0, fields, NULL);
 	} else {
+		loader_limits(l->runner, names, &limits);
 		loader_list(names, &list);
-		const struct tf_slice fields[] = {
-			loader_slice(&list), loader_slice(&read), {hash, strlen(hash)}};
+		const struct tf_slice fields[] = {loader_slice(&list), loader_slice(&read),
+			{hash, strlen(hash)}, loader_slice(&limits)};
 		tf_frame_put(&l->out, TF_MAX_FRAME, TF_FRAME_LOADED, 0, fields, NULL);
 	}
 	tf_buf_free(&list);
 	tf_buf_free(&read);
+	tf_buf_free(&limits);
 	int rc = tf_frame_send(l->fd, &l->out, err);
 	return loaded < 0 ? loaded : rc;
 }

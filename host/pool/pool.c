@@ -39,6 +39,7 @@ void pool_leave(struct tf_pool *p)
 	if (--p->depth > 0 || !p->deleted)
 		return;
 	free(p->slots);
+	free(p->class_limits);
 	free(p);
 }
 
@@ -77,7 +78,7 @@ void pool_give_up(struct tf_pool *p, const struct tf_err *err)
 
 static bool slot_stays(const struct pool_slot *s)
 {
-	return s->state != POOL_SLOT_ABSENT && !s->dismissed;
+	return s->state != POOL_SLOT_ABSENT && !s->dismissed && !pool_recycle_is_due(s);
 }
 
 bool pool_has_surplus(struct tf_pool *p)
@@ -85,7 +86,7 @@ bool pool_has_surplus(struct tf_pool *p)
 	unsigned staying = 0;
 	if (!p->shrinking)
 		return false;
-	for (unsigned i = 0; i < p->config.slots; i++)
+	for (unsigned i = 0; i < p->slot_count; i++)
 		staying += slot_stays(&p->slots[i]);
 	p->shrinking = staying > p->wanted;
 	return p->shrinking;
@@ -98,11 +99,11 @@ void pool_fill(struct tf_pool *p)
 		return;
 	uint64_t now = pool_now(p);
 	unsigned forking = 0, staying = 0;
-	for (unsigned i = 0; i < p->config.slots; i++) {
+	for (unsigned i = 0; i < p->slot_count; i++) {
 		forking += p->slots[i].state == POOL_SLOT_FORKING;
 		staying += slot_stays(&p->slots[i]);
 	}
-	for (unsigned i = 0; i < p->config.slots && forking < POOL_MAX_FORKING; i++) {
+	for (unsigned i = 0; i < p->slot_count && forking < POOL_MAX_FORKING; i++) {
 		struct pool_slot *s = &p->slots[i];
 		if (s->state != POOL_SLOT_ABSENT)
 			continue;
@@ -133,12 +134,14 @@ static void pool_on_timer(void *arg)
 		pool_loader_failed(p, &err, true);
 	if (!p->deleted)
 		pool_fill(p);
+	if (!p->deleted)
+		pool_tell_free(p);
 	pool_leave(p);
 }
 
 static void pool_reap(struct tf_pool *p)
 {
-	for (unsigned i = 0; i < p->config.slots && !p->deleted; i++)
+	for (unsigned i = 0; i < p->slot_count && !p->deleted; i++)
 		pool_slot_reap(&p->slots[i]);
 	if (!p->deleted)
 		pool_loader_reap(p);
@@ -161,7 +164,7 @@ static void pool_on_hung(void *arg)
 	bool more = !p->deleted && p->loader_hung_ms > 0;
 	if (more && p->loader_hung_ms <= limit && p->loader_pid > 0)
 		kill(p->loader_pid, SIGKILL);
-	for (unsigned i = 0; i < p->config.slots && !p->deleted; i++)
+	for (unsigned i = 0; i < p->slot_count && !p->deleted; i++)
 		more |= pool_slot_check_hung(&p->slots[i], limit);
 	if (more && !p->deleted)
 		tf_timer_start(p->hung_timer, POOL_HUNG_MS, 0);
@@ -178,6 +181,12 @@ static void pool_on_chld(void *arg, int signo)
 }
 
 /* ---- interface ---- */
+
+/* For the slots, and for successors of all. */
+static unsigned pool_places(const struct tf_pool *p)
+{
+	return p->config.max_tasks || p->config.max_growth ? 2 * p->config.slots : p->config.slots;
+}
 
 int tf_pool_new(struct tf_loop *loop, const struct tf_pool_config *config,
 	const struct tf_pool_events *events, void *arg, struct tf_pool **out, struct tf_err *err)
@@ -198,9 +207,10 @@ int tf_pool_new(struct tf_loop *loop, const struct tf_pool_config *config,
 	p->loader_fd = -1;
 	p->starved = true;
 	p->wanted = config->idle_start ? 0 : config->slots;
-	p->slots =
-		tf_calloc(TF_POOL_MAX_SLOTS, sizeof(*p->slots)); /* pages that are not touched cost nothing */
-	for (unsigned i = 0; i < config->slots; i++)
+	p->slot_count = pool_places(p);
+	/* Pages that are not touched cost nothing. */
+	p->slots = tf_calloc(2 * TF_POOL_MAX_SLOTS, sizeof(*p->slots));
+	for (unsigned i = 0; i < p->slot_count; i++)
 		pool_slot_init(&p->slots[i], p);
 	int rc = pool_loader_start(p, err);
 	if (rc < 0) {
@@ -221,7 +231,7 @@ int tf_pool_new(struct tf_loop *loop, const struct tf_pool_config *config,
 static struct pool_slot *pool_choose(struct tf_pool *p)
 {
 	struct pool_slot *best = NULL;
-	for (unsigned i = 0; i < p->config.slots; i++) {
+	for (unsigned i = 0; i < p->slot_count; i++) {
 		struct pool_slot *s = &p->slots[i];
 		if (s->state == POOL_SLOT_IDLE)
 			return s;
@@ -262,23 +272,32 @@ void tf_pool_want(struct tf_pool *p, unsigned slots)
 {
 	p->shrinking = true; /* or not: pool_has_surplus */
 	p->wanted = slots < TF_POOL_MAX_SLOTS ? slots : TF_POOL_MAX_SLOTS;
-	for (; p->config.slots < p->wanted; p->config.slots++)
-		pool_slot_init(&p->slots[p->config.slots], p);
+	if (p->config.slots < p->wanted)
+		p->config.slots = p->wanted;
+	for (; p->slot_count < pool_places(p); p->slot_count++)
+		pool_slot_init(&p->slots[p->slot_count], p);
 	pool_enter(p);
-	for (unsigned i = 0; i < p->config.slots && pool_has_surplus(p); i++) {
+	for (unsigned i = 0; i < p->slot_count && pool_has_surplus(p); i++) {
+		if (p->slots[i].state == POOL_SLOT_STANDBY)
+			pool_slot_dismiss(&p->slots[i]);
+	}
+	for (unsigned i = 0; i < p->slot_count && pool_has_surplus(p); i++) {
 		if (p->slots[i].state == POOL_SLOT_IDLE)
 			pool_slot_dismiss(&p->slots[i]);
 	}
 	if (p->idle == 0)
 		p->starved = true;
+	pool_recycle_promote(p);
 	pool_fill(p);
+	if (p->idle > 0 && p->starved)
+		tf_timer_start(p->timer, 0, 0); /* nobody is called from inside a call */
 	pool_leave(p);
 }
 
 void tf_pool_take_back(struct tf_pool *p)
 {
 	pool_enter(p);
-	for (unsigned i = 0; i < p->config.slots; i++) {
+	for (unsigned i = 0; i < p->slot_count; i++) {
 		if (p->slots[i].state == POOL_SLOT_BUSY)
 			pool_slot_take_back(&p->slots[i]);
 	}
@@ -300,7 +319,7 @@ static struct pool_job *pool_take_orphan(struct tf_pool *p, uint64_t job)
 
 static struct pool_slot *pool_slot_of(struct tf_pool *p, uint64_t job, struct pool_job **found)
 {
-	for (unsigned i = 0; i < p->config.slots; i++) {
+	for (unsigned i = 0; i < p->slot_count; i++) {
 		for (struct pool_job *j = p->slots[i].job; j; j = j->next) {
 			if (j->id != job)
 				continue;
@@ -346,7 +365,7 @@ bool tf_pool_stop_job(struct tf_pool *p, uint64_t job, const char *const *types,
 unsigned tf_pool_live_slots(const struct tf_pool *p)
 {
 	unsigned n = 0;
-	for (unsigned i = 0; i < p->config.slots; i++)
+	for (unsigned i = 0; i < p->slot_count; i++)
 		n += p->slots[i].state != POOL_SLOT_ABSENT;
 	return n;
 }
@@ -366,6 +385,11 @@ const char *tf_pool_hash(const struct tf_pool *p)
 	return p->hash;
 }
 
+const struct tf_class_limits *tf_pool_class_limits(const struct tf_pool *p)
+{
+	return p->class_limits;
+}
+
 unsigned tf_pool_free_slots(const struct tf_pool *p)
 {
 	return p->over ? 0 : p->idle;
@@ -374,7 +398,7 @@ unsigned tf_pool_free_slots(const struct tf_pool *p)
 unsigned tf_pool_busy_slots(const struct tf_pool *p)
 {
 	unsigned n = 0;
-	for (unsigned i = 0; i < p->config.slots; i++)
+	for (unsigned i = 0; i < p->slot_count; i++)
 		n += p->slots[i].job != NULL;
 	for (const struct pool_job *j = p->orphans; j; j = j->next)
 		n++;
@@ -383,7 +407,7 @@ unsigned tf_pool_busy_slots(const struct tf_pool *p)
 
 pid_t tf_pool_job_pid(const struct tf_pool *p, uint64_t job)
 {
-	for (unsigned i = 0; i < p->config.slots; i++) {
+	for (unsigned i = 0; i < p->slot_count; i++) {
 		if (p->slots[i].job && p->slots[i].job->id == job)
 			return p->slots[i].pid;
 	}
@@ -395,6 +419,7 @@ static struct tf_slot_info slot_info(const struct pool_slot *s)
 	static const char *const states[] = {
 		[POOL_SLOT_FORKING] = "forking",
 		[POOL_SLOT_STARTING] = "starting",
+		[POOL_SLOT_STANDBY] = "standby",
 		[POOL_SLOT_IDLE] = "idle",
 		[POOL_SLOT_BUSY] = "busy",
 		[POOL_SLOT_ENDING] = "ending",
@@ -412,7 +437,7 @@ static struct tf_slot_info slot_info(const struct pool_slot *s)
 
 void tf_pool_each_slot(const struct tf_pool *p, tf_slot_visit *visit, void *arg)
 {
-	for (unsigned i = 0; i < p->config.slots; i++) {
+	for (unsigned i = 0; i < p->slot_count; i++) {
 		if (p->slots[i].state == POOL_SLOT_ABSENT)
 			continue;
 		const struct tf_slot_info info = slot_info(&p->slots[i]);
@@ -427,9 +452,9 @@ void tf_pool_delete(struct tf_pool *p)
 	pool_enter(p);
 	p->deleted = true;
 	pool_loader_end(p);
-	for (unsigned i = 0; i < p->config.slots; i++)
+	for (unsigned i = 0; i < p->slot_count; i++)
 		pool_slot_kill(&p->slots[i]); /* all at once, then wait */
-	for (unsigned i = 0; i < p->config.slots; i++)
+	for (unsigned i = 0; i < p->slot_count; i++)
 		pool_slot_end(&p->slots[i]);
 	while (p->orphans) {
 		struct pool_job *j = p->orphans;

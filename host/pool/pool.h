@@ -35,6 +35,11 @@ struct tf_pool_config {
 	size_t max_frame;                  /* bytes of one request or result; 0: TF_MAX_FRAME */
 	bool idle_start;                   /* load, and have no slot before tf_pool_want */
 	struct tf_pool_counters *counters; /* borrowed, counted up; NULL: nobody wants to know */
+	/* A slot is replaced between two requests: after at most so many (up to a fifth fewer, so that not all go at once),
+	 * or once its memory has grown by so many bytes since it began (up to a fifth less). 0: never for that. Its
+	 * successor is ready by then, as a rule. */
+	unsigned max_tasks;
+	uint64_t max_growth;
 };
 /* Ends of slots that nobody asked for, by cause: name and what users see. TASK_STOPPED: its engine cancelled the task, or a
  * drain was over. */
@@ -54,7 +59,8 @@ enum tf_slot_death {
 };
 struct tf_pool_counters {
 	uint64_t deaths[TF_SLOT_DEATH_COUNT];
-	uint64_t forked; /* slots */
+	uint64_t forked;       /* slots */
+	uint64_t spent, grown; /* of them, replaced: they had run their number of requests; had grown */
 };
 #define TF_LOADER_FD 3
 #define TF_POOL_MAX_SLOTS 4096
@@ -103,6 +109,8 @@ pid_t tf_pool_loader_pid(const struct tf_pool *p); /* 0: none */
 /* What the loader has read, each path ended by NUL, and its hash; known from `ready` on, also when it failed. */
 const struct tf_buf *tf_pool_files(const struct tf_pool *p);
 const char *tf_pool_hash(const struct tf_pool *p);
+/* What the classes say of themselves: as many as `ready` has told names, in that order. NULL before. */
+const struct tf_class_limits *tf_pool_class_limits(const struct tf_pool *p);
 /* Slots that have nothing to do. */
 unsigned tf_pool_free_slots(const struct tf_pool *p);
 unsigned tf_pool_busy_slots(const struct tf_pool *p);
@@ -111,7 +119,7 @@ pid_t tf_pool_job_pid(const struct tf_pool *p, uint64_t job);
 /* A slot, for people. */
 struct tf_slot_info {
 	pid_t pid;            /* 0: not known yet */
-	const char *state;    /* "forking", "starting", "idle", "busy", "ending" */
+	const char *state;    /* "forking", "starting", "standby", "idle", "busy", "ending" */
 	uint64_t job;         /* busy: the caller's key, else 0 */
 	const char *task_cls; /* of the job; borrowed during the visit; NULL: idle */
 	unsigned ahead;       /* requests that wait in its socket behind that */

@@ -32,7 +32,7 @@ bool pool_slot_has_room(const struct pool_slot *s)
 	if (s->state == POOL_SLOT_IDLE)
 		return true;
 	return s->state == POOL_SLOT_BUSY && !s->ended && s->jobs <= s->ahead && !pool_has_surplus(s->pool) &&
-	       s->sent_count - s->over < TF_CLAIMS;
+	       s->sent_count - s->over < TF_CLAIMS && !pool_recycle_is_due(s);
 }
 
 void pool_slot_run(struct pool_slot *s, struct pool_job *j)
@@ -53,6 +53,8 @@ void pool_slot_run(struct pool_slot *s, struct pool_job *j)
 	tf_buf_append(&s->out, j->frame.data, j->frame.len);
 	ahead_arm(s->pool, AHEAD_TICK_MS);
 	pool_slot_flush(s);
+	if (pool_recycle_is_due(s))
+		pool_fill(s->pool);
 }
 
 struct pool_job *pool_slot_pop(struct pool_slot *s)
@@ -171,7 +173,7 @@ static void ahead_return(struct tf_pool *p)
 
 static void ahead_feed(struct tf_pool *p)
 {
-	for (unsigned i = 0; i < p->config.slots && p->orphans && p->idle; i++) {
+	for (unsigned i = 0; i < p->slot_count && p->orphans && p->idle; i++) {
 		struct pool_slot *s = &p->slots[i];
 		struct pool_job *j = p->orphans;
 		if (s->state != POOL_SLOT_IDLE)
@@ -186,7 +188,7 @@ void pool_on_tick(void *arg)
 	struct tf_pool *p = arg;
 	bool moved = false, unsure = false;
 	pool_enter(p);
-	for (unsigned i = 0; i < p->config.slots && !p->deleted; i++) {
+	for (unsigned i = 0; i < p->slot_count && !p->deleted; i++) {
 		struct pool_slot *s = &p->slots[i];
 		if (s->state != POOL_SLOT_BUSY)
 			continue;

@@ -106,7 +106,7 @@ void pool_on_limits(void *arg)
 	struct tf_pool *p = arg;
 	uint64_t now = pool_now(p), due = UINT64_MAX;
 	pool_enter(p);
-	for (unsigned i = 0; i < p->config.slots && !p->deleted; i++) {
+	for (unsigned i = 0; i < p->slot_count && !p->deleted; i++) {
 		struct pool_slot *s = &p->slots[i];
 		if (s->state != POOL_SLOT_BUSY || !tf_limits_any(&s->job->limits))
 			continue;

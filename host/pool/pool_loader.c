@@ -100,7 +100,7 @@ int pool_loader_ask(struct tf_pool *p, uint64_t id, int fd, struct tf_err *err)
 
 static struct pool_slot *loader_slot_by_id(struct tf_pool *p, uint64_t id)
 {
-	for (unsigned i = 0; i < p->config.slots; i++) {
+	for (unsigned i = 0; i < p->slot_count; i++) {
 		if (p->slots[i].state != POOL_SLOT_ABSENT && p->slots[i].id == id)
 			return &p->slots[i];
 	}
@@ -131,6 +131,9 @@ static void loader_on_loaded(struct tf_pool *p, const struct tf_frame *f)
 	char **names = tf_calloc(count + 1, sizeof(*names));
 	for (size_t at = 0; n < count; at += strlen(names[n]) + 1, n++)
 		names[n] = tf_strdup(list + at);
+	p->class_limits = tf_calloc(count + 1, sizeof(*p->class_limits));
+	if (f->field[3].len == count * sizeof(*p->class_limits))
+		memcpy(p->class_limits, f->field[3].data, f->field[3].len);
 	p->events.ready(p->arg, names, count, NULL);
 	for (size_t i = 0; i < count; i++)
 		free(names[i]);
@@ -257,7 +260,7 @@ void pool_loader_reap(struct tf_pool *p)
 	pid_t pid = p->loader_pid;
 	loader_close(p);
 	p->loader_pid = 0;
-	for (unsigned i = 0; i < p->config.slots; i++)
+	for (unsigned i = 0; i < p->slot_count; i++)
 		pool_slot_loader_died(&p->slots[i]);
 	struct tf_buf text = TF_BUF_INIT;
 	struct tf_err err;

@@ -33,6 +33,7 @@ enum pool_slot_state {
 	POOL_SLOT_ABSENT,   /* no process; one is wanted */
 	POOL_SLOT_FORKING,  /* asked of the loader; pid unknown until it or the slot tells */
 	POOL_SLOT_STARTING, /* exists, runs the runner's slot_start */
+	POOL_SLOT_STANDBY,  /* ready to take the place of one that ends soon */
 	POOL_SLOT_IDLE,
 	POOL_SLOT_BUSY,
 	POOL_SLOT_ENDING, /* killed or closed its socket; to be reaped */
@@ -56,10 +57,16 @@ struct pool_slot {
 	uint64_t seen;        /* number of the first job at the last tick, and one; 0: none */
 	uint64_t begun_ms;    /* since then the first job is the first */
 	uint64_t born_ms;
-	uint64_t hung_ms; /* closed its socket then, but lived; 0: did not */
-	bool dismissed;   /* not wanted any more, it ends by itself */
-	bool ended;       /* reaped: what it still had sent is read, nothing new is given to it */
-	char *breach;     /* why we killed it */
+	uint64_t hung_ms;    /* closed its socket then, but lived; 0: did not */
+	bool dismissed;      /* not wanted any more, it ends by itself */
+	bool ended;          /* reaped: what it still had sent is read, nothing new is given to it */
+	char *breach;        /* why we killed it */
+	uint64_t ran;        /* requests in this life that are over */
+	uint64_t life;       /* so many it may have; UINT64_MAX: any number */
+	uint64_t memory;     /* bytes of its own when it was ready; while there is a limit on growth */
+	uint64_t growth;     /* so many more it may have */
+	uint64_t weighed_ms; /* when that was looked at; 0: not yet */
+	bool grown;          /* it had more */
 };
 
 enum pool_loader_state { POOL_LOADER_NONE, POOL_LOADER_LOADING, POOL_LOADER_READY };
@@ -90,10 +97,12 @@ struct tf_pool {
 	bool shrinking;           /* more may live than are wanted */
 	struct tf_buf files;      /* tf_pool_files */
 	char hash[TF_SOURCES_HASH];
-	bool over; /* ready(err) or lost was told */
+	struct tf_class_limits *class_limits; /* tf_pool_class_limits */
+	bool over;                            /* ready(err) or lost was told */
 
 	struct pool_slot
-		*slots; /* config.slots of them, room for TF_POOL_MAX_SLOTS: their handles point at them */
+		*slots; /* room for TF_POOL_MAX_SLOTS and as many successors: their handles point at them */
+	unsigned slot_count; /* places of that in use */
 	uint64_t next_id;
 	uint64_t next_order;
 	unsigned idle;
@@ -115,7 +124,7 @@ void pool_leave(struct tf_pool *p);
 uint64_t pool_hung(struct tf_pool *p);
 /* Ask for what is missing: slots of the loader, or a loader; now or when its time comes. */
 void pool_fill(struct tf_pool *p);
-/* More slots live than are wanted. */
+/* More slots live than are wanted, without those that end. */
 bool pool_has_surplus(struct tf_pool *p);
 /* Jobs that wait for a slot will not get one. */
 void pool_fail_orphans(struct tf_pool *p, const struct tf_err *err);
@@ -157,9 +166,25 @@ void pool_slot_stop(struct pool_slot *s);
 /* Call events.started if the first job has begun and that was not told. */
 void pool_slot_tell_started(struct pool_slot *s);
 void pool_on_tick(void *arg);
-/* It waits for work, or ends if it is not needed any more. */
+/* Call events.slot_free if that is owed. */
+void pool_tell_free(struct tf_pool *p);
+/* pool_recycle.c: it is ready, and new. */
+void pool_recycle_begin(struct pool_slot *s);
+/* A request of its own is over. */
+void pool_recycle_count(struct pool_slot *s);
+/* It gets no request any more, and is replaced: not so while nothing could replace it. */
+bool pool_recycle_is_due(const struct pool_slot *s);
+/* It is due and has nothing to do: let it end, its successor takes over. */
+void pool_recycle(struct pool_slot *s);
+/* Whether the slots that work or could are as many as are wanted; `s` is not counted. */
+bool pool_recycle_is_full(const struct pool_slot *s);
+/* Those that stand by take the places that are free. */
+void pool_recycle_promote(struct tf_pool *p);
+/* It waits for work or to be needed, or ends if it is not needed any more. */
 void pool_slot_idle(struct pool_slot *s);
-/* An IDLE slot that is not needed any more: let it end by itself. */
+/* It is IDLE from now on, or BUSY with what waited for one. */
+void pool_slot_offer(struct pool_slot *s);
+/* A slot without work that is not needed any more: let it end by itself. */
 void pool_slot_dismiss(struct pool_slot *s);
 /* Take back what it has not begun. */
 void pool_slot_take_back(struct pool_slot *s);

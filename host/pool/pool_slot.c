@@ -47,7 +47,7 @@ void pool_job_free(struct pool_job *j)
 
 void pool_slot_init(struct pool_slot *s, struct tf_pool *p)
 {
-	*s = (struct pool_slot){.pool = p, .fd = -1};
+	*s = (struct pool_slot){.pool = p, .fd = -1, .life = UINT64_MAX};
 }
 
 static void slot_watch(struct pool_slot *s)
@@ -68,7 +68,9 @@ static void slot_close(struct pool_slot *s)
 	tf_claims_delete(s->claims);
 	s->claims = NULL;
 	s->jobs = s->ahead = 0;
-	s->sent_count = s->over = s->seen = 0;
+	s->sent_count = s->over = s->seen = s->ran = s->weighed_ms = 0;
+	s->life = UINT64_MAX;
+	s->grown = false;
 }
 
 /* The slot's page goes to it as the first thing in its socket. */
@@ -181,31 +183,37 @@ static void slot_adopt(struct pool_slot *s)
 
 void pool_slot_dismiss(struct pool_slot *s)
 {
-	s->pool->idle--;
+	if (s->state == POOL_SLOT_IDLE)
+		s->pool->idle--;
 	s->dismissed = true;
 	s->state = POOL_SLOT_ENDING;
 	shutdown(s->fd, SHUT_WR);
 	s->hung_ms = pool_hung(s->pool) + TF_POOL_STOP_MS;
 }
 
-/* The slot waits for work. */
-void pool_slot_idle(struct pool_slot *s)
+void pool_slot_offer(struct pool_slot *s)
 {
-	struct tf_pool *p = s->pool;
-	if (s->ended) {
-		s->state = POOL_SLOT_ENDING;
-		return;
-	}
 	s->state = POOL_SLOT_IDLE;
-	p->idle++;
-	if (pool_has_surplus(p)) {
-		pool_slot_dismiss(s);
-		return;
-	}
+	s->pool->idle++;
 	slot_adopt(s);
 }
 
-static void slot_tell_free(struct tf_pool *p)
+void pool_slot_idle(struct pool_slot *s)
+{
+	if (s->ended) {
+		s->state = POOL_SLOT_ENDING;
+	} else if (pool_has_surplus(s->pool)) {
+		pool_slot_dismiss(s);
+	} else if (pool_recycle_is_due(s)) {
+		pool_recycle(s);
+	} else if (pool_recycle_is_full(s)) {
+		s->state = POOL_SLOT_STANDBY;
+	} else {
+		pool_slot_offer(s);
+	}
+}
+
+void pool_tell_free(struct tf_pool *p)
 {
 	if (!p->starved || p->idle == 0)
 		return;
@@ -282,6 +290,7 @@ static void slot_on_done(struct pool_slot *s, const struct tf_frame *f)
 	struct pool_job *j = pool_slot_pop(s);
 	p->bad_starts = 0;
 	p->next_fork_ms = 0;
+	pool_recycle_count(s);
 	if (s->job)
 		slot_adopt(s);
 	else
@@ -291,7 +300,7 @@ static void slot_on_done(struct pool_slot *s, const struct tf_frame *f)
 	pool_job_free(j);
 	tf_value_unref(result);
 	if (!p->deleted)
-		slot_tell_free(p);
+		pool_tell_free(p);
 }
 
 static void slot_on_frame(struct pool_slot *s, const struct tf_frame *f)
@@ -304,8 +313,9 @@ static void slot_on_frame(struct pool_slot *s, const struct tf_frame *f)
 	if (f->type == TF_FRAME_BORN && (starting || s->state == POOL_SLOT_FORKING)) {
 		slot_on_born(s, f);
 	} else if (f->type == TF_FRAME_READY && starting) {
+		pool_recycle_begin(s);
 		pool_slot_idle(s);
-		slot_tell_free(p);
+		pool_tell_free(p);
 	} else if (f->type == TF_FRAME_START_ERROR && starting) {
 		tf_err_set(&err, TF_ELUA, "a slot could not start: %.*s", (int)f->field[0].len,
 			f->field[0].data);
@@ -459,7 +469,8 @@ static void slot_gone(struct pool_slot *s, enum pool_slot_state was)
 	s->ended = s->dismissed = false;
 	s->hung_ms = 0;
 	if (was == POOL_SLOT_FORKING || was == POOL_SLOT_STARTING ||
-		(was == POOL_SLOT_IDLE && pool_now(p) - s->born_ms < SLOT_YOUNG_MS))
+		((was == POOL_SLOT_IDLE || was == POOL_SLOT_STANDBY) &&
+			pool_now(p) - s->born_ms < SLOT_YOUNG_MS))
 		p->bad_starts++;
 	uint64_t at = pool_now(p) + pool_delay(p->bad_starts);
 	if (p->bad_starts && at > p->next_fork_ms)
@@ -517,8 +528,11 @@ void pool_slot_reap(struct pool_slot *s)
 		if (!p->deleted && p->events.empty && tf_pool_live_slots(p) == 0)
 			p->events.empty(p->arg);
 	}
-	if (!p->deleted)
-		pool_fill(p);
+	if (p->deleted)
+		return;
+	pool_recycle_promote(p);
+	pool_fill(p);
+	pool_tell_free(p);
 }
 
 /* The socket ended. A living process has no use without it. */

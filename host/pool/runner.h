@@ -33,6 +33,8 @@ struct tf_runner {
 	/* After load, whatever came of it: the files that were read, as absolute paths (NULL-terminated, freed by the
 	 * caller), and a hash of what they say, TF_SOURCES_HASH bytes with NUL. May be NULL. */
 	void (*sources)(void *arg, char ***files, char *hash);
+	/* After a load that did: what this class says of itself; *out is zeroed. May be NULL. */
+	void (*class_limits)(void *arg, const char *name, struct tf_class_limits *out);
 	/* In a freshly forked slot, once (reseed random numbers, setup hooks). */
 	int (*slot_start)(void *arg, struct tf_err *err);
 	/* In a slot that is not needed any more, before it exits (teardown hooks). May be NULL. */

@@ -1,5 +1,6 @@
 #include "protocol/failure.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -16,6 +17,8 @@ const char *const tf_types_time_limit[] = {
 	"tfhost.TimeLimitExceeded", "tfhost.LimitExceeded", "RuntimeError", "Exception", NULL};
 const char *const tf_types_memory_limit[] = {
 	"tfhost.MemoryLimitExceeded", "tfhost.LimitExceeded", "RuntimeError", "Exception", NULL};
+const char *const tf_types_size_limit[] = {
+	"tfhost.SizeLimitExceeded", "tfhost.LimitExceeded", "RuntimeError", "Exception", NULL};
 const char *const tf_types_cancelled[] = {"tfhost.Cancelled", "Exception", NULL};
 const char *const tf_types_worker_lost[] = {"tfhost.WorkerLost", "RuntimeError", "Exception", NULL};
 const char *const tf_types_lua_error[] = {"tfhost.LuaError", "RuntimeError", "Exception", NULL};
@@ -137,6 +140,15 @@ struct tf_value *tf_failure_format(const char *const *types, const char *fmt, ..
 		tf_failure_value(&(struct tf_failure){.exception_str = text, .exc_type_names = types});
 	free(text);
 	return v;
+}
+
+struct tf_value *tf_failure_size(const char *task, const char *what, size_t size, uint64_t limit)
+{
+	if (!limit || size <= limit)
+		return NULL;
+	return tf_failure_format(tf_types_size_limit,
+		"task '%s': its %s of %zu bytes (as JSON) is beyond the limit of %" PRIu64 " bytes", task,
+		what, size, limit);
 }
 
 /* An integer by JSON schema (1.0 counts), at least 0. */

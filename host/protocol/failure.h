@@ -3,6 +3,8 @@
 #define TF_PROTOCOL_FAILURE_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include "base/err.h"
 #include "base/value.h"
@@ -13,6 +15,7 @@ extern const char
 extern const char
 	*const tf_types_time_limit[]; /* tfhost.TimeLimitExceeded, tfhost.LimitExceeded, RuntimeError */
 extern const char *const tf_types_memory_limit[]; /* tfhost.MemoryLimitExceeded, ... */
+extern const char *const tf_types_size_limit[];   /* tfhost.SizeLimitExceeded, ... */
 extern const char *const tf_types_cancelled[];    /* tfhost.Cancelled, Exception */
 extern const char *const tf_types_worker_lost[];  /* tfhost.WorkerLost, RuntimeError */
 extern const char *const tf_types_lua_error[];    /* tfhost.LuaError, RuntimeError */
@@ -35,6 +38,10 @@ struct tf_value *tf_failure_value(const struct tf_failure *f);
 /* Short form: formatted text, no traceback. */
 struct tf_value *tf_failure_format(const char *const *types, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
+
+/* NULL if `size` bytes are within `limit` (0: none); else the failure of `task` whose `what` ("arguments", "result") are too
+ * large: it names all of these. */
+struct tf_value *tf_failure_size(const char *task, const char *what, size_t size, uint64_t limit);
 
 /* The two steps of PROTOCOL.md 4 on foreign data; the story names the path. */
 int tf_failure_check_schema(struct tf_json dict, struct tf_err *err);      /* nested causes included */

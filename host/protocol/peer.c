@@ -40,6 +40,15 @@ static bool read_number(struct tf_json v, int64_t *out)
 	return tf_json_int64(v, out) && *out >= 0;
 }
 
+static bool read_priority(struct tf_json v, int *out)
+{
+	int64_t n;
+	if (!tf_json_int64(v, &n) || n < INT32_MIN || n > INT32_MAX)
+		return false;
+	*out = (int)n;
+	return true;
+}
+
 static bool read_action(struct tf_json v, int *out)
 {
 	*out = -1;
@@ -93,6 +102,12 @@ static bool read_member(struct tf_json key, struct tf_json v, struct tf_peer *p,
 		return read_limit(v, &p->limits.warning_ms);
 	if (tf_json_string_is(key, "memory"))
 		return read_limit(v, &p->limits.memory);
+	if (tf_json_string_is(key, "arguments"))
+		return read_limit(v, &p->limits.arguments);
+	if (tf_json_string_is(key, "result"))
+		return read_limit(v, &p->limits.result);
+	if (tf_json_string_is(key, "priority"))
+		return read_priority(v, &p->priority);
 	if (tf_json_string_is(key, "dispatch"))
 		return read_number(v, &p->dispatch);
 	if (tf_json_string_is(key, "action"))
@@ -136,16 +151,23 @@ static char *put_text(char *at, const char *name, const char *text)
 	return text[0] ? put(put(put(put(put(at, ",\""), name), "\":\""), text), "\"") : at;
 }
 
-static char *put_number(char *at, const char *name, int64_t n)
+static char *put_integer(char *at, const char *name, int64_t n)
 {
 	char digits[21], *d = digits + sizeof(digits);
-	if (n < 0)
-		return at;
+	uint64_t rest = n < 0 ? -(uint64_t)n : (uint64_t)n;
 	*--d = '\0';
 	do
-		*--d = (char)('0' + n % 10);
-	while ((n /= 10) > 0);
+		*--d = (char)('0' + rest % 10);
+	while ((rest /= 10) > 0);
+	if (n < 0)
+		*--d = '-';
 	return put(put(put(put(at, ",\""), name), "\":"), d);
+}
+
+/* Below zero: absent. */
+static char *put_number(char *at, const char *name, int64_t n)
+{
+	return n < 0 ? at : put_integer(at, name, n);
 }
 
 static char *put_limit(char *at, const char *name, uint64_t n)
@@ -168,12 +190,16 @@ const char *tf_peer_write(const struct tf_peer *p, char buf[TF_PEER_MAX])
 	at = put_limit(at, "time_ms", p->limits.time_ms);
 	at = put_limit(at, "warning_ms", p->limits.warning_ms);
 	at = put_limit(at, "memory", p->limits.memory);
+	at = put_limit(at, "arguments", p->limits.arguments);
+	at = put_limit(at, "result", p->limits.result);
+	if (p->priority)
+		at = put_integer(at, "priority", p->priority);
 	if (p->action >= 0)
 		at = put_text(at, "action", tf_action_name((enum tf_action)p->action));
 	at = put_number(at, "generation", p->generation);
 	at = put_text(at, "hash", p->hash);
 	at = put_number(at, "ran_us", p->ran_us);
 	at = put(at, "}");
-	TF_ASSERT(at < buf + TF_PEER_MAX); /* 37 + 64 + 16 bytes of text, ten numbers, names: about 300 */
+	TF_ASSERT(at < buf + TF_PEER_MAX); /* 37 + 64 + 16 bytes of text, ten numbers, names: about 350 */
 	return buf;
 }

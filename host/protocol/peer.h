@@ -3,7 +3,8 @@
  *
  *   REQUEST:   {"v":1,"round":R,"dispatch":D}        engine -> worker; with "once":1 nobody may run it
  *              again: the worker acknowledges when it starts, and no queue gives it to another one then;
- *              "time_ms", "warning_ms", "memory": limits of this run (limits.h);
+ *              "time_ms", "warning_ms", "memory", "arguments", "result": limits of this run (limits.h);
+ *              "priority": of those that wait at a worker the highest is next; absent: 0;
  *              "expires": Unix time in ms from which on it must not begin: its engine has given it up by then
  *   NOTIFY:    {"v":1,"cancel":1,"round":R,"action":A}   engine -> worker that runs a request, named by the correlation id:
  *              end it; its outcome follows as any other
@@ -37,6 +38,7 @@ struct tf_peer {
 	int64_t expires;                 /* -1: never */
 	int64_t cancel;                  /* 1: end that request; -1 if absent */
 	struct tf_limits limits;         /* of a request; zeroes: none */
+	int priority;                    /* of a request */
 	int action;                      /* enum tf_action that a reply answers; -1 if absent */
 	int64_t generation;              /* of the worker's scripts; -1 if absent */
 	char hash[17];                   /* of them, hex; "" if absent */

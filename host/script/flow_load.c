@@ -113,7 +113,10 @@ TF_RAISES static int flow_add_atom(struct flow_walk *w, int atom, bool retry)
 	spec.limits =
 		(struct tf_limits){.time_ms = (uint64_t)(1000 * tf_bind_number(L, atom, "time_limit", 0)),
 			.warning_ms = (uint64_t)(1000 * tf_bind_number(L, atom, "time_warning", 0)),
-			.memory = (uint64_t)tf_bind_number(L, atom, "memory_limit", 0)};
+			.memory = (uint64_t)tf_bind_number(L, atom, "memory_limit", 0),
+			.arguments = (uint64_t)tf_bind_number(L, atom, "argument_limit", 0),
+			.result = (uint64_t)tf_bind_number(L, atom, "result_limit", 0)};
+	spec.concurrency = (unsigned)tf_bind_number(L, atom, "concurrency", 0);
 	spec.queue_ms = (uint64_t)(1000 * tf_bind_number(L, atom, "queue_limit", 0));
 	spec.each = tf_bind_string(L, atom, "each");
 	spec.limit = (size_t)tf_bind_number(L, atom, "limit", 0);

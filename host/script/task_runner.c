@@ -401,6 +401,38 @@ static void runner_sources(void *arg, char ***files, char *hash)
 	*files = tf_sources_list(r->L, hash);
 }
 
+struct runner_limits {
+	struct tf_task_runner *runner;
+	const char *name;
+	struct tf_class_limits *out;
+};
+
+TF_RAISES static int runner_read_limits(lua_State *L)
+{
+	const struct runner_limits *r = lua_touserdata(L, 1);
+	lua_getglobal(L, "require");
+	lua_pushliteral(L, "taskflow.task");
+	lua_call(L, 1, 1);
+	lua_getfield(L, -1, "class_limits");
+	lua_rawgeti(L, LUA_REGISTRYINDEX, r->runner->table);
+	lua_getfield(L, -1, r->name);
+	lua_remove(L, -2);
+	lua_call(L, 1, 3);
+	r->out->concurrency = (uint64_t)lua_tonumber(L, -3);
+	r->out->arguments = (uint64_t)lua_tonumber(L, -2);
+	r->out->result = (uint64_t)lua_tonumber(L, -1);
+	return 0;
+}
+
+static void runner_class_limits(void *arg, const char *name, struct tf_class_limits *out)
+{
+	struct tf_task_runner *r = arg;
+	struct runner_limits limits = {r, name, out};
+	struct tf_err err;
+	if (tf_call_protected(r->L, runner_read_limits, &limits, &err) < 0)
+		tf_warn("script", "limits of '%s': %s", name, err.message);
+}
+
 /* Slots are forks of one state: without this all would draw the same random numbers. */
 TF_RAISES static int runner_reseed(lua_State *L)
 {
@@ -544,6 +576,7 @@ struct tf_task_runner *tf_task_runner_new(struct lua_State *L, char *const *refe
 	struct tf_task_runner *r = runner_new(L);
 	r->references = references;
 	r->count = count;
+	r->runner.class_limits = runner_class_limits;
 	lua_newtable(L);
 	r->table = luaL_ref(L, LUA_REGISTRYINDEX);
 	return r;

@@ -12,6 +12,20 @@
 #include "script/transport_lua.h"
 #include "script/value_lua.h"
 
+/* A table from class to number, or none. */
+TF_RAISES static void read_concurrency(lua_State *L, int index, struct tf_worker_config *out)
+{
+	lua_getfield(L, index, "concurrency");
+	int table = lua_gettop(L);
+	lua_pushnil(L);
+	while (lua_istable(L, table) && lua_next(L, table)) {
+		if (lua_type(L, -2) == LUA_TSTRING)
+			tf_worker_add_concurrency(out, lua_tostring(L, -2), (unsigned)lua_tonumber(L, -1));
+		lua_pop(L, 1);
+	}
+	lua_settop(L, table - 1);
+}
+
 void tf_worker_config_read(lua_State *L, int index, struct tf_worker_config *out)
 {
 	struct tf_transport_config transport;
@@ -24,10 +38,15 @@ void tf_worker_config_read(lua_State *L, int index, struct tf_worker_config *out
 	out->limits =
 		(struct tf_limits){.time_ms = (uint64_t)(1000 * tf_bind_number(L, index, "time_limit", 0)),
 			.warning_ms = (uint64_t)(1000 * tf_bind_number(L, index, "time_warning", 0)),
-			.memory = (uint64_t)tf_bind_number(L, index, "memory_limit", 0)};
+			.memory = (uint64_t)tf_bind_number(L, index, "memory_limit", 0),
+			.arguments = (uint64_t)tf_bind_number(L, index, "argument_limit", 0),
+			.result = (uint64_t)tf_bind_number(L, index, "result_limit", 0)};
+	out->max_tasks = (unsigned)tf_bind_number(L, index, "max_tasks_per_slot", 0);
+	out->max_growth = (uint64_t)tf_bind_number(L, index, "max_memory_growth", 0);
 	out->metrics = tf_strdup(tf_bind_string(L, index, "metrics"));
 	out->log_format = tf_strdup(tf_bind_string(L, index, "log_format"));
 	out->log_level = tf_strdup(tf_bind_string(L, index, "log_level"));
+	read_concurrency(L, index, out);
 	out->drain_timeout = tf_bind_number(L, index, "drain_timeout", 0);
 	out->load_timeout = tf_bind_number(L, index, "load_timeout", 0);
 	out->topic = tf_strdup(tf_bind_string(L, index, "topic"));

@@ -68,6 +68,12 @@ static const struct tf_label *label(const void *pool)
 	return &((const struct fake_pool *)pool)->label;
 }
 
+static const struct tf_class_limits *class_limits(const void *pool, const char *cls)
+{
+	const struct fake_pool *p = pool;
+	return p->limited && !strcmp(p->limited, cls) ? &p->class_limits : NULL;
+}
+
 static void destroy(void *pool)
 {
 	struct fake_pool *p = pool;
@@ -84,6 +90,7 @@ const struct tf_endpoint_ops fake_pool_ops = {.open = open_fake,
 	.stop_job = stop_job,
 	.busy_slots = busy_slots,
 	.label = label,
+	.class_limits = class_limits,
 	.destroy = destroy};
 
 void fake_pool_ready(struct fake_pool *p, const char *const *names)
@@ -117,16 +124,28 @@ void fake_pool_event(struct fake_pool *p, size_t i, const char *type, const char
 	tf_value_unref(v);
 }
 
+static uint64_t take_out(struct fake_pool *p, size_t i)
+{
+	uint64_t id = p->jobs[i].id;
+	tf_request_free(&p->jobs[i].request);
+	memmove(p->jobs + i, p->jobs + i + 1, (p->count - i - 1) * sizeof(*p->jobs));
+	p->count--;
+	return id;
+}
+
+void fake_pool_back(struct fake_pool *p, size_t i)
+{
+	assert_true(i < p->count);
+	p->events.back(p->arg, take_out(p, i));
+	p->events.slot_free(p->arg);
+}
+
 void fake_pool_done(struct fake_pool *p, size_t i, bool failed, const char *result)
 {
 	assert_true(i < p->count);
 	struct tf_value *v = value(result);
-	uint64_t id = p->jobs[i].id;
 	bool was_full = p->count == p->slots;
-	tf_request_free(&p->jobs[i].request);
-	memmove(p->jobs + i, p->jobs + i + 1, (p->count - i - 1) * sizeof(*p->jobs));
-	p->count--;
-	p->events.done(p->arg, id, failed, v);
+	p->events.done(p->arg, take_out(p, i), failed, v);
 	tf_value_unref(v);
 	if (was_full)
 		p->events.slot_free(p->arg);

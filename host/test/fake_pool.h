@@ -18,6 +18,8 @@ struct fake_pool {
 	size_t count;
 	int refuse;            /* code that submit returns, 0: accept */
 	struct tf_label label; /* of whatever it tells */
+	const char *limited;   /* class that says this of itself */
+	struct tf_class_limits class_limits;
 };
 
 extern const struct tf_endpoint_ops fake_pool_ops;
@@ -28,6 +30,8 @@ void fake_pool_ready(struct fake_pool *p, const char *const *names);
 /* Job in slot `i` (0: the oldest). */
 void fake_pool_started(struct fake_pool *p, size_t i);
 void fake_pool_event(struct fake_pool *p, size_t i, const char *type, const char *details);
+/* It is given back. */
+void fake_pool_back(struct fake_pool *p, size_t i);
 /* It ends with this value (a failure dict if failed). */
 void fake_pool_done(struct fake_pool *p, size_t i, bool failed, const char *result);
 

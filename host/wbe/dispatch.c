@@ -53,6 +53,7 @@ static int send(
 	peer.round = f->round;
 	peer.dispatch = f->dispatch + 1;
 	peer.limits = f->request.limits;
+	peer.priority = f->priority;
 	if (f->queue_ms && f->state != TF_REQUEST_RUNNING)
 		peer.expires = (int64_t)(tf_limits_wall_ms() + queue_time_left(c, f));
 	if (f->losses + 1 >= (f->attempts ? f->attempts : c->config.attempts))
@@ -130,7 +131,16 @@ static const char *pick(struct tf_client *c, const char *task_cls, bool *full)
 bool tf_client_send_first(struct tf_client *c, struct tf_flight *f, const char *topic, const char *worker)
 {
 	struct tf_err err;
-	int rc = check_values(&f->request, &err);
+	const struct tf_request *r = &f->request;
+	struct tf_value *large = r->action == TF_EXECUTE
+					 ? tf_failure_size(r->task_name, "arguments",
+						   tf_value_len(r->arguments), r->limits.arguments)
+					 : NULL;
+	if (large) {
+		tf_client_complete(c, f, true, large);
+		return false;
+	}
+	int rc = check_values(r, &err);
 	if (rc == 0)
 		rc = worker ? send(c, f, worker, 0, &err) : send(c, f, topic, TF_PUBLISH_DECLARE, &err);
 	if (rc == TF_EAGAIN) {

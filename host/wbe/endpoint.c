@@ -39,6 +39,11 @@ static void resize(void *pool, unsigned slots)
 	tf_generations_resize(pool, slots);
 }
 
+static const struct tf_class_limits *class_limits(const void *pool, const char *cls)
+{
+	return tf_generations_class_limits(pool, cls);
+}
+
 static void destroy(void *pool)
 {
 	tf_generations_delete(pool);
@@ -51,4 +56,5 @@ const struct tf_endpoint_ops tf_endpoint_generations = {.open = open_generations
 	.busy_slots = busy_slots,
 	.label = label,
 	.resize = resize,
+	.class_limits = class_limits,
 	.destroy = destroy};

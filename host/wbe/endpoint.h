@@ -19,6 +19,8 @@ struct tf_endpoint_ops {
 	unsigned (*busy_slots)(const void *pool);
 	const struct tf_label *(*label)(const void *pool); /* NULL: outcomes do not say what produced them */
 	void (*resize)(void *pool, unsigned slots);
+	/* NULL: classes say nothing */
+	const struct tf_class_limits *(*class_limits)(const void *pool, const char *cls);
 	void (*destroy)(void *pool);
 };
 

@@ -102,6 +102,7 @@ struct tf_flight *tf_inflight_add(struct tf_inflight *t, const struct tf_work *w
 	f->uuid = tf_strdup(w->uuid);
 	f->since = now;
 	f->attempts = w->attempts;
+	f->priority = w->priority;
 	f->queue_ms = w->queue_ms;
 	f->begin_by = now + w->queue_ms;
 	f->state = TF_REQUEST_WAITING;

@@ -46,6 +46,7 @@ struct tf_flight {
 	uint64_t came_us, begun_us; /* of tf_clock_us; the latter 0: not known to have begun */
 	uint64_t queue_ms; /* how long it may be WAITING and PENDING, whatever the reason; 0: no such limit */
 	uint64_t begin_by; /* the caller's time; when that is over, if it has such a limit */
+	int priority;      /* at a worker */
 	unsigned attempts; /* runs allowed, 0: the caller's default */
 	unsigned losses;   /* workers that were lost with it */
 	char *loss;        /* owned or NULL; the story of the last one */

@@ -22,8 +22,8 @@ void tf_server_stats(const struct tf_server *s, struct tf_server_stats *out)
 	out->busy = s->endpoint.ops->busy_slots(s->endpoint.pool);
 	out->oldest_ms = oldest_wait_ms(s);
 	out->waiting = 0;
-	const struct tf_job *j;
-	TAILQ_FOREACH(j, &s->queued, list)
+	const struct tf_runplace *w;
+	TAILQ_FOREACH(w, &s->queue.all, all)
 	out->waiting++;
 	out->unsettled = (unsigned)s->live_tags;
 	out->window = s->window.size;

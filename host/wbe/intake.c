@@ -134,11 +134,23 @@ static struct tf_value *cannot_rebuild(const struct tf_request *r)
 	return types ? tf_failure_format(types, "%s", err.message) : NULL;
 }
 
+/* A revert that is not made would be worse than a large one. */
+static struct tf_value *too_large(const struct tf_server *s, const struct tf_request *r)
+{
+	struct tf_limits limits;
+	tf_job_limits(s, r, &limits);
+	return r->action == TF_EXECUTE ? tf_failure_size(r->task_name, "arguments",
+						 tf_value_len(r->arguments), limits.arguments)
+				       : NULL;
+}
+
 /* Why this request cannot be run, as a failure; NULL if it can. */
 static struct tf_value *objection(const struct tf_server *s, const struct tf_request *r)
 {
 	struct tf_value *why = cannot_rebuild(r);
-	return why || tf_map_get(s->classes, r->task_cls) ? why : unknown_class(r->task_cls);
+	if (!why && !tf_map_get(s->classes, r->task_cls))
+		why = unknown_class(r->task_cls);
+	return why ? why : too_large(s, r);
 }
 
 /* execute() takes no result and no failures: Python finds out when it calls. */
@@ -166,6 +178,7 @@ static void complete(struct tf_request *r)
 static void begin(struct tf_server *s, const struct tf_message *m, const char *key,
 	const struct tf_peer *peer, struct tf_request *r)
 {
+	r->limits = peer->limits;
 	struct tf_value *against = objection(s, r), *later = misfit(r);
 	complete(r);
 	struct tf_job *j = tf_job_new(s, m, key, peer, r);

@@ -1,6 +1,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -15,6 +16,10 @@
 /* A task that runs so long for an engine that supervises it is acknowledged: no broker waits for ever (RabbitMQ: 30
  * minutes), and what is unacknowledged takes the place of probes in our window. */
 #define RELEASE_MS 10000
+/* Requests that wait for their class alone, at most, beside those of the window. */
+#define BLOCKED_MAX 512
+/* Bytes that a failure may have whatever the limit of results: it has to say what happened. */
+#define FAILURE_MIN (64u << 10)
 
 static const char *id_text(uint64_t id, char out[ID_TEXT])
 {
@@ -56,11 +61,11 @@ void tf_jobs_create(struct tf_server *s)
 	s->by_key = tf_map_new();
 	s->engines_by_topic = tf_map_new();
 	TAILQ_INIT(&s->jobs);
-	TAILQ_INIT(&s->queued);
+	tf_runqueue_create(&s->queue);
 	TAILQ_INIT(&s->begun);
 	TAILQ_INIT(&s->retry);
 	TAILQ_INIT(&s->engines);
-	s->patience = PATIENCE_MS;
+	s->patience = s->blocked.ms = PATIENCE_MS;
 }
 
 struct tf_job *tf_job_new(struct tf_server *s, const struct tf_message *m, const char *key,
@@ -79,7 +84,8 @@ struct tf_job *tf_job_new(struct tf_server *s, const struct tf_message *m, const
 	j->ran_us = -1;
 	j->tally = tf_tally_row(s->tally, tf_map_get(s->classes, r->task_cls) ? r->task_cls : NULL);
 	j->request = *r;
-	j->request.limits = peer->limits;
+	tf_job_limits(s, r, &j->request.limits);
+	j->result_limit = j->request.limits.result;
 	*r = (struct tf_request){0};
 	j->state = TF_JOB_SUBMITTED; /* until it is told to wait */
 	j->tag = m->tag;
@@ -108,9 +114,7 @@ void tf_job_acknowledge(struct tf_server *s, struct tf_job *j)
 
 static void leave_lists(struct tf_server *s, struct tf_job *j)
 {
-	if (j->state == TF_JOB_QUEUED)
-		TAILQ_REMOVE(&s->queued, j, list);
-	else if (j->unsaid)
+	if (j->unsaid)
 		TAILQ_REMOVE(&s->begun, j, list);
 	else if (j->retrying)
 		TAILQ_REMOVE(&s->retry, j, list);
@@ -125,6 +129,7 @@ void tf_job_delete(struct tf_server *s, struct tf_job *j, enum tf_settle how)
 	if (j->state == TF_JOB_QUEUED)
 		s->stats.requests--; /* not ours any more */
 	leave_lists(s, j);
+	tf_runqueue_leave(&s->queue, &j->place);
 	settle(s, j, how);
 	TAILQ_REMOVE(&s->jobs, j, all);
 	tf_map_remove(s->by_id, id_text(j->id, text));
@@ -147,57 +152,147 @@ struct tf_job *tf_job_find(const struct tf_server *s, uint64_t id)
 	return tf_map_get(s->by_id, id_text(id, text));
 }
 
+/* ---- limits */
+
+void tf_job_limits(const struct tf_server *s, const struct tf_request *r, struct tf_limits *out)
+{
+	const struct tf_class_limits *cls = NULL;
+	*out = r->limits;
+	if (s->endpoint.ops->class_limits)
+		cls = s->endpoint.ops->class_limits(s->endpoint.pool, r->task_cls);
+	if (cls) {
+		const struct tf_limits own = {.arguments = cls->arguments, .result = cls->result};
+		tf_limits_fill(out, &own);
+	}
+	tf_limits_fill(out, &s->limits);
+}
+
+static unsigned concurrency_of(const struct tf_server *s, const char *cls)
+{
+	for (size_t i = 0; i < s->concurrency_count; i++) {
+		if (!strcmp(s->concurrency[i].cls, cls))
+			return s->concurrency[i].limit;
+	}
+	const struct tf_class_limits *own =
+		s->endpoint.ops->class_limits ? s->endpoint.ops->class_limits(s->endpoint.pool, cls) : NULL;
+	return own ? (unsigned)own->concurrency : 0;
+}
+
+void tf_jobs_limit(struct tf_server *s)
+{
+	for (char **n = s->names; n && *n; n++)
+		tf_runqueue_limit(&s->queue, *n, concurrency_of(s, *n));
+	for (size_t i = 0; i < s->concurrency_count; i++) {
+		if (!tf_map_get(s->classes, s->concurrency[i].cls))
+			tf_warn("worker", "concurrency: no class '%s' is served here", s->concurrency[i].cls);
+	}
+}
+
 /* ---- the way of a job */
+
+static void enqueue(struct tf_server *s, struct tf_job *j)
+{
+	uint64_t now = tf_pace_ms(&s->pace);
+	if (TAILQ_EMPTY(&s->queue.all))
+		s->stalled_since = now;
+	j->state = TF_JOB_QUEUED;
+	j->queued_at = now;
+	tf_runqueue_leave(&s->queue, &j->place); /* if it comes back */
+	tf_runqueue_add(&s->queue, &j->place, j->request.task_cls, j->peer.priority, j->id);
+}
 
 void tf_job_enqueue(struct tf_server *s, struct tf_job *j)
 {
-	if (TAILQ_EMPTY(&s->queued))
-		s->stalled_since = tf_pace_ms(&s->pace);
-	j->state = TF_JOB_QUEUED;
-	TAILQ_INSERT_TAIL(&s->queued, j, list);
+	enqueue(s, j);
 	tf_jobs_pump(s);
 }
 
 void tf_job_put_back(struct tf_server *s, struct tf_job *j)
 {
-	struct tf_job *after = TAILQ_FIRST(&s->queued);
-	if (!j->tag_live) { /* the broker has it already */
+	if (j->tag_live)
+		enqueue(s, j);
+	else /* the broker has it already */
 		tf_job_delete(s, j, TF_REQUEUE);
+}
+
+/* What waits for its class alone keeps no other request from coming: it does not count in the window. In steps, for each
+ * costs a word to the broker. */
+static unsigned allowance(const struct tf_server *s)
+{
+	size_t blocked = tf_runqueue_blocked(&s->queue), room = s->slots;
+	if (blocked == 0)
+		return 0;
+	while (room < blocked && room < BLOCKED_MAX)
+		room *= 2;
+	return (unsigned)(room < BLOCKED_MAX ? room : BLOCKED_MAX);
+}
+
+void tf_jobs_ask(struct tf_server *s)
+{
+	unsigned wanted = s->window.size + allowance(s);
+	if (wanted == s->asked || !s->consuming)
 		return;
-	}
-	if (!after)
-		s->stalled_since = tf_pace_ms(&s->pace);
-	while (after && after->id < j->id)
-		after = TAILQ_NEXT(after, list);
-	j->state = TF_JOB_QUEUED;
-	if (after)
-		TAILQ_INSERT_BEFORE(after, j, list);
-	else
-		TAILQ_INSERT_TAIL(&s->queued, j, list);
+	s->asked = wanted;
+	tf_transport_limit(s->transport, s->topic, wanted);
 }
 
 void tf_jobs_look(struct tf_server *s)
 {
-	struct tf_job *j;
+	struct tf_runplace *w;
 	if (s->window.size != s->window.narrow)
 		tf_service_arm(s, TF_WINDOW_LOOK_MS);
 	if (!tf_window_look(&s->window, tf_pace_ms(&s->pace)))
 		return;
-	tf_transport_limit(s->transport, s->topic, s->window.size);
-	while (s->live_tags > s->window.size && (j = TAILQ_LAST(&s->queued, tf_jobs)) != NULL)
-		tf_job_delete(s, j, TF_REQUEUE);
+	tf_jobs_ask(s);
+	while (s->live_tags > s->asked && (w = TAILQ_LAST(&s->queue.all, tf_runplaces)) != NULL)
+		tf_job_delete(s, tf_job_at(w), TF_REQUEUE);
+}
+
+void tf_jobs_return(struct tf_server *s)
+{
+	struct tf_runplace *w;
+	while ((w = TAILQ_FIRST(&s->queue.all)) != NULL)
+		tf_job_delete(s, tf_job_at(w), TF_REQUEUE);
+}
+
+static uint64_t longer(uint64_t patience)
+{
+	return 2 * patience < PATIENCE_MAX_MS ? 2 * patience : PATIENCE_MAX_MS;
+}
+
+/* Another worker may have room for these classes. */
+static void give_back_blocked(struct tf_server *s, uint64_t now)
+{
+	struct tf_runplace *w, *next;
+	bool any = false;
+	if (tf_runqueue_blocked(&s->queue) == 0) {
+		if (now - s->blocked.renewed > 2 * s->blocked.ms)
+			s->blocked.ms = PATIENCE_MS;
+		return;
+	}
+	s->blocked.renewed = now;
+	for (w = TAILQ_FIRST(&s->queue.all); w; w = next) {
+		next = TAILQ_NEXT(w, all);
+		if (!tf_runqueue_is_blocked(w) || now - tf_job_at(w)->queued_at < s->blocked.ms)
+			continue;
+		any = true;
+		tf_job_delete(s, tf_job_at(w), TF_REQUEUE);
+	}
+	if (any)
+		s->blocked.ms = longer(s->blocked.ms);
 }
 
 void tf_jobs_give_back(struct tf_server *s)
 {
-	struct tf_job *j;
 	uint64_t now = tf_pace_ms(&s->pace);
-	if (TAILQ_EMPTY(&s->queued) || now - s->stalled_since < s->patience)
+	give_back_blocked(s, now);
+	if (!tf_runqueue_next(&s->queue)) /* who waits for his class does not wait for a slot */
+		s->stalled_since = now;
+	if (now - s->stalled_since < s->patience)
 		return;
 	s->stalled_since = now;
-	s->patience = 2 * s->patience < PATIENCE_MAX_MS ? 2 * s->patience : PATIENCE_MAX_MS;
-	while ((j = TAILQ_FIRST(&s->queued)) != NULL)
-		tf_job_delete(s, j, TF_REQUEUE);
+	s->patience = longer(s->patience);
+	tf_jobs_return(s);
 }
 
 void tf_jobs_release(struct tf_server *s)
@@ -233,7 +328,7 @@ static struct tf_value *expiry_failure(const struct tf_job *j)
 void tf_jobs_pump(struct tf_server *s)
 {
 	struct tf_job *j;
-	while ((j = TAILQ_FIRST(&s->queued)) != NULL) {
+	while ((j = tf_job_at(tf_runqueue_next(&s->queue))) != NULL) {
 		struct tf_err err;
 		if (is_expired(j)) {
 			tf_job_refuse(s, j, expiry_failure(j));
@@ -241,8 +336,8 @@ void tf_jobs_pump(struct tf_server *s)
 		}
 		int rc = s->endpoint.ops->submit(s->endpoint.pool, j->id, &j->request, &err);
 		if (rc == TF_EAGAIN)
-			return;
-		leave_lists(s, j);
+			break;
+		tf_runqueue_take(&s->queue, &j->place);
 		j->state = TF_JOB_SUBMITTED;
 		s->stalled_since = tf_pace_ms(&s->pace);
 		s->patience = PATIENCE_MS;
@@ -251,6 +346,7 @@ void tf_jobs_pump(struct tf_server *s)
 				tf_failure_format(tf_types_value_error, "task '%s' could not be started: %s",
 					j->task_name, err.message));
 	}
+	tf_jobs_ask(s);
 }
 
 void tf_job_join(struct tf_server *s, struct tf_job *j, uint64_t tag)
@@ -269,10 +365,16 @@ static struct tf_value *fit_to_send(const struct tf_job *j, bool *failed, struct
 {
 	struct tf_err err;
 	struct tf_json json = tf_value_json(result);
-	struct tf_value *fit = NULL;
+	uint64_t limit = j->result_limit;
+	if (*failed && limit && limit < FAILURE_MIN)
+		limit = FAILURE_MIN;
+	struct tf_value *fit =
+		tf_failure_size(j->task_name, *failed ? "failure" : "result", tf_value_len(result), limit);
 
-	if (*failed &&
-		(tf_failure_check_schema(json, &err) < 0 || tf_failure_check_reconstruct(json, &err) < 0))
+	if (fit)
+		*failed = true;
+	else if (*failed &&
+		 (tf_failure_check_schema(json, &err) < 0 || tf_failure_check_reconstruct(json, &err) < 0))
 		fit = tf_failure_format(tf_types_type_error, "task '%s' failed without a proper failure: %s",
 			j->task_name, err.message);
 	else if (tf_message_check_value(json, &err) < 0)
@@ -289,6 +391,7 @@ void tf_job_finish(struct tf_server *s, struct tf_job *j, bool failed, struct tf
 {
 	TF_ASSERT(j->state != TF_JOB_QUEUED && j->state != TF_JOB_FINISHED);
 	result = fit_to_send(j, &failed, result);
+	tf_runqueue_leave(&s->queue, &j->place);
 	if (!failed && j->state == TF_JOB_SUBMITTED && !j->peer.present)
 		tf_reply_running(s, j); /* never a success that was not running: PROTOCOL.md 11.2 */
 	leave_lists(s, j);              /* to an engine of ours the outcome says that it ran */
@@ -310,7 +413,7 @@ void tf_job_finish(struct tf_server *s, struct tf_job *j, bool failed, struct tf
 
 void tf_job_refuse(struct tf_server *s, struct tf_job *j, struct tf_value *failure)
 {
-	leave_lists(s, j);
+	tf_runqueue_leave(&s->queue, &j->place);
 	j->state = TF_JOB_SUBMITTED;
 	tf_job_finish(s, j, true, failure);
 }

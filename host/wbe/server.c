@@ -70,6 +70,7 @@ static void on_ready(void *arg, char *const *names, size_t count, const struct t
 		s->names[i] = tf_strdup(names[i]);
 		tf_map_set(s->classes, names[i], s);
 	}
+	tf_jobs_limit(s);
 	char *before = s->consuming ? tf_strdup(s->answer.data) : NULL;
 	compose_answer(s, names, count);
 	if (before) {
@@ -79,6 +80,7 @@ static void on_ready(void *arg, char *const *names, size_t count, const struct t
 		return;
 	}
 	s->consuming = true;
+	s->asked = s->window.size;
 	struct tf_err why = {0};
 	if (tf_transport_consume(s->transport, s->topic, s->window.size, &why) < 0 ||
 		tf_transport_consume(s->transport, s->self.worker, PRIVATE_PREFETCH, &why) < 0)
@@ -127,8 +129,8 @@ static void on_back(void *arg, uint64_t job)
 	if (!j || j->state != TF_JOB_SUBMITTED)
 		return;
 	tf_job_put_back(s, j);
-	while (s->draining && (j = TAILQ_FIRST(&s->queued)) != NULL)
-		tf_job_delete(s, j, TF_REQUEUE);
+	if (s->draining)
+		tf_jobs_return(s);
 }
 
 static void on_done(void *arg, uint64_t job, bool failed, struct tf_value *result)
@@ -338,7 +340,7 @@ static int open_all(struct tf_server *s, struct tf_loop *loop, const struct tf_s
 		.message = tf_service_message, .published = tf_reply_published, .state = on_state};
 	struct tf_transport_config transport = config->transport;
 	const struct tf_generations_config generations = {.pool = config->pool, .load_ms = config->load_ms};
-	transport.prefetch = s->window.size;
+	transport.prefetch = s->asked = s->window.size;
 	int rc = seam->open(loop, &transport, &transport_events, s, &s->transport, err);
 	if (rc == 0)
 		rc = endpoint->open(loop, &generations, &pool_events, s, &s->endpoint.pool, err);
@@ -363,6 +365,10 @@ int tf_server_new_with(struct tf_loop *loop, const struct tf_server_config *conf
 	identify(&s->self);
 	s->beat_ms = config->beat_ms ? config->beat_ms : BEAT_MS;
 	s->slots = config->pool.slots;
+	s->limits =
+		(struct tf_limits){.arguments = config->limits.arguments, .result = config->limits.result};
+	s->concurrency = config->concurrency;
+	s->concurrency_count = config->concurrency_count;
 	tf_pace_create(&s->pace, seam->clock);
 	s->prefetch = config->transport.prefetch;
 	create_window(s, s->prefetch);
@@ -394,7 +400,6 @@ int tf_server_new(struct tf_loop *loop, const struct tf_server_config *config,
 
 void tf_server_drain(struct tf_server *s, uint64_t timeout_ms)
 {
-	struct tf_job *j;
 	uint64_t until = timeout_ms ? tf_clock_ms(&s->pace.clock) + timeout_ms : 0;
 	if (until && (!s->drain_until || until < s->drain_until))
 		s->drain_until = until;
@@ -405,8 +410,7 @@ void tf_server_drain(struct tf_server *s, uint64_t timeout_ms)
 	tf_witness_tell(s, "draining", NULL);
 	s->offline_since = tf_clock_ms(&s->pace.clock);
 	s->release_at = tf_pace_ms(&s->pace) + RELEASE_MS;
-	while ((j = TAILQ_FIRST(&s->queued)) != NULL)
-		tf_job_delete(s, j, TF_REQUEUE);
+	tf_jobs_return(s);
 	s->endpoint.ops->take_back(s->endpoint.pool);
 }
 
@@ -420,8 +424,7 @@ int tf_server_resize(struct tf_server *s, unsigned slots, struct tf_err *err)
 	s->slots = slots;
 	create_window(s, s->prefetch);
 	s->endpoint.ops->resize(s->endpoint.pool, slots);
-	if (s->consuming)
-		tf_transport_limit(s->transport, s->topic, s->window.size);
+	tf_jobs_ask(s);
 	char more[32];
 	snprintf(more, sizeof(more), "\"slots\": %u", slots);
 	tf_witness_tell(s, "slots", more);
@@ -451,6 +454,7 @@ void tf_server_delete(struct tf_server *s)
 	tf_tally_delete(s->tally);
 	tf_map_delete(s->by_id, NULL);
 	tf_map_delete(s->by_key, NULL);
+	tf_runqueue_destroy(&s->queue);
 	tf_map_delete(s->engines_by_topic, NULL);
 	tf_audience_destroy(s);
 	tf_ledger_delete(s->ledger);

@@ -26,13 +26,22 @@
 
 struct tf_server;
 
+/* At most so many tasks of the class `cls` run at a time, whatever the class itself says. */
+struct tf_concurrency {
+	char *cls; /* as on the wire */
+	unsigned limit;
+};
+
 struct tf_server_config {
 	struct tf_transport_config
 		transport; /* prefetch 0: as window.h says, with twice as many as there are slots for narrow */
 	const char *topic; /* required */
 	struct tf_pool_config pool;
-	uint64_t beat_ms; /* 0: 500 */
-	uint64_t load_ms; /* as in tf_generations_config */
+	uint64_t beat_ms;        /* 0: 500 */
+	uint64_t load_ms;        /* as in tf_generations_config */
+	struct tf_limits limits; /* arguments and result of tasks that have none of their own */
+	const struct tf_concurrency *concurrency; /* borrowed while the server lives */
+	size_t concurrency_count;
 };
 
 struct tf_server_stats {

@@ -8,10 +8,12 @@
 #ifndef TF_WBE_SERVICE_H
 #define TF_WBE_SERVICE_H
 
+#include <stddef.h>
 #include <sys/queue.h>
 
 #include "base/buf.h"
 #include "base/map.h"
+#include "pool/runqueue.h"
 #include "protocol/peer.h"
 #include "wbe/digest.h"
 #include "wbe/ledger.h"
@@ -40,9 +42,10 @@ enum tf_job_state {
 
 struct tf_job {
 	TAILQ_ENTRY(tf_job) all;
-	TAILQ_ENTRY(tf_job) list; /* of `queued` while QUEUED, `begun` while unsaid, `retry` while retrying */
-	uint64_t id;              /* for the pool, and of the final message's publish */
-	char *key;                /* owned; what makes a repetition of it one */
+	TAILQ_ENTRY(tf_job) list;      /* of `begun` while unsaid, `retry` while retrying */
+	struct tf_runplace place;      /* in `queue`, until its outcome is known */
+	uint64_t id;                   /* for the pool, and of the final message's publish */
+	char *key;                     /* owned; what makes a repetition of it one */
 	struct tf_engine_peer *engine; /* borrowed */
 	char *correlation_id;          /* owned */
 	struct tf_peer peer;           /* what the request's header said */
@@ -52,6 +55,8 @@ struct tf_job {
 	bool tag_live; /* to be settled; not so once its connection is lost */
 	enum tf_job_state state;
 	struct tf_request request; /* owned; empty once it runs */
+	uint64_t result_limit;     /* bytes; 0: none */
+	uint64_t queued_at;        /* paced; since then it waits for a slot here */
 	struct tf_label label;     /* of the code that runs it; number 0: none yet */
 	bool from_ledger;
 	uint64_t begun_at; /* paced; when it was RUNNING first */
@@ -92,7 +97,10 @@ struct tf_server {
 	struct tf_peer self; /* uuid, host, pid */
 	uint64_t beat_ms;
 	unsigned slots;
-	unsigned prefetch; /* of the configuration; 0: by the slots */
+	unsigned prefetch;                        /* of the configuration; 0: by the slots */
+	struct tf_limits limits;                  /* of tasks that have none of their own */
+	const struct tf_concurrency *concurrency; /* borrowed from the config */
+	size_t concurrency_count;
 	struct tf_window window;
 
 	struct tf_transport *transport; /* owned */
@@ -105,13 +113,18 @@ struct tf_server {
 	struct tf_buf answer;   /* body of a NOTIFY answer; empty before the pool is ready */
 	bool consuming;
 
-	struct tf_jobs jobs, queued, begun, retry;
-	struct tf_map *by_id;  /* id in hex -> job */
-	struct tf_map *by_key; /* the latest job of a key */
+	struct tf_jobs jobs, begun, retry;
+	struct tf_runqueue queue; /* of the jobs that wait for a slot, or have one */
+	struct tf_map *by_id;     /* id in hex -> job */
+	struct tf_map *by_key;    /* the latest job of a key */
 	uint64_t last_id;
 	uint64_t stalled_since; /* paced; since then nothing that waits has found a slot */
 	uint64_t patience;      /* how long that may be before what waits is given back */
-	size_t live_tags;       /* jobs with one */
+	struct tf_patience {
+		uint64_t ms, renewed; /* the same for what waits for its class alone; when it last did */
+	} blocked;
+	unsigned asked;   /* for so many unsettled requests of the topic */
+	size_t live_tags; /* jobs with one */
 	TAILQ_HEAD(, tf_engine_peer) engines;
 	struct tf_map *engines_by_topic;
 	TAILQ_HEAD(tf_audience, tf_listener) audience; /* who asked last comes last */
@@ -166,12 +179,25 @@ void tf_job_delete(struct tf_server *s, struct tf_job *j, enum tf_settle how);
 struct tf_job *tf_job_find(const struct tf_server *s, uint64_t id);
 /* Settle its tag; it stays, and its outcome is sent all the same. */
 void tf_job_acknowledge(struct tf_server *s, struct tf_job *j);
+/* The one that has this place in the queue. */
+static inline struct tf_job *tf_job_at(struct tf_runplace *w)
+{
+	return w ? (struct tf_job *)(void *)((char *)w - offsetof(struct tf_job, place)) : NULL;
+}
+/* Other classes are served: how many of each may run. */
+void tf_jobs_limit(struct tf_server *s);
+/* What a job may have as arguments and result, of those that say something the first: its engine, its class, this worker. */
+void tf_job_limits(const struct tf_server *s, const struct tf_request *r, struct tf_limits *out);
+/* All that waits for a slot goes back to the queue. */
+void tf_jobs_return(struct tf_server *s);
 /* Wait for a slot. */
 void tf_job_enqueue(struct tf_server *s, struct tf_job *j);
 /* Hand waiting jobs to free slots. */
 void tf_jobs_pump(struct tf_server *s);
 /* The pool gives `j` back: it waits for a slot again. */
 void tf_job_put_back(struct tf_server *s, struct tf_job *j);
+/* Have the transport deliver as many requests as fit the window, and those that wait for their class beside them. */
+void tf_jobs_ask(struct tf_server *s);
 /* Take more or fewer requests from the queue, as fast as they end. */
 void tf_jobs_look(struct tf_server *s);
 /* What has waited too long for a slot goes back to the queue: another worker may be idle. */

@@ -40,6 +40,9 @@ void tf_worker_config_free(struct tf_worker_config *c)
 	for (size_t i = 0; i < c->dir_count; i++)
 		free(c->dirs[i]);
 	free(c->dirs);
+	for (size_t i = 0; i < c->concurrency_count; i++)
+		free(c->concurrency[i].cls);
+	free(c->concurrency);
 	free(c->path);
 	free(c->control);
 	free(c->metrics);
@@ -57,6 +60,22 @@ static void worker_append(char ***list, size_t *count, const char *s)
 void tf_worker_add_task(struct tf_worker_config *c, const char *reference)
 {
 	worker_append(&c->tasks, &c->task_count, reference);
+}
+
+void tf_worker_add_concurrency(struct tf_worker_config *c, const char *cls, unsigned limit)
+{
+	char *name = tf_strdup(cls);
+	for (char *p = name; *p; p++)
+		*p = *p == ':' ? '.' : *p;
+	for (size_t i = 0; i < c->concurrency_count; i++) {
+		if (strcmp(c->concurrency[i].cls, name) != 0)
+			continue;
+		c->concurrency[i].limit = limit;
+		free(name);
+		return;
+	}
+	c->concurrency = tf_realloc(c->concurrency, (c->concurrency_count + 1) * sizeof(*c->concurrency));
+	c->concurrency[c->concurrency_count++] = (struct tf_concurrency){.cls = name, .limit = limit};
 }
 
 void tf_worker_add_dir(struct tf_worker_config *c, const char *dir)
@@ -288,7 +307,13 @@ int tf_worker_run(const struct tf_worker_config *c, int *signo, struct tf_err *e
 			.exchange = w.exchange,
 			.retry = c->retry},
 		.topic = w.topic,
-		.pool = {.slots = w.slots, .loader_argv = argv},
+		.pool = {.slots = w.slots,
+			.loader_argv = argv,
+			.max_tasks = c->max_tasks,
+			.max_growth = c->max_growth},
+		.limits = c->limits,
+		.concurrency = c->concurrency,
+		.concurrency_count = c->concurrency_count,
 		.load_ms = (uint64_t)(1000 * c->load_timeout),
 	};
 	w.place = worker_place(c);

@@ -13,6 +13,7 @@
 #include "base/value.h"
 #include "protocol/limits.h"
 #include "transport/transport.h"
+#include "wbe/server.h"
 
 /* All owned by the config; zeroes are the defaults. */
 #define TF_WORKER_NO_CONTROL "none"
@@ -35,10 +36,16 @@ struct tf_worker_config {
 	char *metrics;           /* "[HOST:]PORT" of the page for Prometheus; NULL or "none": there is none */
 	char *log_format, *log_level; /* names, for whoever sets up the log; NULL: as it is */
 	double load_timeout;          /* seconds that scripts may take to load; 0: TF_GENERATIONS_LOAD_MS */
+	unsigned max_tasks;           /* of a slot, then it is replaced; 0: any number */
+	uint64_t max_growth;          /* bytes that a slot may grow by, then it is replaced; 0: any number */
+	struct tf_concurrency *concurrency; /* of classes */
+	size_t concurrency_count;
 };
 void tf_worker_config_free(struct tf_worker_config *c); /* frees members, zeroes */
 void tf_worker_add_task(struct tf_worker_config *c, const char *reference);
 void tf_worker_clear_tasks(struct tf_worker_config *c);
+/* `cls` as on the wire, or as a reference ("module:Class"); what was said of it before counts no more. */
+void tf_worker_add_concurrency(struct tf_worker_config *c, const char *cls, unsigned limit);
 void tf_worker_add_dir(struct tf_worker_config *c, const char *dir);
 
 /* Serve. *signo: the signal that ended it at once, else 0. TF_EINVAL for a config that cannot work; the error of the

@@ -372,6 +372,7 @@ M.WorkerLost = M.class("tfhost.WorkerLost", M.RuntimeError)
 M.Cancelled = M.class("tfhost.Cancelled", M.Exception)
 M.LimitExceeded = M.class("tfhost.LimitExceeded", M.RuntimeError)
 M.TimeLimitExceeded = M.class("tfhost.TimeLimitExceeded", M.LimitExceeded)
+M.SizeLimitExceeded = M.class("tfhost.SizeLimitExceeded", M.LimitExceeded)
 M.MemoryLimitExceeded = M.class("tfhost.MemoryLimitExceeded", M.LimitExceeded)
 
 return M

@@ -52,6 +52,8 @@ local COMMON = {
   time_warning = true,
   memory_limit = true,
   queue_limit = true,
+  argument_limit = true,
+  result_limit = true,
 }
 local METHODS = {
   execute = true,
@@ -61,7 +63,7 @@ local METHODS = {
   pre_revert = true,
   post_revert = true,
 }
-local CLASS_OPTIONS = { default_provides = true, kwargs = true }
+local CLASS_OPTIONS = { default_provides = true, kwargs = true, concurrency = true }
 local INSTANCE_OPTIONS = { provides = true }
 for name in pairs(COMMON) do
   CLASS_OPTIONS[name], INSTANCE_OPTIONS[name] = true, true
@@ -84,12 +86,14 @@ end
 ---@field revert_requires string|string[]|nil the same for revert; default: requires
 ---@field revert_rebind string[]|table<string, string>|nil the same for revert; default: rebind
 ---@field version integer[]? default { 1, 0 }
----@field priority integer? higher runs first among what is ready; default 0
+---@field priority integer? higher runs first among what is ready, and what waits for a slot; default 0
 ---@field attempts integer? runs of one request when its workers are lost (1: never repeat); default: the engine's
 ---@field time_limit number? seconds that execute, or revert, may take in a slot; then it is killed, and fails
 ---@field time_warning number? seconds after which the task (time_left) and its listeners ("time_warning") are told
 ---@field queue_limit number? seconds that a request may wait for a worker; then it fails, and is never run
 ---@field memory_limit number|string|nil bytes ("64M") that the slot may have in memory; then it is killed, and fails
+---@field argument_limit number|string|nil bytes ("64K") of the arguments of execute as JSON; with more it is not run
+---@field result_limit number|string|nil bytes ("64K") of what it returns, as JSON; with more it fails
 
 ---Options of a class of tasks. Functions under other names are methods of its tasks.
 ---@class taskflow.TaskClassOptions: taskflow.TaskOptions
@@ -101,6 +105,7 @@ end
 ---@field pre_revert fun(self: taskflow.Task)? called before revert
 ---@field post_revert fun(self: taskflow.Task)? called after it, also after an error
 ---@field default_provides string|string[]|table|nil `provides` of tasks that say none
+---@field concurrency integer? so many tasks of this class run at a time in one worker or parallel engine
 ---@field kwargs boolean? the parameter named kwargs takes a table of all other arguments
 
 ---One task of a flow. Inside execute and revert it is `self`.
@@ -269,6 +274,23 @@ local function pick(options, class, key)
   return class.options[key]
 end
 
+local LIMITS = {
+  time_limit = limits.seconds,
+  time_warning = limits.seconds,
+  queue_limit = limits.seconds,
+  memory_limit = limits.bytes,
+  argument_limit = limits.size,
+  result_limit = limits.size,
+}
+
+---@param self table a task that has its name
+---@param option fun(key: string): any
+local function set_limits(self, option)
+  for key, check_limit in pairs(LIMITS) do
+    self[key] = check_limit(option(key), ("task %s: %s"):format(self.name, key))
+  end
+end
+
 local function default_name(class)
   local name = class.options.name or class_name.of(class)
   return name or (class.where:match "([^/\\]+)$" or class.where)
@@ -323,14 +345,14 @@ local function instantiate(class, options)
     version = parse_version(pick(options, class, "version"), name),
     priority = check_priority(pick(options, class, "priority"), name),
     attempts = check_attempts(pick(options, class, "attempts"), name),
-    time_limit = limits.seconds(pick(options, class, "time_limit"), "task " .. name .. ": time_limit"),
-    time_warning = limits.seconds(pick(options, class, "time_warning"), "task " .. name .. ": time_warning"),
-    queue_limit = limits.seconds(pick(options, class, "queue_limit"), "task " .. name .. ": queue_limit"),
-    memory_limit = limits.bytes(pick(options, class, "memory_limit"), "task " .. name .. ": memory_limit"),
+    concurrency = limits.count(class.options.concurrency, "task " .. name .. ": concurrency"),
     inject = check_inject(pick(options, class, "inject"), name),
     optional_parameters = check_optional(pick(options, class, "optional"), class.execute, class.revert, name),
     notifier = new_notifier(),
   }
+  set_limits(self, function(key)
+    return pick(options, class, key)
+  end)
   atom.names(pick(options, class, "ignore_list"), "ignore_list")
   local auto_extract = pick(options, class, "auto_extract") ~= false
   local function mapping(what, sig, ignore, requires, rebind)
@@ -442,6 +464,17 @@ function M.Task(definition)
   return class
 end
 
+---What a class says for every worker that serves it, for the host: concurrency, argument_limit, result_limit.
+---@param class taskflow.TaskClass
+---@return integer?, integer?, integer?
+function M.class_limits(class)
+  if not M.is_class(class) then
+    exceptions.raise(exceptions.TypeError, "class_limits: expected a Task class, not a " .. type(class))
+  end
+  local example = class.plain_meta.example
+  return example.concurrency, example.argument_limit, example.result_limit
+end
+
 local REFERENCE_OPTIONS = { provides = true }
 for name in pairs(COMMON) do
   REFERENCE_OPTIONS[name] = true
@@ -478,14 +511,13 @@ function M.Reference(reference, options)
     version = parse_version(options.version, name),
     priority = check_priority(options.priority, name),
     attempts = check_attempts(options.attempts, name),
-    time_limit = limits.seconds(options.time_limit, "task " .. name .. ": time_limit"),
-    time_warning = limits.seconds(options.time_warning, "task " .. name .. ": time_warning"),
-    queue_limit = limits.seconds(options.queue_limit, "task " .. name .. ": queue_limit"),
-    memory_limit = limits.bytes(options.memory_limit, "task " .. name .. ": memory_limit"),
     inject = check_inject(options.inject, name),
     optional_parameters = {},
     notifier = new_notifier(),
   }
+  set_limits(self, function(key)
+    return options[key]
+  end)
   local optional = atom.names(options.optional, ("task %s: optional"):format(name))
   local function mapping(what, requires, rebind, optional_names)
     local built = atom.build_mapping {

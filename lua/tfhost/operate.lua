@@ -122,6 +122,10 @@ local function print_scripts(scripts)
     line("  canary: %g %% of the requests; %d of %d ended, %d failed", 100 * canary.share, canary.ended, canary.wanted,
       canary.failed)
   end
+  local recycled = scripts.recycled
+  if recycled.tasks + recycled.memory > 0 then
+    line("  slots replaced: %d after their number of tasks, %d that had grown", recycled.tasks, recycled.memory)
+  end
   if scripts.load_error ~= values.null then
     line("  last load error (%s): %s", os.date("%F %T", scripts.load_error.at), scripts.load_error.message)
   end

@@ -60,6 +60,19 @@ function read.object(words)
   return ok and value or words
 end
 
+-- "tasks.Convert=2,tasks.Send=1"; of several words for one name the last counts.
+function read.pairs(words)
+  local out = {}
+  for part in words:gmatch "[^,]+" do
+    local name, value = part:match "^(.+)=(.*)$"
+    if not name then
+      return words
+    end
+    out[name] = tonumber(value) or value
+  end
+  return out
+end
+
 -- ---- what there is ----------------------------------------------------------------------------
 
 local TRANSPORT = {
@@ -101,6 +114,13 @@ local WORKER = rows(config.KNOWN, {
   { key = "time_limit", flag = "--time-limit", read = read.number, default = "none" },
   { key = "time_warning", flag = "--time-warning", read = read.number, default = "never" },
   { key = "memory_limit", flag = "--memory-limit", read = read.text, default = "no limit" },
+  { key = "argument_limit", flag = "--argument-limit", read = read.text, default = "no limit" },
+  { key = "result_limit", flag = "--result-limit", read = read.text, default = "no limit" },
+  {
+    key = "concurrency", flag = "--concurrency", read = read.pairs, merged = true, default = "what the classes say",
+  },
+  { key = "max_tasks_per_slot", flag = "--max-tasks-per-slot", read = read.number, default = "any number" },
+  { key = "max_memory_growth", flag = "--max-memory-growth", read = read.text, default = "no limit" },
 }, OBSERVED)
 
 local function any(value)

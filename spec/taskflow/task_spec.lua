@@ -164,10 +164,10 @@ describe("taskflow.task", function()
         failing(task.Task, { execute = execute, revret = execute })
       )
       assert.equal(
-        "TypeError: Task: unknown option 'colour' (known: attempts, auto_extract, default_provides, execute, "
-          .. "ignore_list, inject, kwargs, memory_limit, name, optional, post_execute, post_revert, pre_execute, "
-          .. "pre_revert, priority, queue_limit, rebind, requires, revert, revert_rebind, revert_requires, "
-          .. "time_limit, time_warning, version)",
+        "TypeError: Task: unknown option 'colour' (known: argument_limit, attempts, auto_extract, concurrency, "
+          .. "default_provides, execute, ignore_list, inject, kwargs, memory_limit, name, optional, post_execute, "
+          .. "post_revert, pre_execute, pre_revert, priority, queue_limit, rebind, requires, result_limit, revert, "
+          .. "revert_rebind, revert_requires, time_limit, time_warning, version)",
         failing(task.Task, { execute = execute, colour = 3 })
       )
       assert.equal("TypeError: Task: revert must be a function, not a number", failing(task.Task, {

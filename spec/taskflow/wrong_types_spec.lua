@@ -280,7 +280,9 @@ local OPTIONS = {
       options.tasks = options.tasks or { "tasks" }
       return require("taskflow.engines.worker_based.worker").Worker(options)
     end,
-    "url exchange topic tasks transport transport_options retry_options slots threads_count",
+    "url exchange topic tasks transport transport_options retry_options slots threads_count "
+      .. "time_limit time_warning memory_limit argument_limit result_limit concurrency max_tasks_per_slot "
+      .. "max_memory_growth",
   },
 }
 

@@ -5,16 +5,6 @@ local options = require "taskflow.engines.options"
 
 local M = {}
 
-local function count(value, name)
-  if type(value) ~= "number" or value < 1 or value % 1 ~= 0 or value > 10000 then
-    exceptions.raise(
-      exceptions.ValueError,
-      ("%s: expected an integer from 1 to 10000, got '%s'"):format(name, tostring(value))
-    )
-  end
-  return value
-end
-
 local function name(value, key)
   if type(value) ~= "string" or value == "" then
     exceptions.raise(exceptions.TypeError, ("%s: expected a non-empty string"):format(key))
@@ -88,11 +78,29 @@ local function address(value, key)
   return tostring(value)
 end
 
+local function tasks_count(value, key)
+  return limits.count(value, key, 1e9)
+end
+
+-- Class, also as a reference, to number: classes become as on the wire.
+local function concurrency(value, key)
+  if type(value) ~= "table" then
+    exceptions.raise(exceptions.TypeError, key .. ': expected a table as { ["tasks:Convert"] = 2 }')
+  end
+  local out = {}
+  for class, limit in pairs(value) do
+    name(class, key .. ": a class")
+    local number = limits.count(limit, ("%s of '%s'"):format(key, class))
+    out[(class:gsub(":", "."))] = number
+  end
+  return out
+end
+
 local KNOWN = {
   topic = name,
   tasks = references,
-  slots = count,
-  threads_count = count,
+  slots = limits.count,
+  threads_count = limits.count,
   watch = flag,
   control = name,
   drain_timeout = limits.seconds,
@@ -103,6 +111,11 @@ local KNOWN = {
   metrics = address,
   log_format = choice("text", "logfmt", "json"),
   log_level = choice("debug", "info", "warn", "error"),
+  argument_limit = limits.size,
+  result_limit = limits.size,
+  max_tasks_per_slot = tasks_count,
+  max_memory_growth = limits.bytes,
+  concurrency = concurrency,
 }
 for key, check in pairs(options.TRANSPORT) do
   KNOWN[key] = check
@@ -124,6 +137,11 @@ end
 ---@field time_limit number? seconds, of tasks that have no limit of their own; so are these:
 ---@field time_warning number? seconds
 ---@field memory_limit number|string|nil bytes, or "64M"
+---@field argument_limit number|string|nil bytes of arguments as JSON, or "64K"
+---@field result_limit number|string|nil bytes of a result as JSON
+---@field concurrency table<string, integer>? class ("tasks:Convert") -> how many of it run at a time here
+---@field max_tasks_per_slot integer? a slot is replaced by a new one after at most so many tasks
+---@field max_memory_growth number|string|nil bytes that a slot may grow by until it is replaced
 ---@field drain_timeout number? seconds that TERM gives to what runs, default: no limit
 ---@field load_timeout number? seconds that scripts may take to load, default 30
 ---@field metrics string|integer|nil "[HOST:]PORT" where Prometheus finds metrics, default: nowhere; HOST is 127.0.0.1
