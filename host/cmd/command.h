@@ -3,7 +3,7 @@
 #ifndef TF_CMD_COMMAND_H
 #define TF_CMD_COMMAND_H
 
-#define TF_VERSION "0.1.0"
+#include "base/version.h"
 
 /* Exit codes that every command uses (sysexits.h for what is not the command's own result). */
 enum tf_exit {

@@ -39,6 +39,7 @@ static void handle_close(struct tf_engine_handle *h)
 		if (h->executor)
 			h->executor->ops->destroy(h->executor);
 	}
+	tf_engine_metrics_close(h);
 	tf_engine_keep_close(h);
 	tf_task_runner_delete(h->runner);
 	tf_timer_delete(h->wake);
@@ -436,6 +437,7 @@ static const struct luaL_Reg engine_methods[] = {
 	{"close", engine_close},
 	{"prepare", engine_prepare},
 	{"validate", engine_validate},
+	{"metrics", tf_engine_metrics},
 	{"suspend", engine_suspend},
 	{"cancel", engine_cancel},
 	{"reset", engine_reset},

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "base/histogram.h"
 #include "base/uuid.h"
 #include "engine/engine.h"
 #include "loop/loop.h"
@@ -36,6 +37,9 @@ struct tf_engine_handle {
 	bool watched;               /* signals suspend or cancel the run */
 	struct tf_backend *backend; /* a reference, or NULL: nothing is kept */
 	unsigned long commits;      /* counted for tests alone */
+	struct tf_histogram commit; /* how long each took */
+	struct tf_page *page;       /* owned, as the next; NULL: no metrics */
+	struct tf_lag *lag;
 	uint64_t tick_ms,
 		ticked_ms; /* between calls of the handler `tick` (0: none), and when it was last called */
 	unsigned asked;    /* how often the engine asked whether it is interrupted */
@@ -71,6 +75,9 @@ TF_RAISES int tf_engine_handle_push(struct lua_State *L, struct tf_value *v, con
 
 /* What a signal that came asks for: Ctrl-C cancels, TERM suspends. */
 enum tf_interruption tf_engine_handle_interruption(const struct tf_engine_handle *h);
+/* engine_metrics.c: the method `metrics`, and the end of its page. */
+TF_RAISES int tf_engine_metrics(struct lua_State *L);
+void tf_engine_metrics_close(struct tf_engine_handle *h);
 /* engine_turns.c: methods of the userdata that run the flow. */
 extern const struct luaL_Reg tf_engine_turns_methods[];
 /* engine_storage.c: methods of the userdata that lua/taskflow/engines/storage.lua calls. */

@@ -56,7 +56,9 @@ static int keep(void *arg, const struct tf_flow_change *c, struct tf_err *err)
 		.atoms = c->atoms,
 		.count = c->count,
 		.fresh = c->fresh};
+	uint64_t began = tf_clock_us();
 	int rc = h->backend->ops->save(h->backend, &save, err);
+	tf_histogram_add(&h->commit, tf_clock_us() - began);
 	if (rc == 0)
 		die_at_commit(h);
 	return rc;

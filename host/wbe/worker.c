@@ -13,7 +13,9 @@
 #include "base/mem.h"
 #include "loop/loop.h"
 #include "transport/url.h"
+#include "control/page.h"
 #include "wbe/commands.h"
+#include "wbe/metrics.h"
 #include "wbe/reloader.h"
 #include "wbe/server.h"
 
@@ -90,6 +92,9 @@ struct worker {
 	struct tf_reloader *reloader;
 	struct tf_control *control; /* NULL: none */
 	struct tf_worker_subject subject;
+	struct tf_worker_metrics metrics;
+	struct tf_lag *lag; /* of the metrics, as the next: NULL: none */
+	struct tf_page *page;
 	const char *exchange, *topic;
 	char *place; /* owned */
 	unsigned slots;
@@ -270,6 +275,19 @@ static void worker_answer_drains(struct worker *w)
 		tf_command_answer_drained(&w->subject, w->subject.ending[--w->subject.ending_count]);
 }
 
+static int worker_open_page(struct worker *w, struct tf_err *err)
+{
+	const char *address = w->config->metrics;
+	if (!address || !strcmp(address, TF_WORKER_NO_METRICS))
+		return 0;
+	w->lag = tf_lag_new(w->loop);
+	w->metrics = (struct tf_worker_metrics){
+		.server = w->server, .lag = w->lag, .exchange = w->exchange, .topic = w->topic};
+	const struct tf_page_config page = {
+		.address = address, .write = tf_worker_metrics_write, .arg = &w->metrics};
+	return tf_page_new(w->loop, &page, &w->page, err);
+}
+
 static void worker_serve(struct worker *w)
 {
 	static const int signals[] = {SIGINT, SIGTERM};
@@ -320,11 +338,16 @@ int tf_worker_run(const struct tf_worker_config *c, int *signo, struct tf_err *e
 	w.loop = tf_loop_new();
 	w.reloader = tf_reloader_new(w.loop, !c->no_watch);
 	w.rc = tf_server_new(w.loop, &config, &events, &w, &w.server, err);
+	if (w.rc == 0)
+		w.rc = worker_open_page(&w, err);
 	if (w.rc == 0) {
+		tf_log_set_ids(&(struct tf_log_ids){.worker = tf_server_uuid(w.server)});
 		tf_reloader_attach(w.reloader, tf_server_generations(w.server));
 		worker_open_control(&w);
 		worker_serve(&w);
 	}
+	tf_page_delete(w.page);
+	tf_lag_delete(w.lag);
 	tf_reloader_delete(w.reloader);
 	worker_answer_drains(&w);
 	tf_server_delete(w.server); /* answers who waits at the control socket */

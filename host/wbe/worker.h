@@ -17,6 +17,7 @@
 
 /* All owned by the config; zeroes are the defaults. */
 #define TF_WORKER_NO_CONTROL "none"
+#define TF_WORKER_NO_METRICS "none"
 struct tf_worker_config {
 	char *url, *transport;
 	char *exchange;           /* NULL: "default" */

@@ -240,6 +240,13 @@ end
 ---@param given table json, plain; command for messages; output: gives what workers have said since it was last called
 ---@return integer exit code
 function M.execute(engine, flow, given)
+  if given.metrics and given.metrics ~= "none" then
+    local url, message = engine._handle:metrics(given.metrics)
+    if not url then
+      engine:close()
+      return complain(given, message)
+    end
+  end
   local began, display = host.now(), choose_display(given, engine.kind)
   watch(engine, flow, display)
   local restore = guard_output(display)

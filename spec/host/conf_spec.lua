@@ -1,7 +1,7 @@
 -- `tfhost conf`, and the commands whose settings it shows.
 local json = require "cjson"
-local peers = require "spec.support.peers"
-local process = require "spec.support.process"
+local peers = require "peers"
+local process = require "process"
 
 local dir
 

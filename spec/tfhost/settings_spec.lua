@@ -1,6 +1,6 @@
 -- Where settings come from, and what wins.
 local conf = require "tfhost.conf"
-local process = require "spec.support.process"
+local process = require "process"
 local settings = require "tfhost.settings"
 
 local function file(text)
@@ -67,7 +67,7 @@ describe("settings", function()
       { "worker", { flags = { metrics = "no port" } }, "^%-%-metrics: expected PORT", true },
       { "worker", { flags = { log_format = "yaml" } }, "^%-%-log%-format: expected text, logfmt or json", true },
       { "worker", { file = file "return { slots = 0 }" }, ":1: slots: expected an integer", false },
-      { "worker", { file = file "\n\nreturn {\n slotz = 1 }" }, ":4: unknown option 'slotz', did you mean 'slots'", false },
+      { "worker", { file = file "\n\nreturn {\n slotz = 1 }" }, ":4: unknown option 'slotz', did you mean", false },
       { "worker", { file = file "return {" }, "unexpected", false },
       { "worker", { file = "/nonexistent/w.lua" }, "No such file", false },
       { "run", { file = file "return { engin = 'serial' }" }, "did you mean 'engine'", false },
@@ -104,6 +104,7 @@ describe("settings", function()
     } do
       assert.equal(shown, conf.redact(given))
     end
-    assert.same({ password = "**", list = { "amqp://u:**@h" } }, conf.shown { password = "x", list = { "amqp://u:p@h" } })
+    local shown = conf.shown { password = "x", list = { "amqp://u:p@h" } }
+    assert.same({ password = "**", list = { "amqp://u:**@h" } }, shown)
   end)
 end)
