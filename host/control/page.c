@@ -50,8 +50,7 @@ static uint64_t now_ms(const struct tf_page *p)
 static void client_delete(struct client *c)
 {
 	TAILQ_REMOVE(&c->page->clients, c, link);
-	if (--c->page->count == 0)
-		tf_timer_stop(c->page->timer);
+	c->page->count--;
 	tf_io_delete(c->io);
 	close(c->fd);
 	tf_buf_free(&c->in);
@@ -66,6 +65,9 @@ static void on_timer(void *arg)
 	uint64_t now = now_ms(p);
 	while ((c = TAILQ_FIRST(&p->clients)) != NULL && c->until <= now)
 		client_delete(c);
+	tf_io_watch(p->io, TF_IO_READ);
+	if (p->count == 0)
+		tf_timer_stop(p->timer);
 }
 
 /* ---- answers ---- */
@@ -160,8 +162,11 @@ static void page_io(void *arg, int events)
 	struct tf_page *p = arg;
 	(void)events;
 	int fd = accept4(p->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (fd < 0)
+	if (fd < 0) { /* without a free descriptor the loop would be told of the client without end */
+		tf_io_watch(p->io, 0);
+		tf_timer_start(p->timer, PAGE_LOOK_MS, PAGE_LOOK_MS);
 		return;
+	}
 	if (p->count >= TF_PAGE_CLIENTS) {
 		close(fd);
 		return;

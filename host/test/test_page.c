@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -214,6 +215,34 @@ static void slow_clients_are_dropped_and_the_others_served(void **state)
 	rig_close(&r);
 }
 
+/* accept fails, and the socket stays readable. */
+static void without_descriptors_clients_wait_and_the_loop_rests(void **state)
+{
+	struct rig r;
+	struct rlimit all, few;
+	ssize_t end;
+	(void)state;
+	rig_open(&r, 0);
+	int fd = client(&r);
+	send(fd, "GET /metrics HTTP/1.1\r\n\r\n", 25, MSG_NOSIGNAL);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &all), 0);
+	few = all;
+	few.rlim_cur = (rlim_t)fd + 1;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	tf_timer_start(r.alarm, 200, 0);
+	unsigned turns = 0;
+	uint64_t began = tf_clock_us();
+	while (tf_clock_us() - began < 150000)
+		tf_loop_turn(r.loop, true), turns++;
+	assert_true(turns < 20);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &all), 0);
+	tf_timer_start(r.alarm, 5, 5);
+	char *got = drain(&r, fd, &end);
+	assert_non_null(strstr(got, "x 1\n"));
+	free(got);
+	rig_close(&r);
+}
+
 static void a_large_page_arrives_whole(void **state)
 {
 	struct rig r;
@@ -265,6 +294,7 @@ int main(void)
 		cmocka_unit_test(a_request_may_come_in_pieces),
 		cmocka_unit_test(a_head_without_end_is_refused),
 		cmocka_unit_test(slow_clients_are_dropped_and_the_others_served),
+		cmocka_unit_test(without_descriptors_clients_wait_and_the_loop_rests),
 		cmocka_unit_test(a_large_page_arrives_whole),
 		cmocka_unit_test(addresses),
 	};
