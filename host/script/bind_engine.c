@@ -219,6 +219,17 @@ TF_RAISES static int engine_flow_uuid(lua_State *L)
 	return 1;
 }
 
+/* name(index) -> name of the atom at this place of the node order, from 1; nil: none, as of an item of a map */
+TF_RAISES static int engine_name(lua_State *L)
+{
+	struct tf_engine_handle *h = tf_engine_handle_check(L);
+	lua_Integer i = luaL_checkinteger(L, 2);
+	if (i < 1 || (size_t)i > tf_graph_atom_count(h->graph))
+		return 0;
+	lua_pushstring(L, tf_graph_atom(h->graph, (unsigned)i - 1)->name);
+	return 1;
+}
+
 /* atoms() -> names in node order */
 TF_RAISES static int engine_atoms(lua_State *L)
 {
@@ -443,6 +454,7 @@ static const struct luaL_Reg engine_methods[] = {
 	{"reset", engine_reset},
 	{"state", engine_state},
 	{"flow_uuid", engine_flow_uuid},
+	{"name", engine_name},
 	{"atoms", engine_atoms},
 	{"atom", engine_atom},
 	{"states", engine_states},
@@ -469,6 +481,35 @@ static int engine_cores(lua_State *L)
 	return 1;
 }
 
+/* Whether the name at the top of the stack is one to look at closely: empty, no text, with a NUL or beyond ASCII. */
+TF_RAISES static bool engine_is_odd(lua_State *L)
+{
+	if (lua_type(L, -1) != LUA_TSTRING)
+		return true;
+	size_t len, i = 0;
+	const char *name = lua_tolstring(L, -1, &len);
+	while (i < len && (signed char)name[i] > 0)
+		i++;
+	return len == 0 || i < len;
+}
+
+/* odd_name(atoms, first = 1) -> index of the first atom from `first` on whose name is not plain ASCII, or nil */
+TF_RAISES static int engine_odd_name(lua_State *L)
+{
+	luaL_checktype(L, 1, LUA_TTABLE);
+	lua_settop(L, 2);
+	for (lua_Integer i = luaL_optinteger(L, 2, 1), n = (lua_Integer)lua_objlen(L, 1); i <= n; i++) {
+		lua_rawgeti(L, 1, (int)i);
+		lua_getfield(L, 3, "name");
+		if (engine_is_odd(L)) {
+			lua_pushinteger(L, i);
+			return 1;
+		}
+		lua_settop(L, 2);
+	}
+	return 0;
+}
+
 int tf_bind_engine_open(lua_State *L)
 {
 	lua_newtable(L); /* handles */
@@ -491,5 +532,7 @@ int tf_bind_engine_open(lua_State *L)
 	lua_setfield(L, -2, "load");
 	lua_pushcfunction(L, engine_cores);
 	lua_setfield(L, -2, "cores");
+	lua_pushcfunction(L, engine_odd_name);
+	lua_setfield(L, -2, "odd_name");
 	return 1;
 }

@@ -334,6 +334,33 @@ static int host_pid(lua_State *L)
 	return 1;
 }
 
+/* caller(known, look) -> known[f], current line: of the nearest function f on the stack for which that is true, as
+ * debug.getinfo finds it, without its tables; nothing if there is none. Of a function that `known` lacks it has look(f). */
+TF_RAISES static int host_caller(lua_State *L)
+{
+	lua_Debug frame;
+	for (int level = 1; lua_getstack(L, level, &frame); level++) {
+		lua_settop(L, 2);
+		lua_getinfo(L, "f", &frame);
+		lua_pushvalue(L, 3);
+		lua_rawget(L, 1);
+		if (lua_isnil(L, 4)) {
+			lua_settop(L, 3);
+			lua_pushvalue(L, 2);
+			lua_insert(L, 3);
+			lua_call(L, 1, 1);
+		}
+		if (!lua_toboolean(L, -1))
+			continue;
+		lua_getinfo(L, "l", &frame);
+		if (frame.currentline > 0) {
+			lua_pushinteger(L, frame.currentline);
+			return 2;
+		}
+	}
+	return 0;
+}
+
 /* sleep(seconds) */
 TF_RAISES static int host_sleep(lua_State *L)
 {
@@ -350,6 +377,7 @@ int tf_bind_host_open(lua_State *L)
 		{"load", host_load},
 		{"members", host_members},
 		{"now", host_now},
+		{"caller", host_caller},
 		{"random", host_random},
 		{"time", host_time},
 		{"scripts", host_scripts},

@@ -8,9 +8,7 @@
 #include "script/bind.h"
 #include "script/value_lua.h"
 
-/* Members of an instance that says no more than its name; all else it shares with the `example` of its class. */
-static const char *const flow_plain_members[] = {"name", "where", "_sink", "notifier"};
-enum { FLOW_PLAIN_MEMBERS = sizeof(flow_plain_members) / sizeof(flow_plain_members[0]) };
+enum { FLOW_PLAIN_MAX = 8 };
 
 /* Where the walk is. Positive stack indices. */
 struct flow_walk {
@@ -19,7 +17,10 @@ struct flow_walk {
 	int steps;                             /* the list */
 	int at, last;                          /* of the next value, of the last */
 	int examples;                          /* table: example -> node id of a task like it */
-	const char *plain[FLOW_PLAIN_MEMBERS]; /* Lua's own copies: compared by address */
+	/* Members of an instance that says no more than its name; all else it shares with the `example` of its class.
+	 * Lua's own copies: compared by address. */
+	const char *plain[FLOW_PLAIN_MAX];
+	int plain_count;
 	int *ids; /* the graph's node ids of flows and atoms, in order of adding */
 	size_t count;
 	struct tf_err *err;
@@ -138,20 +139,42 @@ TF_RAISES static int flow_add_atom(struct flow_walk *w, int atom, bool retry)
 	return rc;
 }
 
+/* From the metatable of the first such instance, which stays as long as its class. */
+TF_RAISES static void flow_learn_plain(struct flow_walk *w, int atom)
+{
+	lua_State *L = w->L;
+	if (!luaL_getmetafield(L, atom, "plain"))
+		return;
+	for (int n = (int)lua_objlen(L, -1); w->plain_count < n && w->plain_count < FLOW_PLAIN_MAX; w->plain_count++) {
+		lua_rawgeti(L, -1, w->plain_count + 1);
+		w->plain[w->plain_count] = lua_tostring(L, -1);
+		lua_pop(L, 1);
+	}
+	lua_pop(L, 1);
+}
+
+TF_RAISES static bool flow_is_plain(const struct flow_walk *w, const char *key)
+{
+	for (int i = 0; i < w->plain_count; i++) {
+		if (key == w->plain[i])
+			return true;
+	}
+	return false;
+}
+
 /* Push the example of an instance that has no more than its name; false, with nothing pushed: it has more. */
 TF_RAISES static bool flow_push_example(struct flow_walk *w, int atom)
 {
 	lua_State *L = w->L;
 	if (!luaL_getmetafield(L, atom, "example"))
 		return false;
+	if (w->plain_count == 0)
+		flow_learn_plain(w, atom);
 	lua_pushnil(L);
 	while (lua_next(L, atom)) {
 		lua_pop(L, 1);
 		const char *key = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
-		bool plain = false;
-		for (int i = 0; i < FLOW_PLAIN_MEMBERS; i++)
-			plain = plain || key == w->plain[i];
-		if (!plain) {
+		if (!flow_is_plain(w, key)) {
 			lua_pop(L, 2);
 			return false;
 		}
@@ -220,14 +243,10 @@ TF_RAISES static int flow_step(struct flow_walk *w)
 int tf_flow_load(lua_State *L, int index, struct tf_graph *g, struct tf_err *err)
 {
 	int top = lua_gettop(L), rc = 0;
-	luaL_checkstack(L, 20 + FLOW_PLAIN_MEMBERS, "flow");
+	luaL_checkstack(L, 20, "flow");
 	struct flow_walk w = {
 		.L = L, .graph = g, .steps = index, .at = 1, .last = (int)lua_objlen(L, index), .err = err};
 	w.ids = lua_newuserdata(L, ((size_t)w.last + 1) * sizeof(*w.ids));
-	for (int i = 0; i < FLOW_PLAIN_MEMBERS; i++) {
-		lua_pushstring(L, flow_plain_members[i]); /* stays, and the address with it */
-		w.plain[i] = lua_tostring(L, -1);
-	}
 	lua_newtable(L);
 	w.examples = lua_gettop(L);
 	while (w.at <= w.last && rc >= 0) {

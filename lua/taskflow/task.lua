@@ -333,7 +333,7 @@ local function instantiate(class, options)
     exceptions.raise(exceptions.TypeError, "the name of a task must be a string")
   end
   if class.plain_meta and only_name(options) then
-    -- With room for _sink from the start, which otherwise would cost a table anew.
+    -- With room for all PLAIN members from the start, which otherwise would cost a table anew.
     local where = place.caller() or class.where
     return setmetatable({ name = name, where = where, _sink = false, _limits = false }, class.plain_meta)
   end
@@ -422,12 +422,16 @@ local function make_class(class)
   return setmetatable(class, class_meta)
 end
 
+-- All that an instance may have of its own that says no more than its name.
+local PLAIN = { "name", "where", "_sink", "_limits", "notifier" }
+
 -- An instance that says no more than its name shares all else with `example`: flows have very many of them.
 local function share(class, example)
   example.notifier = nil
   class.plain_meta = {
     mark = task_mark,
-    example = example, -- for the host: what an instance shares
+    example = example, -- for the host: what an instance shares, while it has no other members than these
+    plain = PLAIN,
     __index = function(self, key)
       if key == "notifier" then
         self.notifier = new_notifier()

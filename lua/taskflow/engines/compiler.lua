@@ -17,6 +17,7 @@ local M = {}
 ---@field names table<table, string|false> of classes, on the wire; false: it has none
 ---@field atoms table<string, taskflow.Atom> by name
 ---@field order taskflow.Atom[] in order of walking
+---@field references taskflow.Task[] of these, what names its class
 ---@field deciders { call: function, title: string, where: string }[] by the number in the links
 ---@field flows table<taskflow.Atom|taskflow.Flow, taskflow.Flow|false> the flow that each atom or flow is in
 
@@ -50,6 +51,7 @@ end
 local function class_name_of(plan, atom)
   local class = atom.class
   if atom.task_cls or not class then
+    plan.references[#plan.references + 1] = atom.reference and atom or nil
     return atom.task_cls or atom.name
   end
   local name = plan.names[class]
@@ -144,7 +146,7 @@ end
 ---@param root taskflow.Flow|taskflow.Task
 ---@return taskflow.Plan
 function M.compile(root)
-  local plan = { steps = {}, added = 0, names = {}, atoms = {}, order = {}, deciders = {}, flows = {} }
+  local plan = { steps = {}, added = 0, names = {}, atoms = {}, order = {}, references = {}, deciders = {}, flows = {} }
   if task.is_task(root) then
     plan.name = root.name
     plan.single = true

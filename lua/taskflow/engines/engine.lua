@@ -136,12 +136,12 @@ end
 
 -- Name and atom of a number of the host's; of an item of a map also the map's name and the item's place in it.
 local function identify(self, index)
-  local name = self._names[index]
+  local name = self._handle:name(index)
   if name then
     return name, self._plan.atoms[name]
   end
   local map, position = self._handle:item(index)
-  local map_name = self._names[map]
+  local map_name = self._handle:name(map)
   return ("%s[%d]"):format(map_name, position), self._plan.atoms[map_name], map_name, position
 end
 
@@ -248,7 +248,7 @@ local function handlers(self)
   end
 
   function h.retry(index, method, arguments, history, own_failure, flow_failures)
-    local atom = self._plan.atoms[self._names[index]]
+    local atom = self._plan.atoms[self._handle:name(index)]
     local f = atom[method]
     if not f then
       return nil
@@ -284,28 +284,27 @@ end
 
 -- ---- life ----
 
--- Tasks by name, as local engines run them. A reference is resolved to its class here.
+-- Tasks by name, as local engines run them: most are the flow's own. A reference is resolved to its class here.
 local function instances(self)
   local out = {}
-  local fake = self._fake or function() end -- taskflow.testing
+  local fake = self._fake -- taskflow.testing
   local atoms = self._plan.atoms -- not the engine: the host keeps what is returned, and would keep it alive
-  for _, atom in ipairs(self._plan.order) do
-    if task.is_task(atom) then
-      if fake(atom) then
-        out[atom.name] = fake(atom)
-      elseif atom.reference and self.kind ~= "worker-based" then
-        out[atom.name] = M.resolve(atom, self.kind)
-      else
-        out[atom.name] = atom
-      end
-    end
+  for _, atom in ipairs(self.kind ~= "worker-based" and self._plan.references or {}) do
+    out[atom.name] = not (fake and fake(atom)) and M.resolve(atom, self.kind) or nil
+  end
+  for _, atom in ipairs(fake and self._plan.order or {}) do
+    out[atom.name] = fake(atom) or out[atom.name]
   end
   -- Items of maps come to be as they are asked for.
   return setmetatable(out, {
     __index = function(tasks, name)
+      local atom = atoms[name]
+      if atom then
+        return atom
+      end
       local map_name = name:gsub("%[%d+%]$", "")
-      local map = rawget(tasks, map_name)
-      return map and (fake(atoms[map_name]) or task.item(map, name))
+      local map = rawget(tasks, map_name) or atoms[map_name]
+      return map and (fake and fake(atoms[map_name]) or task.item(map, name))
     end,
   })
 end
@@ -380,13 +379,16 @@ local function check_names(plan)
   if fault then
     exceptions.raise(exceptions.ValueError, "flow: " .. fault)
   end
-  for _, atom in ipairs(plan.order) do
+  local odd = host.odd_name(plan.order)
+  while odd do
+    local atom = plan.order[odd]
     fault = atom.name == "" and "it has an empty name" or text.name_fault(atom.name)
     if fault then
       local flow = plan.flows[atom] or plan
       local message = "an atom (made at %s, in flow '%s'): %s"
       exceptions.raise(exceptions.ValueError, message:format(tostring(atom.where), flow.name, fault))
     end
+    odd = host.odd_name(plan.order, odd + 1)
   end
 end
 
@@ -400,7 +402,6 @@ function Engine:_connect()
     check_wire_names(self._plan)
   end
   self._handle = self:_check(host.load(host_options(self)))
-  self._names = self._handle:atoms()
   self._listen()
   self._plan.steps = nil -- the host has the graph: a large flow is a lot to keep twice
 end

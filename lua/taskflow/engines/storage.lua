@@ -238,7 +238,7 @@ end
 ---@return { [1]: string, [2]: taskflow.History }[] name, history
 function Storage:get_retry_histories()
   local out = {}
-  for _, name in ipairs(self._engine._names) do
+  for _, name in ipairs(self._engine._handle:atoms()) do
     if retry_module.is_retry(self._engine._plan.atoms[name]) then
       out[#out + 1] = { name, self:get_retry_history(name) }
     end
@@ -326,7 +326,7 @@ end
 ---@return table<string, { [1]: string, [2]: string }>
 function Storage:get_atoms_states(names)
   local out = {}
-  for _, name in ipairs(names == nil and self._engine._names or check.names(names, "get_atoms_states")) do
+  for _, name in ipairs(names == nil and self._engine._handle:atoms() or check.names(names, "get_atoms_states")) do
     local state, intention = atom(self, name)
     out[name] = { state, intention }
   end

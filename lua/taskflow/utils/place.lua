@@ -1,5 +1,7 @@
 -- Where in the user's script something happened. Every error a caller can make names this place, so
 -- frames of the library itself are skipped.
+local host = require "tfhost.host"
+
 local M = {}
 
 -- Chunk names of the library all begin with this and one of its two folders, embedded or from a source tree.
@@ -26,23 +28,12 @@ end
 ---"flow.lua:12" of the nearest frame outside the library, or nil if there is none.
 ---@return string?
 function M.caller()
-  local level = 2
-  while true do
-    local info = debug.getinfo(level, "fl")
-    if not info then
-      return nil
-    end
-    local places = known[info.func]
-    if places == nil then
-      places = places_of(info.func)
-    end
-    local line = info.currentline
-    if places and line > 0 then
-      places[line] = places[line] or places.file .. ":" .. line
-      return places[line]
-    end
-    level = level + 1
+  local places, line = host.caller(known, places_of)
+  if not places then
+    return nil
   end
+  places[line] = places[line] or places.file .. ":" .. line
+  return places[line]
 end
 
 ---The Lua frames above `level`, oldest first, as Python writes a traceback.
