@@ -6,11 +6,22 @@
 #include <string.h>
 #include <unistd.h>
 
+static void (*exhausted)(void *arg, size_t bytes);
+static void *exhausted_arg;
+
+void tf_mem_on_exhausted(void (*handler)(void *arg, size_t bytes), void *arg)
+{
+	exhausted = handler;
+	exhausted_arg = arg;
+}
+
 /* No allocation here: there is no memory to report the lack of memory with. */
 static _Noreturn void out_of_memory(size_t n)
 {
 	char line[80];
 	int len = snprintf(line, sizeof line, "tfhost: out of memory (%zu bytes asked for)\n", n);
+	if (exhausted)
+		exhausted(exhausted_arg, n);
 	if (write(STDERR_FILENO, line, (size_t)len) < 0) {
 		/* Nobody is left to tell. */
 	}

@@ -8,6 +8,10 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+/* Have `handler` called with the bytes that were asked for before the process ends for lack of memory; it must not allocate. One
+ * a process; NULL: none. */
+void tf_mem_on_exhausted(void (*handler)(void *arg, size_t bytes), void *arg);
+
 void *tf_malloc(size_t n) __attribute__((returns_nonnull));
 /* Zeroed; aborts on overflow. */
 void *tf_calloc(size_t count, size_t n) __attribute__((returns_nonnull));

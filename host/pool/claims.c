@@ -1,6 +1,7 @@
 #include "pool/claims.h"
 
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -59,6 +60,10 @@ bool tf_claims_take_back(struct tf_claims *c, uint64_t n)
 
 void tf_claims_start(struct tf_claims *c, uint64_t n)
 {
+	struct timespec cpu = {0};
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
+	atomic_store(
+		&c->cpu_us[n % TF_CLAIMS], (uint64_t)cpu.tv_sec * 1000000 + (uint64_t)cpu.tv_nsec / 1000);
 	atomic_store(&c->begun_us[n % TF_CLAIMS], tf_clock_us());
 	atomic_store(&c->word[n % TF_CLAIMS], TF_CLAIM_STARTED);
 }
@@ -72,4 +77,19 @@ uint64_t tf_claims_begun_us(const struct tf_claims *c, uint64_t n, uint64_t now)
 {
 	uint64_t us = atomic_load(&c->begun_us[n % TF_CLAIMS]);
 	return us > 0 && us < now ? us : now;
+}
+
+uint64_t tf_claims_cpu_us(const struct tf_claims *c, uint64_t n)
+{
+	return atomic_load(&c->cpu_us[n % TF_CLAIMS]);
+}
+
+void tf_claims_refuse(struct tf_claims *c, uint64_t bytes)
+{
+	atomic_store(&c->refused, bytes ? bytes : 1);
+}
+
+uint64_t tf_claims_refused(const struct tf_claims *c)
+{
+	return c ? atomic_load(&c->refused) : 0;
 }

@@ -25,6 +25,8 @@ enum tf_claim {
 struct tf_claims {
 	_Atomic uint32_t word[TF_CLAIMS];
 	_Atomic uint64_t begun_us[TF_CLAIMS]; /* of tf_clock_us, when STARTED */
+	_Atomic uint64_t cpu_us[TF_CLAIMS];   /* that the slot had used by then */
+	_Atomic uint64_t refused;             /* bytes that it could not have, and dies of; 0: none */
 };
 
 /* A new page, mapped; *fd is for the slot, close it. NULL: err. */
@@ -41,5 +43,10 @@ void tf_claims_start(struct tf_claims *c, uint64_t n);
 enum tf_claim tf_claims_get(const struct tf_claims *c, uint64_t n);
 /* When the slot says that it began the n-th, in microseconds of tf_clock_us; `now` if it says what cannot be. */
 uint64_t tf_claims_begun_us(const struct tf_claims *c, uint64_t n, uint64_t now);
+/* The processor time of the slot, in microseconds, when it began the n-th. */
+uint64_t tf_claims_cpu_us(const struct tf_claims *c, uint64_t n);
+/* The slot was refused so many bytes of memory, and is about to die of it. */
+void tf_claims_refuse(struct tf_claims *c, uint64_t bytes);
+uint64_t tf_claims_refused(const struct tf_claims *c);
 
 #endif

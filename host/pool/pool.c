@@ -207,6 +207,7 @@ int tf_pool_new(struct tf_loop *loop, const struct tf_pool_config *config,
 	p->loader_fd = -1;
 	p->starved = true;
 	p->wanted = config->idle_start ? 0 : config->slots;
+	p->oom = tf_oom_new();
 	p->slot_count = pool_places(p);
 	/* Pages that are not touched cost nothing. */
 	p->slots = tf_calloc(2 * TF_POOL_MAX_SLOTS, sizeof(*p->slots));
@@ -214,6 +215,7 @@ int tf_pool_new(struct tf_loop *loop, const struct tf_pool_config *config,
 		pool_slot_init(&p->slots[i], p);
 	int rc = pool_loader_start(p, err);
 	if (rc < 0) {
+		tf_oom_delete(p->oom);
 		free(p->slots);
 		free(p);
 		return rc;
@@ -462,6 +464,7 @@ void tf_pool_delete(struct tf_pool *p)
 		pool_job_free(j);
 	}
 	tf_buf_free(&p->files);
+	tf_oom_delete(p->oom);
 	tf_timer_delete(p->timer);
 	tf_timer_delete(p->hung_timer);
 	tf_timer_delete(p->limits);

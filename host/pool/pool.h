@@ -48,6 +48,7 @@ struct tf_pool_config {
 	X(SIGNAL, "signal") \
 	X(TIME_LIMIT, "time_limit") \
 	X(MEMORY_LIMIT, "memory_limit") \
+	X(OUT_OF_MEMORY, "out_of_memory") \
 	X(TASK_STOPPED, "task_stopped") \
 	X(BAD_MESSAGE, "bad_message") \
 	X(START, "start")

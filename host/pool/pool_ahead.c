@@ -195,8 +195,11 @@ void pool_on_tick(void *arg)
 		pool_slot_tell_started(s);
 		if (p->deleted || s->state != POOL_SLOT_BUSY)
 			continue;
-		if (s->job->started && !s->job->cpu_ns) /* what is over sooner needs no account */
+		if (s->job->started && !s->job->accounted) { /* what is over sooner needs no account */
+			s->job->accounted = true;
 			s->job->cpu_ns = tf_usage_cpu_ns(s->pid);
+			s->job->oom_count = p->oom_count = tf_oom_count(p->oom);
+		}
 		if (s->job->stop_types) {
 			pool_slot_stop(s);
 			continue;

@@ -3,10 +3,13 @@
 #ifndef TF_POOL_PRIVATE_H
 #define TF_POOL_PRIVATE_H
 
+#include <sys/resource.h>
+
 #include "base/buf.h"
 #include "loop/loop.h"
 #include "pool/claims.h"
 #include "pool/frame.h"
+#include "pool/oom.h"
 #include "pool/pool.h"
 
 /* A request from submit to done. Kept whole until the slot says that it began, because a slot found dead before
@@ -22,6 +25,8 @@ struct pool_job {
 	struct tf_limits limits; /* told as it began; zeroes: none */
 	uint64_t limited_ms;     /* when that was */
 	bool warned;
+	bool accounted;                /* cpu_ns and oom_count are known */
+	uint64_t oom_count;            /* when it was seen to have begun */
 	uint64_t cpu_ns;               /* of its process, when it was seen to have begun */
 	bool heavy;                    /* had too much memory when looked at last */
 	const char *const *stop_types; /* it is to end with such a failure; NULL: it is not */
@@ -100,6 +105,9 @@ struct tf_pool {
 	struct tf_class_limits *class_limits; /* tf_pool_class_limits */
 	bool over;                            /* ready(err) or lost was told */
 
+	struct tf_oom *oom; /* owned */
+	uint64_t oom_count; /* when it was looked at last */
+
 	struct pool_slot
 		*slots; /* room for TF_POOL_MAX_SLOTS and as many successors: their handles point at them */
 	unsigned slot_count; /* places of that in use */
@@ -168,6 +176,11 @@ void pool_slot_tell_started(struct pool_slot *s);
 void pool_on_tick(void *arg);
 /* Call events.slot_free if that is owed. */
 void pool_tell_free(struct tf_pool *p);
+/* pool_death.c: why the process ended, with this status of wait. Before its jobs are taken. */
+enum tf_slot_death pool_death_cause(const struct pool_slot *s, enum pool_slot_state was, int status);
+/* The failure of `j`, which the slot ran. */
+struct tf_value *pool_death_failure(const struct pool_slot *s, const struct pool_job *j,
+	enum tf_slot_death cause, int status, const struct rusage *usage);
 /* pool_recycle.c: it is ready, and new. */
 void pool_recycle_begin(struct pool_slot *s);
 /* A request of its own is over. */

@@ -108,6 +108,7 @@ int pool_slot_fork(struct pool_slot *s, struct tf_err *err)
 	if (s->pool->config.counters)
 		s->pool->config.counters->forked++;
 	s->state = POOL_SLOT_FORKING;
+	s->pool->oom_count = tf_oom_count(s->pool->oom);
 	s->pid = 0;
 	s->fd = pair[0];
 	s->born_ms = pool_now(s->pool);
@@ -404,7 +405,8 @@ static void slot_fail_orphans(struct tf_pool *p)
 
 /* The jobs of a slot that is gone: another slot gets those that it had not begun; the one it ran has failed, and so has
  * one that it took twice and never began. */
-static void slot_lose_jobs(struct pool_slot *s, int status, const struct rusage *usage)
+static void slot_lose_jobs(
+	struct pool_slot *s, enum tf_slot_death cause, int status, const struct rusage *usage)
 {
 	struct tf_pool *p = s->pool;
 	pool_slot_tell_started(s);
@@ -426,37 +428,11 @@ static void slot_lose_jobs(struct pool_slot *s, int status, const struct rusage 
 		pool_add_orphan(p, j);
 		return;
 	}
-	struct tf_buf text = TF_BUF_INIT;
-	if (j->stop_types)
-		tf_buf_printf(&text, "%s; ", j->stop_why);
-	tf_buf_printf(&text, "slot (pid %d) running task '%s' (%s) ", (int)s->pid, j->name, j->cls);
-	tf_process_describe_end(status, &text);
-	tf_buf_printf(&text, " after %.1f s; ", (double)(pool_now(p) - s->begun_ms) / 1000);
-	tf_process_describe_usage(usage, &text);
-	if (s->breach)
-		tf_buf_printf(&text, "; it was ended because %s", s->breach);
-	struct tf_value *failure =
-		tf_failure_format(j->stop_types ? j->stop_types : tf_types_worker_lost, "%s", text.data);
-	tf_warn("pool", "%s", text.data);
-	tf_buf_free(&text);
+	struct tf_value *failure = pool_death_failure(s, j, cause, status, usage);
 	if (p->events.done)
 		p->events.done(p->arg, j->id, true, failure);
 	tf_value_unref(failure);
 	pool_job_free(j);
-}
-
-static enum tf_slot_death slot_death(const struct pool_slot *s, enum pool_slot_state was, int status)
-{
-	const struct pool_job *j = s->job;
-	if (was == POOL_SLOT_FORKING || was == POOL_SLOT_STARTING)
-		return TF_SLOT_START;
-	if (j && j->stop_types)
-		return j->stop_types == tf_types_time_limit     ? TF_SLOT_TIME_LIMIT
-		       : j->stop_types == tf_types_memory_limit ? TF_SLOT_MEMORY_LIMIT
-								: TF_SLOT_TASK_STOPPED;
-	if (s->breach)
-		return TF_SLOT_BAD_MESSAGE;
-	return WIFSIGNALED(status) ? TF_SLOT_SIGNAL : TF_SLOT_EXIT;
 }
 
 /* Forget the process; count it if it was of no use. */
@@ -514,10 +490,12 @@ void pool_slot_reap(struct pool_slot *s)
 			return;
 	}
 	s->state = POOL_SLOT_ENDING;
+	enum tf_slot_death cause = pool_death_cause(s, was, status);
 	if (p->config.counters && !(s->dismissed && !s->breach))
-		p->config.counters->deaths[slot_death(s, was, status)]++;
+		p->config.counters->deaths[cause]++;
+	p->oom_count = tf_oom_count(p->oom);
 	if (s->job)
-		slot_lose_jobs(s, status, &usage);
+		slot_lose_jobs(s, cause, status, &usage);
 	if (p->deleted)
 		return;
 	slot_gone(s, was);

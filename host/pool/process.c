@@ -86,9 +86,12 @@ void tf_process_describe_end(int status, struct tf_buf *out)
 	}
 }
 
-void tf_process_describe_usage(const struct rusage *usage, struct tf_buf *out)
+void tf_process_describe_limit(pid_t pid, struct tf_buf *out)
 {
-	double cpu = (double)(usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) +
-		     (double)(usage->ru_utime.tv_usec + usage->ru_stime.tv_usec) / 1e6;
-	tf_buf_printf(out, "cpu %.1f s, peak memory %.0f MB", cpu, (double)usage->ru_maxrss / 1024);
+	struct rlimit space, data;
+	if (prlimit(pid, RLIMIT_AS, NULL, &space) < 0 || prlimit(pid, RLIMIT_DATA, NULL, &data) < 0)
+		return;
+	rlim_t least = data.rlim_cur < space.rlim_cur ? data.rlim_cur : space.rlim_cur;
+	if (least != RLIM_INFINITY)
+		tf_buf_printf(out, " of %.1f MB", (double)least / 1048576);
 }

@@ -24,7 +24,7 @@ pid_t tf_process_fork_sibling(void);
 
 /* Append "was killed by signal 9 (SIGKILL)" or "exited with code 3". */
 void tf_process_describe_end(int status, struct tf_buf *out);
-/* Append "cpu 0.3 s, peak memory 12 MB". */
-void tf_process_describe_usage(const struct rusage *usage, struct tf_buf *out);
+/* Append " of 512.0 MB", the limit of its address space or data (ulimit -v, -d); nothing if it has none. */
+void tf_process_describe_limit(pid_t pid, struct tf_buf *out);
 
 #endif

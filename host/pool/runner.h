@@ -17,6 +17,8 @@ struct tf_runner_sink {
 	void (*limits)(void *arg, const struct tf_limits *l);
 	/* It takes far more memory than its limit: bytes. Does not return. NULL if `limits` is. */
 	void (*breach)(void *arg, uint64_t bytes);
+	/* So many bytes more cannot be had. Does not return. NULL if `limits` is. */
+	void (*refused)(void *arg, size_t bytes);
 	void (*event)(void *arg, const char *type, struct tf_value *details);
 	const struct tf_limits *defaults; /* of tasks that have none of their own; NULL: none */
 	void *arg;

@@ -1,12 +1,14 @@
 #include "pool/slot.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/mem.h"
 #include "pool/claims.h"
 #include "pool/frame.h"
 #include "protocol/failure.h"
@@ -64,6 +66,15 @@ static void slot_breach(void *arg, uint64_t bytes)
 		pause();
 }
 
+/* Nothing is sent: that would need memory. The supervisor looks at the claims when it has reaped us. */
+static void slot_refused(void *arg, size_t bytes)
+{
+	struct slot *s = arg;
+	tf_claims_refuse(s->claims, bytes);
+	for (;;)
+		kill(getpid(), SIGKILL);
+}
+
 static void slot_event(void *arg, const char *type, struct tf_value *details)
 {
 	struct slot *s = arg;
@@ -94,6 +105,7 @@ static void slot_run(struct slot *s, const struct tf_request *r)
 	const struct tf_runner_sink sink = {.started = slot_started,
 		.limits = slot_limits,
 		.breach = slot_breach,
+		.refused = slot_refused,
 		.event = slot_event,
 		.defaults = &s->runner->defaults,
 		.arg = s};
@@ -141,6 +153,8 @@ static void slot_begin(struct slot *s)
 		close(score);
 	}
 	int rc = slot_get_claims(s);
+	if (rc == 0)
+		tf_mem_on_exhausted(slot_refused, s);
 	if (rc == 0 && s->runner->slot_start)
 		rc = s->runner->slot_start(s->runner->arg, &s->err);
 	if (rc < 0) {

@@ -17,6 +17,8 @@ const char *const tf_types_time_limit[] = {
 	"tfhost.TimeLimitExceeded", "tfhost.LimitExceeded", "RuntimeError", "Exception", NULL};
 const char *const tf_types_memory_limit[] = {
 	"tfhost.MemoryLimitExceeded", "tfhost.LimitExceeded", "RuntimeError", "Exception", NULL};
+const char *const tf_types_out_of_memory[] = {"tfhost.OutOfMemory", "tfhost.MemoryLimitExceeded",
+	"tfhost.LimitExceeded", "tfhost.WorkerLost", "RuntimeError", "Exception", NULL};
 const char *const tf_types_size_limit[] = {
 	"tfhost.SizeLimitExceeded", "tfhost.LimitExceeded", "RuntimeError", "Exception", NULL};
 const char *const tf_types_cancelled[] = {"tfhost.Cancelled", "Exception", NULL};

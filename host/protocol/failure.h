@@ -15,15 +15,17 @@ extern const char
 extern const char
 	*const tf_types_time_limit[]; /* tfhost.TimeLimitExceeded, tfhost.LimitExceeded, RuntimeError */
 extern const char *const tf_types_memory_limit[]; /* tfhost.MemoryLimitExceeded, ... */
-extern const char *const tf_types_size_limit[];   /* tfhost.SizeLimitExceeded, ... */
-extern const char *const tf_types_cancelled[];    /* tfhost.Cancelled, Exception */
-extern const char *const tf_types_worker_lost[];  /* tfhost.WorkerLost, RuntimeError */
-extern const char *const tf_types_lua_error[];    /* tfhost.LuaError, RuntimeError */
-extern const char *const tf_types_key_error[];    /* KeyError, LookupError */
-extern const char *const tf_types_type_error[];   /* TypeError */
-extern const char *const tf_types_value_error[];  /* ValueError */
-extern const char *const tf_types_os_error[];     /* OSError */
-extern const char *const tf_types_not_found[];    /* taskflow.exceptions.NotFound, TaskFlowException */
+extern const char *const tf_types_out_of_memory
+	[]; /* tfhost.OutOfMemory, MemoryLimitExceeded, LimitExceeded, WorkerLost, ... */
+extern const char *const tf_types_size_limit[];  /* tfhost.SizeLimitExceeded, ... */
+extern const char *const tf_types_cancelled[];   /* tfhost.Cancelled, Exception */
+extern const char *const tf_types_worker_lost[]; /* tfhost.WorkerLost, RuntimeError */
+extern const char *const tf_types_lua_error[];   /* tfhost.LuaError, RuntimeError */
+extern const char *const tf_types_key_error[];   /* KeyError, LookupError */
+extern const char *const tf_types_type_error[];  /* TypeError */
+extern const char *const tf_types_value_error[]; /* ValueError */
+extern const char *const tf_types_os_error[];    /* OSError */
+extern const char *const tf_types_not_found[];   /* taskflow.exceptions.NotFound, TaskFlowException */
 
 struct tf_failure {
 	const char *exception_str;

@@ -84,7 +84,31 @@ TF_RAISES static uint64_t perform_limit(lua_State *L, int task, const char *name
 /* Of the one task that a slot runs; not on the stack, for the state refers to it even when something raises. */
 static struct tf_memory_guard perform_guard;
 
-/* What the request leaves open, the task says. The task is told when it has to end. */
+static void perform_guard_begin(lua_State *L, uint64_t limit, const struct tf_runner_sink *sink)
+{
+	static struct tf_memory_guard_events events;
+	events = (struct tf_memory_guard_events){.breach = sink->breach, .refused = sink->refused};
+	tf_memory_guard_begin(&perform_guard, L, limit, &events, sink->arg);
+}
+
+/* Task and supervisor are told when it has to end. */
+TF_RAISES static void perform_tell_limits(
+	lua_State *L, int task, const struct tf_limits *l, const struct tf_runner_sink *sink)
+{
+	lua_pushliteral(L, "_limits"); /* "_limits", { began, time, warning } */
+	lua_createtable(L, 3, 0);
+	lua_pushnumber(L, (double)tf_clock_ms(&tf_clock_real) / 1000);
+	lua_rawseti(L, -2, 1);
+	lua_pushnumber(L, (double)l->time_ms / 1000);
+	lua_rawseti(L, -2, 2);
+	lua_pushnumber(L, (double)l->warning_ms / 1000);
+	lua_rawseti(L, -2, 3);
+	lua_rawset(L, task);
+	if (sink->limits)
+		sink->limits(sink->arg, l);
+}
+
+/* What the request leaves open, the task says. */
 TF_RAISES static void perform_limits(
 	lua_State *L, int task, const struct tf_request *r, const struct tf_runner_sink *sink)
 {
@@ -95,24 +119,12 @@ TF_RAISES static void perform_limits(
 	tf_limits_fill(&l, &own);
 	if (sink->defaults)
 		tf_limits_fill(&l, sink->defaults);
-	if (!tf_limits_any(&l))
-		return;
 	if (l.time_ms && l.warning_ms >= l.time_ms)
 		l.warning_ms = 0;
-	lua_pushliteral(L, "_limits"); /* "_limits", { began, time, warning } */
-	lua_createtable(L, 3, 0);
-	lua_pushnumber(L, (double)tf_clock_ms(&tf_clock_real) / 1000);
-	lua_rawseti(L, -2, 1);
-	lua_pushnumber(L, (double)l.time_ms / 1000);
-	lua_rawseti(L, -2, 2);
-	lua_pushnumber(L, (double)l.warning_ms / 1000);
-	lua_rawseti(L, -2, 3);
-	lua_rawset(L, task);
-	if (!sink->limits)
-		return;
-	sink->limits(sink->arg, &l);
-	if (l.memory)
-		tf_memory_guard_begin(&perform_guard, L, l.memory, sink->breach, sink->arg);
+	if (tf_limits_any(&l))
+		perform_tell_limits(L, task, &l, sink);
+	if (sink->limits && (l.memory || tf_memory_guard_is_useful()))
+		perform_guard_begin(L, l.memory, sink);
 }
 
 /* Push a box for `p` and the key of sinks; the task at index `task` can notify from here on. */

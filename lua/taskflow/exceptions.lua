@@ -374,5 +374,6 @@ M.LimitExceeded = M.class("tfhost.LimitExceeded", M.RuntimeError)
 M.TimeLimitExceeded = M.class("tfhost.TimeLimitExceeded", M.LimitExceeded)
 M.SizeLimitExceeded = M.class("tfhost.SizeLimitExceeded", M.LimitExceeded)
 M.MemoryLimitExceeded = M.class("tfhost.MemoryLimitExceeded", M.LimitExceeded)
+M.OutOfMemory = M.class("tfhost.OutOfMemory", M.MemoryLimitExceeded)
 
 return M
