@@ -21,6 +21,7 @@ enum tf_exit {
 	X("lint", tf_cmd_lint, "find mistakes in a flow or in tasks without running them") \
 	X("graph", tf_cmd_graph, "draw a flow: text, SVG, dot, mermaid") \
 	X("flow", tf_cmd_flow, "list, show, resume, cancel or delete the flows that run keeps") \
+	X("trace", tf_cmd_trace, "show when the atoms of a flow ran, and where") \
 	X("worker", tf_cmd_worker, "serve tasks to engines over a broker or a directory") \
 	X("conf", tf_cmd_conf, "show the settings of a worker or a run, and where each comes from") \
 	X("status", tf_cmd_status, "show what the workers of this machine serve") \

@@ -11,17 +11,7 @@
 #include "cmd/lua_command.h"
 #include "cmd/transport_args.h"
 
-enum {
-	KEY_LUA_DIR = 256,
-	KEY_BACKEND,
-	KEY_DURABILITY,
-	KEY_JSON,
-	KEY_PLAIN,
-	KEY_ALL,
-	KEY_FORCE,
-	KEY_UNFINISHED,
-	KEY_WAIT
-};
+enum { KEY_BACKEND = 256, KEY_DURABILITY, KEY_JSON, KEY_PLAIN, KEY_ALL, KEY_FORCE, KEY_UNFINISHED, KEY_WAIT };
 
 static const struct argp_option flow_options[] = {
 	{"backend", KEY_BACKEND, "FILE", 0, "The logbook (also: TFHOST_BACKEND; default: as for tfhost run)",
@@ -40,8 +30,6 @@ static const struct argp_option flow_options[] = {
 	{"json", KEY_JSON, 0, 0, "JSON, one object a line", 0},
 	{"plain", KEY_PLAIN, 0, 0, "resume, cancel: lines instead of a tree on a terminal", 0},
 	{"verbose", 'v', 0, 0, "Log more", 0},
-	{"lua-dir", KEY_LUA_DIR, "DIR", 0, "Take the library from the source tree DIR (also: TFHOST_LUA_DIR)",
-		0},
 	{0},
 };
 
@@ -155,9 +143,6 @@ static error_t flow_parse(int key, char *value, struct argp_state *state)
 	case 'v':
 		tf_log_set_level(TF_LOG_DEBUG);
 		return 0;
-	case KEY_LUA_DIR:
-		setenv("TFHOST_LUA_DIR", value, 1);
-		return 0;
 	case ARGP_KEY_ARG:
 		flow_add_word(args, value, state);
 		return 0;
@@ -169,7 +154,10 @@ static error_t flow_parse(int key, char *value, struct argp_state *state)
 	}
 }
 
+static const struct argp_child flow_children[] = {{&tf_lua_dir_argp, 0, NULL, 0}, {0}};
+
 static const struct argp flow_argp = {
+	.children = flow_children,
 	.options = flow_options,
 	.parser = flow_parse,
 	.args_doc = "list\nshow UUID\nresume UUID|--all\ncancel UUID\ndelete UUID|--all",

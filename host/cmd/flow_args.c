@@ -6,11 +6,11 @@
 
 #include "base/buf.h"
 #include "base/log.h"
+#include "cmd/lua_command.h"
 #include "cmd/transport_args.h"
 
 enum {
-	KEY_LUA_DIR = 500,
-	KEY_STORE_FILE,
+	KEY_STORE_FILE = 500,
 	FLOW_MAX_STORE = 64 << 20, /* bytes of a store file */
 };
 
@@ -18,8 +18,6 @@ static const struct argp_option flow_options[] = {
 	{"store", 's', "NAME=VALUE", 0, "Value for the flow's tasks; what is JSON is taken as such", 0},
 	{"store-file", KEY_STORE_FILE, "FILE", 0, "Values from a file with a JSON object; --store wins", 0},
 	{"verbose", 'v', 0, 0, "Log more", 0},
-	{"lua-dir", KEY_LUA_DIR, "DIR", 0, "Take the library from the source tree DIR (also: TFHOST_LUA_DIR)",
-		0},
 	{0},
 };
 
@@ -105,9 +103,6 @@ static error_t flow_parse(int key, char *value, struct argp_state *state)
 		args->verbose = true;
 		tf_log_set_level(TF_LOG_DEBUG);
 		return 0;
-	case KEY_LUA_DIR:
-		setenv("TFHOST_LUA_DIR", value, 1);
-		return 0;
 	case ARGP_KEY_ARG:
 		if (args->reference)
 			argp_error(state, "one flow at a time: \"%s\" is too many", value);
@@ -122,7 +117,9 @@ static error_t flow_parse(int key, char *value, struct argp_state *state)
 	}
 }
 
-const struct argp tf_flow_argp = {.options = flow_options, .parser = flow_parse};
+static const struct argp_child flow_children[] = {{&tf_lua_dir_argp, 0, NULL, 0}, {0}};
+
+const struct argp tf_flow_argp = {.options = flow_options, .parser = flow_parse, .children = flow_children};
 
 void tf_flow_args_put(const struct tf_flow_args *args, struct tf_value **options)
 {

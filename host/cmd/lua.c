@@ -9,18 +9,12 @@
 #include "base/mem.h"
 #include "cmd/command.h"
 #include "cmd/command_line.h"
+#include "cmd/lua_command.h"
 #include "script/program.h"
 #include "script/state.h"
 
-enum { KEY_LUA_DIR = 256 };
-
 static const struct argp_option lua_options[] = {
 	{"execute", 'e', "CODE", 0, "Run CODE; may be given several times, before FILE", 0},
-	{"lua-dir", KEY_LUA_DIR, "DIR", 0,
-		"Take the library from the source tree DIR instead of the one built in (also: environment "
-		"variable "
-		"TFHOST_LUA_DIR)",
-		0},
 	{0},
 };
 
@@ -28,7 +22,6 @@ struct lua_args {
 	char *const *argv;  /* of the command */
 	const char **codes; /* owned array */
 	size_t code_count;
-	const char *lua_dir;
 	int file; /* index in argv of FILE, 0: none */
 	int argc;
 };
@@ -40,9 +33,6 @@ static error_t lua_parse(int key, char *value, struct argp_state *state)
 	case 'e':
 		args->codes = tf_realloc(args->codes, (args->code_count + 1) * sizeof(*args->codes));
 		args->codes[args->code_count++] = value;
-		return 0;
-	case KEY_LUA_DIR:
-		args->lua_dir = value;
 		return 0;
 	case ARGP_KEY_ARG: /* FILE: all that follows is the script's */
 		args->file = state->next - 1;
@@ -57,7 +47,10 @@ static error_t lua_parse(int key, char *value, struct argp_state *state)
 	}
 }
 
+static const struct argp_child lua_children[] = {{&tf_lua_dir_argp, 0, NULL, 0}, {0}};
+
 static const struct argp lua_argp = {
+	.children = lua_children,
 	.options = lua_options,
 	.parser = lua_parse,
 	.args_doc = "FILE [ARGUMENT...]\n-e CODE",
@@ -74,7 +67,7 @@ int tf_cmd_lua(int argc, char **argv)
 	struct tf_err err;
 	int code = TF_EXIT_ERROR;
 	tf_command_line(&lua_argp, argc, argv, ARGP_IN_ORDER, &args);
-	if (tf_state_new(&(struct tf_state_options){.lua_dir = args.lua_dir}, &L, &err) < 0) {
+	if (tf_state_new(NULL, &L, &err) < 0) {
 		fprintf(stderr, "%s: %s\n", argv[0], err.message);
 		goto out;
 	}

@@ -1,6 +1,7 @@
 #include "cmd/lua_command.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/buf.h"
 #include "cmd/command.h"
@@ -36,3 +37,22 @@ int tf_lua_command(const char *program, const char *module, const struct tf_valu
 	tf_state_delete(L);
 	return code;
 }
+
+enum { KEY_LUA_DIR = 700 };
+
+static const struct argp_option lua_dir_options[] = {
+	{"lua-dir", KEY_LUA_DIR, "DIR", 0, "Take the library from the source tree DIR (also: TFHOST_LUA_DIR)",
+		0},
+	{0},
+};
+
+static error_t lua_dir_parse(int key, char *value, struct argp_state *state)
+{
+	(void)state;
+	if (key != KEY_LUA_DIR)
+		return ARGP_ERR_UNKNOWN;
+	setenv("TFHOST_LUA_DIR", value, 1);
+	return 0;
+}
+
+const struct argp tf_lua_dir_argp = {.options = lua_dir_options, .parser = lua_dir_parse};

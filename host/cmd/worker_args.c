@@ -5,11 +5,11 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "cmd/lua_command.h"
 #include "cmd/observe_args.h"
 
 enum {
-	KEY_LUA_DIR = 256,
-	KEY_SLOTS,
+	KEY_SLOTS = 256,
 	KEY_NO_WATCH,
 	KEY_CONTROL,
 	KEY_LOAD_TIMEOUT,
@@ -66,8 +66,6 @@ static const struct argp_option worker_options[] = {
 	{"max-memory-growth", KEY_MAX_GROWTH, "BYTES", 0,
 		"Replace it once it has grown by so much memory, as 64M or 1G (never)", 0},
 	{"verbose", 'v', 0, 0, "Log more: --log-level debug", 0},
-	{"lua-dir", KEY_LUA_DIR, "DIR", 0, "Take the library from the source tree DIR (also: TFHOST_LUA_DIR)",
-		0},
 	{0},
 };
 
@@ -141,9 +139,6 @@ static error_t worker_parse(int key, char *value, struct argp_state *state)
 	case 'v':
 		tf_args_set_text(&args->flags, "log_level", "debug");
 		return 0;
-	case KEY_LUA_DIR: /* the loader is another process */
-		setenv("TFHOST_LUA_DIR", value, 1);
-		return 0;
 	case ARGP_KEY_ARG:
 		worker_add_task(&args->flags, value);
 		return 0;
@@ -152,8 +147,8 @@ static error_t worker_parse(int key, char *value, struct argp_state *state)
 	}
 }
 
-static const struct argp_child worker_children[] = {
-	{&tf_transport_argp, 0, "Transport:", 1}, {&tf_observe_argp, 0, "Log and metrics:", 2}, {0}};
+static const struct argp_child worker_children[] = {{&tf_transport_argp, 0, "Transport:", 1},
+	{&tf_observe_argp, 0, "Log and metrics:", 2}, {&tf_lua_dir_argp, 0, NULL, 0}, {0}};
 
 const struct argp tf_worker_argp = {
 	.options = worker_options,

@@ -48,8 +48,10 @@ struct tf_engine *tf_engine_new(struct tf_graph *graph, struct tf_executor *exec
 		tf_storage_inject(e->storage, options->store, TF_INJECT_KEPT);
 		tf_journal_note_store(e);
 	}
-	if (e->on.keep)
+	if (e->on.keep) {
 		tf_scheduler_on_intention(e->sched, intention_changed, e);
+		tf_storage_trace(e->storage);
+	}
 	char uuid[TF_UUID_LEN + 1];
 	if (!options->flow_uuid)
 		tf_uuid(uuid);
@@ -231,6 +233,8 @@ static void on_done(void *arg, const struct tf_completion *c)
 			.action = c->action,
 			.failed = c->failed,
 			.receipt = c->receipt,
+			.worker = c->worker,
+			.ran_s = c->ran_s,
 			.result = result});
 }
 
@@ -340,6 +344,7 @@ static bool send(struct tf_engine *e, struct tf_work *w)
 	w->name = tf_storage_name(e->storage, w->atom);
 	e->in_flight[w->atom] = true;
 	e->in_flight_count++;
+	tf_storage_began(e->storage, w->atom);
 	if (e->x->ops->submit(e->x, w, &err) == 0)
 		return true;
 	e->in_flight[w->atom] = false;

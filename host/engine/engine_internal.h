@@ -10,10 +10,12 @@
 
 struct tf_arrival { /* a completion in the inbox; result owned */
 	uint32_t atom;
+	float ran_s; /* this and worker: see tf_completion */
 	int64_t round;
 	enum tf_action action;
 	bool failed;
 	bool accepted; /* it is the outcome of what the atom does now */
+	uint16_t worker;
 	uint64_t receipt;
 	struct tf_value *result;
 };

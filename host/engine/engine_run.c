@@ -75,14 +75,28 @@ static void abandon(struct tf_engine *e)
 	tf_journal_abandon(e);
 }
 
+static void trace_end(struct tf_engine *e, const struct tf_arrival *c, enum tf_state state)
+{
+	const struct tf_executor_ops *ops = e->x->ops;
+	const struct tf_trace_end end = {.revert = c->action == TF_REVERT,
+		.state = state,
+		.at_once = ops->at_once,
+		.ran_s = c->ran_s,
+		.worker = c->worker && ops->worker ? ops->worker(e->x, c->worker) : NULL};
+	tf_storage_ended(e->storage, c->atom, &end);
+}
+
 /* Take what has arrived: what is wanted of it is kept, and once that is safe it counts and is acknowledged. */
 static void take_batch(struct tf_engine *e, struct tf_arrival *batch, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		batch[i].accepted = tf_engine_accept(e, &batch[i]);
 		e->counts.completed += batch[i].accepted;
-		if (batch[i].accepted)
-			tf_engine_keep(e, batch[i].atom, tf_engine_end_of(&batch[i]), batch[i].result);
+		if (!batch[i].accepted)
+			continue;
+		enum tf_state end = tf_engine_end_of(&batch[i]);
+		trace_end(e, &batch[i], end);
+		tf_engine_keep(e, batch[i].atom, end, batch[i].result);
 	}
 	bool safe = count == 0 || tf_engine_commit(e);
 	for (size_t i = 0; i < count; i++) {

@@ -39,9 +39,11 @@ struct tf_work {
 
 struct tf_completion {
 	unsigned atom;
+	float ran_s; /* for people: that it ran, without its waiting; 0: all the time since submit */
 	int64_t round;
 	enum tf_action action;
 	bool failed;
+	uint16_t worker;         /* for people: who ran it, by ops->worker; 0: nobody to speak of */
 	struct tf_value *result; /* value or failure dict; borrowed during the callback */
 	uint64_t receipt;        /* for `settle`, once the outcome is safe; 0: nobody waits for that */
 };
@@ -72,6 +74,8 @@ struct tf_executor_ops {
 	/* End the executions in flight, as far as they can be reached: each gets its `done`, sooner with a failure
 	 * tfhost.Cancelled; reverts go on. Also those that are submitted again until `start`. NULL: what runs, runs. */
 	void (*cancel)(struct tf_executor *x);
+	/* What people call the worker with this number of a completion; borrowed. NULL: it numbers none. */
+	const char *(*worker)(const struct tf_executor *x, uint16_t number);
 	/* Give up everything in flight (each gets a `done` with a failure) and release connections. */
 	void (*stop)(struct tf_executor *x);
 	void (*destroy)(struct tf_executor *x);

@@ -72,6 +72,7 @@ void tf_storage_delete(struct tf_storage *s)
 	free(s->items);
 	tf_buf_free(&s->name);
 	tf_map_delete(s->performers, free);
+	tf_trace_delete(s->trace);
 	free(s->details);
 	free(s->failed);
 	free(s);
@@ -152,6 +153,24 @@ double tf_storage_progress(const struct tf_storage *s, unsigned atom)
 void tf_storage_set_progress(struct tf_storage *s, unsigned atom, double progress)
 {
 	tf_storage_detail(s, atom)->progress = progress;
+}
+
+void tf_storage_trace(struct tf_storage *s)
+{
+	if (!s->trace)
+		s->trace = tf_trace_new();
+}
+
+void tf_storage_began(struct tf_storage *s, unsigned atom)
+{
+	if (s->trace)
+		tf_trace_begin(s->trace, atom);
+}
+
+void tf_storage_ended(struct tf_storage *s, unsigned atom, const struct tf_trace_end *end)
+{
+	if (s->trace)
+		tf_trace_end(s->trace, atom, end);
 }
 
 void tf_storage_set_performer(struct tf_storage *s, unsigned atom, const char *performer)

@@ -6,8 +6,8 @@
 #include "engine/storage_internal.h"
 #include "protocol/peer.h"
 
-/* What only tfhost keeps in an atom's metadata: {"round": n} once n is above 0, and while a worker performs it
- * {"round": n, "performer": uuid}. */
+/* What only tfhost keeps in an atom's metadata, as far as it is there: {"round": n} once n is above 0, "performer": uuid while
+ * a worker performs it, "runs": as in trace.h. */
 #define META_OWN "tfhost"
 
 /* --- from a logbook ---------------------------------------------------------------------- */
@@ -83,6 +83,8 @@ static void load_meta(struct tf_storage *s, unsigned atom, struct tf_value *meta
 		tf_json_int64(v, &d->round);
 	if (tf_json_get(object, META_OWN, &own) && tf_json_get(own, "performer", &v))
 		load_performer(s, atom, v);
+	if (s->trace && tf_json_get(object, META_OWN, &own) && tf_json_get(own, "runs", &v))
+		tf_trace_load(s->trace, atom, v);
 	if (tf_json_count(object))
 		d->meta = tf_value_ref(meta);
 }
@@ -208,11 +210,16 @@ static void write_meta(const struct tf_storage *s, unsigned atom, struct tf_buf 
 	const struct tf_detail *d = tf_storage_detail(s, atom);
 	write_known(s, atom, b);
 	const char *performer = tf_storage_performer(s, atom);
-	if (d->round > 0 || performer) {
+	bool ran = tf_trace_has(s->trace, atom);
+	if (d->round > 0 || performer || ran) {
 		tf_buf_printf(
 			b, "%s\"" META_OWN "\": {\"round\": %" PRId64, b->len > 1 ? ", " : "", d->round);
 		if (performer)
 			tf_buf_printf(b, ", \"performer\": \"%s\"", performer);
+		if (ran) {
+			tf_buf_puts(b, ", \"runs\": ");
+			tf_trace_write(s->trace, atom, b);
+		}
 		tf_buf_putc(b, '}');
 	}
 	tf_buf_putc(b, '}');

@@ -51,6 +51,7 @@ struct tf_storage {
 	uint32_t item_count;
 	struct tf_buf name;        /* of the item that was last asked for */
 	struct tf_map *performers; /* uuid of an atom or item -> who performs its action; owned strings */
+	struct tf_trace *trace;    /* NULL: nobody wants one */
 	struct tf_map *store;      /* flow-wide values that are kept: name -> struct tf_value */
 	struct tf_map *transients; /* those that are not: name -> struct tf_transient */
 	uint32_t *failed;          /* atoms with reported[0] once; sorted when asked for */

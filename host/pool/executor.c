@@ -17,6 +17,7 @@ struct parallel_work {
 	int64_t round;
 	struct tf_request request; /* members owned */
 	uint64_t result_limit;
+	uint64_t begun_us; /* 0: not known to have begun */
 	bool cancelled;
 	struct tf_runplace place;   /* in `queue`, from submit to its completion */
 	struct parallel_work *next; /* in `running` */
@@ -102,7 +103,8 @@ static void parallel_complete(
 		.round = w->round,
 		.action = w->request.action,
 		.failed = failed,
-		.result = result};
+		.result = result,
+		.ran_s = w->begun_us ? (float)((double)(tf_clock_us() - w->begun_us) / 1e6) : 0};
 	parallel_work_free(w);
 	x->x.events.done(x->x.arg, &c);
 }
@@ -188,6 +190,14 @@ static void parallel_on_lost(void *arg, const struct tf_err *err)
 	parallel_on_ready(arg, NULL, 0, err);
 }
 
+static void parallel_on_started(void *arg, uint64_t job, uint64_t begun_us)
+{
+	struct parallel *x = arg;
+	struct parallel_work *w = *parallel_find(x, job);
+	if (w)
+		w->begun_us = begun_us;
+}
+
 static void parallel_on_event(void *arg, uint64_t job, const char *type, struct tf_value *details)
 {
 	struct parallel *x = arg;
@@ -222,6 +232,7 @@ static int parallel_start(struct tf_executor *self, struct tf_err *err)
 {
 	static const struct tf_pool_events events = {
 		.ready = parallel_on_ready,
+		.started = parallel_on_started,
 		.event = parallel_on_event,
 		.done = parallel_on_done,
 		.slot_free = parallel_on_slot_free,

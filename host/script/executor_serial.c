@@ -5,6 +5,7 @@
 
 #include <lua.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "protocol/failure.h"
 #include "script/failure_lua.h"
@@ -102,7 +103,9 @@ static int serial_submit(struct tf_executor *base, const struct tf_work *w, stru
 	struct serial *x = (struct serial *)base;
 	struct serial_outcome *o = TF_NEW(struct serial_outcome);
 	o->completion = (struct tf_completion){.atom = w->atom, .round = w->round, .action = w->action};
+	uint64_t begun_us = tf_clock_us();
 	o->completion.result = serial_perform(x, w, &o->completion.failed);
+	o->completion.ran_s = (float)((double)(tf_clock_us() - begun_us) / 1e6);
 	STAILQ_INSERT_TAIL(&x->outcomes, o, next);
 	return 0;
 }

@@ -616,7 +616,8 @@ static const struct tf_executor_ops ops_at_once = {.name = "fixture",
 
 static void deliver(struct fixture *f, struct fixture_work k)
 {
-	struct tf_completion c = {k.atom, k.round, k.action, k.failed, k.result, 0};
+	struct tf_completion c = {
+		.atom = k.atom, .round = k.round, .action = k.action, .failed = k.failed, .result = k.result};
 	f->executor.events.done(f->executor.arg, &c);
 	tf_value_unref(k.result);
 }

@@ -471,7 +471,7 @@ static void test_ignored_retry(void **state)
 
 static void done(struct fixture *f, const char *atom, int64_t round, enum tf_action action)
 {
-	struct tf_completion c = {fixture_atom(f, atom), round, action, false, NULL, 0};
+	struct tf_completion c = {.atom = fixture_atom(f, atom), .round = round, .action = action};
 	f->executor.events.done(f->executor.arg, &c);
 }
 
@@ -645,8 +645,11 @@ static int p_submit(struct tf_executor *x, const struct tf_work *w, struct tf_er
 		assert_int_not_equal(p->running[i].atom, w->atom); /* once at a time */
 	bool failed =
 		rng_below(p->r, p->fail_one_in) == 0 && (w->action == TF_EXECUTE || rng_below(p->r, 4) == 0);
-	p->running[p->running_count++] = (struct tf_completion){
-		w->atom, w->round, w->action, failed, failed ? p->failure : p->value, 0};
+	p->running[p->running_count++] = (struct tf_completion){.atom = w->atom,
+		.round = w->round,
+		.action = w->action,
+		.failed = failed,
+		.result = failed ? p->failure : p->value};
 	return 0;
 }
 

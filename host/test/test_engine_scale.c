@@ -45,8 +45,11 @@ static int x_submit(struct tf_executor *x, const struct tf_work *w, struct tf_er
 		     (s->fails == FAIL_FIRST_ROUND && w->round == 0) ||
 		     (s->fails == FAIL_LAST_TWICE && w->atom == s->last && w->round < 2);
 	bool failed = w->action == TF_EXECUTE && fails;
-	s->queue[s->count++] = (struct tf_completion){
-		w->atom, w->round, w->action, failed, failed ? s->failure : s->result, 0};
+	s->queue[s->count++] = (struct tf_completion){.atom = w->atom,
+		.round = w->round,
+		.action = w->action,
+		.failed = failed,
+		.result = failed ? s->failure : s->result};
 	return 0;
 }
 

@@ -54,7 +54,9 @@ bool tf_client_outcome(
 		.action = f->request.action,
 		.failed = failed,
 		.result = result,
-		.receipt = tag};
+		.receipt = tag,
+		.worker = f->worker,
+		.ran_s = f->begun_us ? (float)((double)(tf_clock_us() - f->begun_us) / 1e6) : 0};
 	tf_outbox_done(&c->outbox, &done);
 	tf_value_unref(result);
 	tf_flight_delete(f);
@@ -229,12 +231,21 @@ static void config_free(struct tf_wbe_config *c)
 	free((char *)c->reply_topic);
 }
 
+static const char *worker_name(const struct tf_executor *x, uint16_t number)
+{
+	return ((const struct tf_client *)x)->worker_names[number - 1];
+}
+
 static void destroy(struct tf_executor *x)
 {
 	struct tf_client *c = (struct tf_client *)x;
 	stop(x);
 	tf_timer_delete(c->timer);
 	tf_inflight_delete(c->inflight);
+	for (size_t i = 0; i < tf_map_count(c->worker_numbers); i++)
+		free(c->worker_names[i]);
+	free(c->worker_names);
+	tf_map_delete(c->worker_numbers, NULL);
 	tf_tally_delete(c->tally);
 	tf_buf_free(&c->scratch);
 	config_free(&c->config);
@@ -277,6 +288,7 @@ static const struct tf_executor_ops ops = {
 	.settle = settle,
 	.withdraw = withdraw,
 	.cancel = cancel,
+	.worker = worker_name,
 	.stop = stop,
 	.destroy = destroy,
 };
@@ -293,6 +305,7 @@ int tf_executor_wbe_new_with(struct tf_loop *loop, const struct tf_wbe_config *c
 	c->seam = *seam;
 	config_copy(config, &c->config);
 	c->timer = tf_timer_new(loop, on_timer, c);
+	c->worker_numbers = tf_map_new();
 	c->armed = UINT64_MAX;
 	c->inflight = tf_inflight_new();
 	c->tally = tf_tally_new();

@@ -42,7 +42,8 @@ struct tf_flight {
 	char *uuid;                /* owned; correlation id */
 	struct tf_request request; /* owned: strings copied, values referenced */
 	enum tf_request_state state;
-	uint64_t since; /* of submission, of the loss of its worker, or of its renewal; the caller's time */
+	uint64_t since;  /* of submission, of the loss of its worker, or of its renewal; the caller's time */
+	uint16_t worker; /* who ran it, for people, as in tf_completion */
 	uint64_t came_us, begun_us; /* of tf_clock_us; the latter 0: not known to have begun */
 	uint64_t queue_ms; /* how long it may be WAITING and PENDING, whatever the reason; 0: no such limit */
 	uint64_t begin_by; /* the caller's time; when that is over, if it has such a limit */

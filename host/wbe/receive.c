@@ -1,4 +1,5 @@
 /* Messages that reach an engine: NOTIFY answers and RESPONSEs (PROTOCOL.md 5.4, 9). */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,10 +75,30 @@ static void on_notify(struct tf_client *c, const struct tf_message *m)
 
 /* ---- RESPONSE */
 
+/* Its number, for the engine: by host and process, or where its kind tells none by its topic. */
+static uint16_t number_of(struct tf_client *c, const struct tf_flight *f, const struct tf_peer *peer)
+{
+	char text[TF_PEER_HOST_MAX + 24];
+	const char *name = f->topic;
+	if (peer->host[0] && peer->pid >= 0) {
+		snprintf(text, sizeof(text), "%s:%" PRId64, peer->host, peer->pid);
+		name = text;
+	}
+	uintptr_t known = name ? (uintptr_t)tf_map_get(c->worker_numbers, name) : 0;
+	size_t count = tf_map_count(c->worker_numbers);
+	if (!name || known || count == UINT16_MAX)
+		return (uint16_t)known;
+	c->worker_names = tf_realloc(c->worker_names, (count + 1) * sizeof(*c->worker_names));
+	c->worker_names[count] = tf_strdup(name);
+	tf_map_set(c->worker_numbers, name, (void *)(uintptr_t)(count + 1));
+	return (uint16_t)(count + 1);
+}
+
 static void on_running(struct tf_client *c, struct tf_flight *f, const struct tf_peer *peer)
 {
 	if (tf_inflight_move(c->inflight, f, TF_REQUEST_RUNNING)) {
 		f->begun_us = tf_clock_us();
+		f->worker = number_of(c, f, peer);
 		tf_debug("engine", "task '%s' runs on topic '%s'", f->request.task_name, f->topic);
 	}
 	if (f->state != TF_REQUEST_RUNNING)
@@ -97,6 +118,7 @@ static void note_end(
 	struct tf_client *c, struct tf_flight *f, const struct tf_response *r, const struct tf_peer *peer)
 {
 	uint64_t now = tf_clock_us();
+	f->worker = number_of(c, f, peer);
 	if (peer->ran_us >= 0 && (uint64_t)peer->ran_us <= now - f->came_us)
 		f->begun_us = now - (uint64_t)peer->ran_us;
 	if (r->state == TF_RESPONSE_FAILURE &&

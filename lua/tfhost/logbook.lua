@@ -128,13 +128,25 @@ function M.changes(noted)
   return out
 end
 
----The row of a flow by its uuid or the beginning of one.
+-- The row of the flow that was noted last.
+local function newest(backend)
+  local rows, message = backend._handle:flows()
+  local found
+  for _, row in ipairs(rows or {}) do
+    found = (not found or (row.created_at or "") >= (found.created_at or "")) and row or found
+  end
+  return found, message or ("there is no flow in %s yet"):format(backend.name)
+end
+
+---The row of a flow by its uuid or the beginning of one, or by "last": that which was noted last.
 ---@param uuid string
 ---@param backend taskflow.Backend
 ---@return table? row, or nil and what is wrong
 ---@return string?
 function M.find(uuid, backend)
-  if not uuid:find "^[%x-]+$" or #uuid > 36 then
+  if uuid == "last" then
+    return newest(backend)
+  elseif not uuid:find "^[%x-]+$" or #uuid > 36 then
     return nil, ("'%s' is no uuid, nor the beginning of one"):format(uuid)
   end
   local row, message, code = backend._handle:flow(uuid:lower())
