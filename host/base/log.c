@@ -148,7 +148,8 @@ void tf_log_set_ids(const struct tf_log_ids *ids)
 	const char *const from[] = {ids->flow, ids->atom, ids->request, ids->worker};
 	pthread_mutex_lock(&lock);
 	for (size_t i = 0; i < 4; i++)
-		snprintf(process_ids[i], sizeof process_ids[i], "%s", from[i] ? from[i] : "");
+		if (from[i])
+			snprintf(process_ids[i], sizeof process_ids[i], "%s", from[i]);
 	pthread_mutex_unlock(&lock);
 }
 

@@ -36,7 +36,8 @@ struct tf_log_ids {
 	const char *request; /* correlation id, which is the uuid of the atom's detail */
 	const char *worker;  /* uuid */
 };
-/* Of every line of this process from now on, where a line has none of its own. Copied. */
+/* Of every line of this process from now on, where a line has none of its own. Copied; a member that is NULL stays as it is,
+ * "" is none. */
 void tf_log_set_ids(const struct tf_log_ids *ids);
 
 /* `area` is the noun speaking: "worker", "amqp", "filesystem", ... */
@@ -44,6 +45,11 @@ void tf_log_set_ids(const struct tf_log_ids *ids);
 #define tf_info(area, ...) tf_log(TF_LOG_INFO, area, NULL, __VA_ARGS__)
 #define tf_warn(area, ...) tf_log(TF_LOG_WARN, area, NULL, __VA_ARGS__)
 #define tf_error(area, ...) tf_log(TF_LOG_ERROR, area, NULL, __VA_ARGS__)
+/* The same about something: a const struct tf_log_ids *, NULL allowed. */
+#define tf_debug_of(ids, area, ...) tf_log(TF_LOG_DEBUG, area, ids, __VA_ARGS__)
+#define tf_info_of(ids, area, ...) tf_log(TF_LOG_INFO, area, ids, __VA_ARGS__)
+#define tf_warn_of(ids, area, ...) tf_log(TF_LOG_WARN, area, ids, __VA_ARGS__)
+#define tf_error_of(ids, area, ...) tf_log(TF_LOG_ERROR, area, ids, __VA_ARGS__)
 void tf_log(enum tf_log_level level, const char *area, const struct tf_log_ids *ids, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 

@@ -1,10 +1,12 @@
-/* `tfhost loader [--path PATH] [--limits TIME_MS,WARNING_MS,BYTES] [--dir DIR]... REFERENCE...`: what a worker runs to load its scripts and fork slots (pool.h). Not for people:
- * it speaks on the descriptor that the supervisor left at TF_LOADER_FD. */
+/* `tfhost loader --worker UUID [--path PATH] [--limits TIME_MS,WARNING_MS,BYTES] [--dir DIR]... REFERENCE...`: what a worker
+ * runs to load its scripts and fork slots (pool.h). Not for people: it speaks on the descriptor that the supervisor left at
+ * TF_LOADER_FD. */
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "cmd/command.h"
 #include "pool/pool.h"
 #include "script/state.h"
@@ -24,6 +26,10 @@ int tf_cmd_loader(int argc, char **argv)
 		return TF_EXIT_ERROR;
 	}
 	int first = 1;
+	if (first + 1 < argc && !strcmp(argv[first], "--worker")) {
+		tf_log_set_ids(&(struct tf_log_ids){.worker = argv[first + 1]});
+		first += 2;
+	}
 	if (first + 1 < argc && !strcmp(argv[first], "--path")) {
 		tf_state_set_path(L, argv[first + 1]);
 		first += 2;

@@ -255,7 +255,8 @@ static void on_event(void *arg, unsigned atom, int64_t round, const char *type, 
 {
 	struct tf_engine *e = arg;
 	if (!current(e, atom, round)) {
-		tf_debug("engine", "late event '%s' dropped atom=%u", type, atom);
+		const struct tf_log_ids ids = {.flow = e->flow_uuid};
+		tf_debug_of(&ids, "engine", "late event '%s' dropped, of atom number %u", type, atom);
 		return;
 	}
 	struct tf_json progress;
@@ -294,7 +295,9 @@ bool tf_engine_accept(struct tf_engine *e, const struct tf_arrival *c)
 {
 	enum tf_state expected = c->action == TF_REVERT ? TF_REVERTING : TF_RUNNING;
 	if (!current(e, c->atom, c->round) || tf_storage_state(e->storage, c->atom) != expected) {
-		tf_debug("engine", "late completion dropped atom=%s", tf_storage_name(e->storage, c->atom));
+		const struct tf_log_ids ids = {
+			.flow = e->flow_uuid, .atom = tf_storage_name(e->storage, c->atom)};
+		tf_debug_of(&ids, "engine", "late completion dropped");
 		return false;
 	}
 	e->in_flight[c->atom] = false;

@@ -311,17 +311,20 @@ struct tf_attempt *tf_storage_add_attempt(struct tf_storage *s, unsigned retry, 
 static void warn_missing(const struct tf_storage *s, unsigned atom, struct tf_value *result)
 {
 	const struct tf_atom_spec *spec = s->g->specs[atom];
+	const struct tf_log_ids ids = {.atom = spec->name};
 	for (size_t i = 0; i < spec->provide_count; i++) {
 		const struct tf_provide *p = &spec->provides[i];
 		if (p->how == TF_WHOLE)
 			continue;
 		struct tf_value *item = tf_item(result, p);
 		if (!item && p->how == TF_INDEX)
-			tf_warn("engine", "Atom '%s' did not supply result with index %zu (name '%s')",
-				spec->name, p->index, p->symbol);
+			tf_warn_of(&ids, "engine",
+				"Atom '%s' did not supply result with index %zu (name '%s')", spec->name,
+				p->index, p->symbol);
 		else if (!item)
-			tf_warn("engine", "Atom '%s' did not supply result with index '%s' (name '%s')",
-				spec->name, p->symbol, p->symbol);
+			tf_warn_of(&ids, "engine",
+				"Atom '%s' did not supply result with index '%s' (name '%s')", spec->name,
+				p->symbol, p->symbol);
 		tf_value_unref(item);
 	}
 }

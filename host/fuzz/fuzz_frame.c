@@ -19,6 +19,7 @@ static void inspect_frame(const struct tf_frame *f, const char *from, size_t use
 		if (tf_frame_get_u64(f, i, &number, NULL) == 0)
 			TF_ASSERT(f->field[i].len == sizeof(number));
 	}
+	tf_frame_set_log_ids(f);
 	struct tf_request request;
 	if (tf_frame_get_request(f, &request, NULL) == 0) {
 		TF_ASSERT(f->type == TF_FRAME_RUN && request.task_cls && request.arguments);

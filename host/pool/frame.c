@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 
 enum {
@@ -77,7 +78,7 @@ static struct tf_slice frame_value(const struct tf_value *v)
 int tf_frame_put_request(
 	struct tf_buf *out, size_t max, uint64_t id, const struct tf_request *r, struct tf_err *err)
 {
-	const struct tf_slice fields[9] = {
+	const struct tf_slice fields[11] = {
 		frame_text(r->task_cls),
 		frame_text(r->task_name),
 		frame_value(r->task_version),
@@ -89,6 +90,8 @@ int tf_frame_put_request(
 		frame_value(r->has_result ? r->result : NULL),
 		frame_value(r->failures),
 		{(const char *)&r->limits, sizeof(r->limits)},
+		frame_text(r->flow ? r->flow : ""),
+		frame_text(r->uuid ? r->uuid : ""),
 	};
 	return tf_frame_put(out, max, TF_FRAME_RUN, id, fields, err);
 }
@@ -156,6 +159,24 @@ static bool frame_get_flag(const struct tf_frame *f, unsigned field, bool *out)
 static struct tf_value *frame_get_value(const struct tf_slice s)
 {
 	return s.len ? tf_value_from((struct tf_json){s.data, s.len}) : NULL;
+}
+
+static const char *frame_id(struct tf_slice field, char out[TF_LOG_ID_MAX + 1])
+{
+	size_t n = field.len < TF_LOG_ID_MAX ? field.len : TF_LOG_ID_MAX;
+	memcpy(out, field.data, n);
+	out[n] = '\0';
+	return out;
+}
+
+void tf_frame_set_log_ids(const struct tf_frame *f)
+{
+	char atom[TF_LOG_ID_MAX + 1], flow[TF_LOG_ID_MAX + 1], request[TF_LOG_ID_MAX + 1];
+	if (f->type != TF_FRAME_RUN)
+		return;
+	tf_log_set_ids(&(struct tf_log_ids){.atom = frame_id(f->field[1], atom),
+		.flow = f->field[9].len ? frame_id(f->field[9], flow) : NULL,
+		.request = frame_id(f->field[10], request)});
 }
 
 int tf_frame_get_request(const struct tf_frame *f, struct tf_request *out, struct tf_err *err)

@@ -27,7 +27,7 @@
 	X(READY, 0)       /* slot: waits for work */ \
 	X(START_ERROR, 1) /* slot: story; it exits */ \
 	X(CLAIMS, 0)      /* to the slot, first of all, a descriptor with it: its page (claims.h) */ \
-	X(RUN, 9)         /* to the slot: a request (tf_frame_put_request), id is the job */ \
+	X(RUN, 11)        /* to the slot: a request (tf_frame_put_request), id is the job */ \
 	X(LIMITS, 1)      /* slot: struct tf_limits of the job, which begins */ \
 	X(BREACH, \
 		1) /* slot: bytes (u64) beyond its limit that it was about to take; it waits to be killed */ \
@@ -42,7 +42,7 @@ enum tf_frame_type {
 };
 const char *tf_frame_type_name(enum tf_frame_type t); /* "LOADED", ... */
 
-enum { TF_FRAME_HEADER = 16, TF_FRAME_FIELDS = 9 };
+enum { TF_FRAME_HEADER = 16, TF_FRAME_FIELDS = 11 };
 
 struct tf_slice {
 	const char *data;
@@ -59,6 +59,8 @@ struct tf_frame {
 /* Append a frame. The number of fields is the type's. TF_ELIMIT if it would be longer than `max`. */
 int tf_frame_put(struct tf_buf *out, size_t max, enum tf_frame_type type, uint64_t id,
 	const struct tf_slice *fields, struct tf_err *err);
+/* Whose request a RUN frame has: what this process logs from now on is about it. */
+void tf_frame_set_log_ids(const struct tf_frame *f);
 /* The request of a RUN frame. */
 int tf_frame_put_request(
 	struct tf_buf *out, size_t max, uint64_t id, const struct tf_request *r, struct tf_err *err);
@@ -68,7 +70,7 @@ int tf_frame_put_request(
 int tf_frame_get(
 	const char *data, size_t len, size_t max, struct tf_frame *out, size_t *used, struct tf_err *err);
 /* Take the request out of a RUN frame (values are copied, not validated again: they are the
- * supervisor's). tf_request_free afterwards. */
+ * supervisor's; `flow` and `uuid` are left out). tf_request_free afterwards. */
 int tf_frame_get_request(const struct tf_frame *f, struct tf_request *out, struct tf_err *err);
 
 struct tf_slice tf_frame_u64(const uint64_t *value); /* field of a number, borrowed */

@@ -264,6 +264,8 @@ int tf_pool_submit(struct tf_pool *p, uint64_t job, const struct tf_request *r, 
 	j->attempts = 1;
 	j->name = tf_strdup(r->task_name);
 	j->cls = tf_strdup(r->task_cls);
+	j->flow = tf_strdup(r->flow);
+	j->uuid = tf_strdup(r->uuid);
 	pool_slot_run(s, j);
 	if (p->idle == 0)
 		p->starved = true;

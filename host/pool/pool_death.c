@@ -88,7 +88,8 @@ struct tf_value *pool_death_failure(const struct pool_slot *s, const struct pool
 	tf_buf_printf(&text, " after %.1f s; cpu %.1f s, peak memory %.0f MB", seconds, cpu,
 		(double)usage->ru_maxrss / 1024);
 	death_explain(s, cause, &text);
-	tf_warn("pool", "%s", text.data);
+	const struct tf_log_ids ids = pool_log_ids(j);
+	tf_warn_of(&ids, "pool", "%s", text.data);
 	struct tf_value *args = death_args(s, text.data, status, seconds, cpu, usage);
 	struct tf_value *failure = tf_failure_value(&(struct tf_failure){.exception_str = text.data,
 		.exc_type_names = j->stop_types                    ? j->stop_types

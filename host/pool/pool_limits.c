@@ -57,7 +57,8 @@ static void limits_warn(struct pool_slot *s, uint64_t ran_ms)
 	struct pool_job *j = s->job;
 	struct tf_buf text = TF_BUF_INIT;
 	j->warned = true;
-	tf_warn("pool", "task '%s' (%s, pid %d) has run for %.1f s", j->name, j->cls, (int)s->pid,
+	const struct tf_log_ids ids = pool_log_ids(j);
+	tf_warn_of(&ids, "pool", "task '%s' (%s, pid %d) has run for %.1f s", j->name, j->cls, (int)s->pid,
 		(double)ran_ms / 1000);
 	pool_slot_tell_started(s);
 	if (p->deleted || !p->events.event)

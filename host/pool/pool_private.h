@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 
 #include "base/buf.h"
+#include "base/log.h"
 #include "loop/loop.h"
 #include "pool/claims.h"
 #include "pool/frame.h"
@@ -16,7 +17,8 @@
  * that gives it back. */
 struct pool_job {
 	uint64_t id;
-	char *name, *cls; /* for the story of a lost slot */
+	char *name, *cls;  /* for the story of a lost slot */
+	char *flow, *uuid; /* for logs; NULL: not known */
 	struct tf_buf frame;
 	uint64_t order;  /* of submission */
 	uint64_t number; /* of its RUN frame in the life of its slot */
@@ -122,6 +124,11 @@ struct tf_pool {
 	unsigned depth; /* callbacks on the stack */
 	bool deleted;   /* tf_pool_delete came from inside one */
 };
+
+static inline struct tf_log_ids pool_log_ids(const struct pool_job *j)
+{
+	return (struct tf_log_ids){.flow = j->flow, .atom = j->name, .request = j->uuid};
+}
 
 /* Around every entry from the loop: the pool may be deleted by its owner's callbacks. After each callback look
  * at p->deleted and touch nothing more if it is set. */

@@ -40,6 +40,8 @@ void pool_job_free(struct pool_job *j)
 		return;
 	free(j->name);
 	free(j->stop_why);
+	free(j->flow);
+	free(j->uuid);
 	free(j->cls);
 	tf_buf_free(&j->frame);
 	free(j);
@@ -251,7 +253,8 @@ static void slot_on_event(struct pool_slot *s, const struct tf_frame *f)
 	const struct tf_slice type = f->field[0], text = f->field[1];
 	if (type.len == 0 || memchr(type.data, 0, type.len) ||
 		tf_utf8_valid_len(type.data, type.len) < type.len) {
-		tf_warn("pool", "task '%s': an event type that is no text is dropped", s->job->name);
+		const struct tf_log_ids ids = pool_log_ids(s->job);
+		tf_warn_of(&ids, "pool", "task '%s': an event type that is no text is dropped", s->job->name);
 		return;
 	}
 	struct tf_value *details = tf_value_parse(text.data, text.len, 0, &err);

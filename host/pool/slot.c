@@ -178,6 +178,8 @@ static int slot_next(struct slot *s, struct tf_request *r)
 			return rc;
 		bool ours = tf_claims_take(s->claims, s->number);
 		rc = ours ? tf_frame_get_request(&frame, r, &s->err) : 0;
+		if (ours)
+			tf_frame_set_log_ids(&frame);
 		s->job = frame.id;
 		tf_buf_consume(&s->in, used);
 		if (s->in.len == 0 && s->in.cap > SLOT_KEEP)

@@ -234,6 +234,7 @@ void tf_request_copy(const struct tf_request *r, struct tf_request *out)
 	tf_value_ref(out->arguments);
 	tf_value_ref(out->result);
 	tf_value_ref(out->failures);
+	out->flow = out->uuid = NULL;
 }
 
 /* ---- RESPONSE */

@@ -49,6 +49,7 @@ struct tf_request {
 	struct tf_value *result;    /* value or failure dict; NULL unless has_result */
 	struct tf_value *failures;  /* object name -> failure dict; NULL if absent */
 	struct tf_limits limits;    /* not in the body: what the engine says beside it */
+	const char *flow, *uuid;    /* nor these: for logs, borrowed, NULL: not known; no copy has them */
 };
 int tf_request_parse(const char *body, size_t len, struct tf_request *out, struct tf_err *err);
 /* Appends the body. A revert always carries result and failures (PROTOCOL.md 3.3). */

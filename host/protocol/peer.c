@@ -1,5 +1,6 @@
 #include "protocol/peer.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -75,50 +76,96 @@ static bool read_limit(struct tf_json v, uint64_t *out)
 	return true;
 }
 
+/* What a member may be, and where it goes. */
+enum member_kind {
+	MEMBER_NUMBER,
+	MEMBER_LIMIT,
+	MEMBER_PRIORITY,
+	MEMBER_ACTION,
+	MEMBER_WORKER,
+	MEMBER_HOST,
+	MEMBER_HASH
+};
+struct member {
+	const char *name;
+	size_t len;
+	enum member_kind kind;
+	size_t offset;
+};
+#define MEMBER(text, kind, field) \
+	{ \
+		text, sizeof(text) - 1, MEMBER_##kind, offsetof(struct tf_peer, field) \
+	}
+static const struct member members[] = {
+	MEMBER("worker", WORKER, worker),
+	MEMBER("host", HOST, host),
+	MEMBER("pid", NUMBER, pid),
+	MEMBER("round", NUMBER, round),
+	MEMBER("dispatch", NUMBER, dispatch),
+	MEMBER("action", ACTION, action),
+	MEMBER("generation", NUMBER, generation),
+	MEMBER("hash", HASH, hash),
+	MEMBER("ran_us", NUMBER, ran_us),
+	MEMBER("full", NUMBER, full),
+	MEMBER("once", NUMBER, once),
+	MEMBER("cancel", NUMBER, cancel),
+	MEMBER("expires", NUMBER, expires),
+	MEMBER("priority", PRIORITY, priority),
+	MEMBER("time_ms", LIMIT, limits.time_ms),
+	MEMBER("warning_ms", LIMIT, limits.warning_ms),
+	MEMBER("memory", LIMIT, limits.memory),
+	MEMBER("arguments", LIMIT, limits.arguments),
+	MEMBER("result", LIMIT, limits.result),
+};
+
+static const struct member *find_member(const char *name, size_t len)
+{
+	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
+		if (members[i].len == len && !memcmp(members[i].name, name, len))
+			return &members[i];
+	return NULL;
+}
+
+static bool read_into(const struct member *m, struct tf_json v, struct tf_peer *p)
+{
+	void *to = (char *)p + m->offset;
+	switch (m->kind) {
+	case MEMBER_NUMBER:
+		return read_number(v, to);
+	case MEMBER_LIMIT:
+		return read_limit(v, to);
+	case MEMBER_PRIORITY:
+		return read_priority(v, to);
+	case MEMBER_ACTION:
+		return read_action(v, to);
+	case MEMBER_WORKER:
+		return read_worker(v, p);
+	case MEMBER_HOST:
+		return read_text(v, p->host, sizeof(p->host));
+	case MEMBER_HASH:
+		return read_text(v, p->hash, sizeof(p->hash));
+	}
+	return true;
+}
+
 /* A member of the header; false if it is one of ours and unusable. */
 static bool read_member(struct tf_json key, struct tf_json v, struct tf_peer *p, int64_t *version)
 {
-	if (tf_json_string_is(key, "v"))
+	const char *name = key.text + 1;
+	size_t len = key.len - 2;
+	struct tf_buf plain = TF_BUF_INIT;
+	if (memchr(name, '\\', len)) { /* we do not write that, but it means the same */
+		if (tf_json_unescape(key, &plain, NULL) < 0)
+			return true;
+		name = plain.len ? plain.data : "";
+		len = plain.len;
+	}
+	const struct member *m = find_member(name, len);
+	bool is_version = len == 1 && *name == 'v';
+	tf_buf_free(&plain);
+	if (is_version)
 		return read_number(v, version);
-	if (tf_json_string_is(key, "worker"))
-		return read_worker(v, p);
-	if (tf_json_string_is(key, "host"))
-		return read_text(v, p->host, sizeof(p->host));
-	if (tf_json_string_is(key, "pid"))
-		return read_number(v, &p->pid);
-	if (tf_json_string_is(key, "round"))
-		return read_number(v, &p->round);
-	if (tf_json_string_is(key, "full"))
-		return read_number(v, &p->full);
-	if (tf_json_string_is(key, "once"))
-		return read_number(v, &p->once);
-	if (tf_json_string_is(key, "cancel"))
-		return read_number(v, &p->cancel);
-	if (tf_json_string_is(key, "expires"))
-		return read_number(v, &p->expires);
-	if (tf_json_string_is(key, "time_ms"))
-		return read_limit(v, &p->limits.time_ms);
-	if (tf_json_string_is(key, "warning_ms"))
-		return read_limit(v, &p->limits.warning_ms);
-	if (tf_json_string_is(key, "memory"))
-		return read_limit(v, &p->limits.memory);
-	if (tf_json_string_is(key, "arguments"))
-		return read_limit(v, &p->limits.arguments);
-	if (tf_json_string_is(key, "result"))
-		return read_limit(v, &p->limits.result);
-	if (tf_json_string_is(key, "priority"))
-		return read_priority(v, &p->priority);
-	if (tf_json_string_is(key, "dispatch"))
-		return read_number(v, &p->dispatch);
-	if (tf_json_string_is(key, "action"))
-		return read_action(v, &p->action);
-	if (tf_json_string_is(key, "generation"))
-		return read_number(v, &p->generation);
-	if (tf_json_string_is(key, "hash"))
-		return read_text(v, p->hash, sizeof(p->hash));
-	if (tf_json_string_is(key, "ran_us"))
-		return read_number(v, &p->ran_us);
-	return true;
+	return !m || read_into(m, v, p);
 }
 
 struct tf_peer tf_peer_parse(const char *text)

@@ -1,4 +1,4 @@
-/* Module tfhost.log: debug(area, message), info, warn, error: lines of the host's log; configure(format, level). */
+/* Module tfhost.log: debug(area, message), info, warn, error: lines of the host's log; configure(format, level); about(flow uuid). */
 #include <lauxlib.h>
 #include <lua.h>
 
@@ -22,6 +22,13 @@ TF_RAISES static int log_configure(lua_State *L)
 	return 0;
 }
 
+/* about(flow): every line from now on is about that flow, unless it says otherwise */
+TF_RAISES static int log_about(lua_State *L)
+{
+	tf_log_set_ids(&(struct tf_log_ids){.flow = luaL_checkstring(L, 1)});
+	return 0;
+}
+
 int tf_bind_log_open(lua_State *L)
 {
 	static const struct {
@@ -39,6 +46,8 @@ int tf_bind_log_open(lua_State *L)
 		lua_pushcclosure(L, log_line, 1);
 		lua_setfield(L, -2, levels[i].name);
 	}
+	lua_pushcfunction(L, log_about);
+	lua_setfield(L, -2, "about");
 	lua_pushcfunction(L, log_configure);
 	lua_setfield(L, -2, "configure");
 	return 1;

@@ -213,7 +213,7 @@ static void json_lines_are_json(void **state)
 		assert_true(i > 0 || tf_json_string_is(v, "plain"));
 		free(line);
 	}
-	tf_log_set_ids(&(struct tf_log_ids){0});
+	tf_log_set_ids(&(struct tf_log_ids){.flow = "", .worker = ""});
 	free(big);
 }
 
@@ -229,7 +229,7 @@ static void logfmt_lines_have_pairs(void **state)
 	line = logged_as(TF_LOG_TEXT, &ids, "it ran");
 	assert_true(matches(line, STAMP "WARN pool: it ran atom=\"a task\" request=r1\n$"));
 	free(line);
-	tf_log_set_ids(&(struct tf_log_ids){0});
+	tf_log_set_ids(&(struct tf_log_ids){.flow = "", .worker = ""});
 }
 
 static void the_environment_sets_format_and_level(void **state)

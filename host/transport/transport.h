@@ -105,7 +105,7 @@ struct tf_transport; /* a back end embeds it as its first member */
 struct tf_transport_ops {
 	const char *name;       /* "amqp" */
 	const char *schemes[4]; /* canonical URL schemes, NULL-terminated */
-	bool tracks; /* TF_PUBLISH_TRACK does something: queues can vanish with what they hold */
+	bool tracks;            /* TF_PUBLISH_TRACK does something: queues can vanish with what they hold */
 	bool broker; /* messages pass a process between the peers, which can stand still while we are up */
 	int (*open)(struct tf_loop *loop, const struct tf_transport_config *config,
 		const struct tf_url_list *urls, struct tf_transport **out, struct tf_err *err);

@@ -29,8 +29,9 @@ static void tell_to_end(
 		.peer = tf_peer_write(&peer, header),
 		.body = "{}",
 		.body_len = 2};
+	const struct tf_log_ids ids = {.flow = c->config.reply_topic, .request = uuid, .worker = worker};
 	if (tf_transport_publish(c->transport, &m, 0, 0, &err) < 0)
-		tf_warn("engine", "worker %s is not asked to end a task: %s", worker, err.message);
+		tf_warn_of(&ids, "engine", "worker %s is not asked to end a task: %s", worker, err.message);
 }
 
 void tf_client_cancel_running(struct tf_client *c, struct tf_flight *f)

@@ -4,6 +4,7 @@
 #define TF_WBE_CLIENT_H
 
 #include "base/buf.h"
+#include "base/log.h"
 #include "base/map.h"
 #include "wbe/executor.h"
 #include "wbe/finder.h"
@@ -57,6 +58,12 @@ struct tf_client {
 
 /* A request whose outcome cannot be read fails so much later, unless one that can be read comes. */
 #define TF_CLIENT_UNREADABLE_MS 3000
+
+static inline struct tf_log_ids tf_flight_log_ids(const struct tf_client *c, const struct tf_flight *f)
+{
+	return (struct tf_log_ids){
+		.flow = c->config.reply_topic, .atom = f->request.task_name, .request = f->uuid};
+}
 
 /* executor.c */
 uint64_t tf_client_now(const struct tf_client *c);

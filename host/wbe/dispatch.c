@@ -265,7 +265,7 @@ void tf_client_lost(void *arg, const char *topic)
 		lost++;
 	}
 	if (lost)
-		tf_warn("engine",
+		tf_warn_of(&(struct tf_log_ids){.flow = c->config.reply_topic}, "engine",
 			"the queue of topic '%s' is gone: the last worker went, or the broker; %zu requests "
 			"are "
 			"sent "
@@ -304,7 +304,8 @@ void tf_client_state(void *arg, bool up, const struct tf_err *err)
 		c->was_up = true;
 		c->probe_at = c->declare_at = tf_client_now(c);
 	} else {
-		tf_warn("engine", "the connection is down: %s", err ? err->message : "no reason given");
+		tf_warn_of(&(struct tf_log_ids){.flow = c->config.reply_topic}, "engine",
+			"the connection is down: %s", err ? err->message : "no reason given");
 		tf_pace_pause(&c->pace, c->was_up); /* a broker that was never there is no reason to wait */
 		if (err)
 			c->down = *err;
@@ -352,7 +353,8 @@ static void probe_topic(struct tf_client *c, const char *topic, unsigned flags)
 		flags |= TF_PUBLISH_TRACK;
 	if (tf_transport_publish(c->transport, &m, flags, 0, &err) < 0 &&
 		tf_throttle_allows(&c->throttle, tf_client_now(c), &left_out))
-		tf_warn("engine", "topic '%s' cannot be probed: %s", topic, err.message);
+		tf_warn_of(&(struct tf_log_ids){.flow = c->config.reply_topic}, "engine",
+			"topic '%s' cannot be probed: %s", topic, err.message);
 }
 
 void tf_client_topic_heard(struct tf_client *c, const char *topic)
@@ -521,6 +523,9 @@ static void hand_over(struct tf_client *c, struct tf_flight *f, const struct tf_
 {
 	unsigned attempts = f->attempts ? f->attempts : c->config.attempts;
 	char *story = loss_story(c, w, f);
+	struct tf_log_ids ids = tf_flight_log_ids(c, f);
+	ids.worker = w->peer.worker;
+	tf_debug_of(&ids, "engine", "%s", story);
 	c->stats.lost++;
 	f->losses++;
 	f->begun_us = 0;
@@ -612,7 +617,8 @@ static void judge_silence(struct tf_client *c)
 	if (broker_is_silent(c))
 		return;
 	while ((w = tf_supervision_silent(c->supervision)) != NULL) {
-		tf_warn("engine", "worker %s is silent: its tasks go to others", w->peer.worker);
+		const struct tf_log_ids ids = {.flow = c->config.reply_topic, .worker = w->peer.worker};
+		tf_warn_of(&ids, "engine", "worker %s is silent: its tasks go to others", w->peer.worker);
 		bool last = false;
 		while (!last) {
 			struct tf_watch *watch = TAILQ_FIRST(&w->watches);

@@ -13,7 +13,8 @@ static void complain(struct tf_server *s, const struct tf_message *m, const char
 	uint64_t left_out;
 	if (!tf_throttle_allows(&s->throttle, tf_clock_ms(&s->pace.clock), &left_out))
 		return;
-	tf_warn("worker",
+	const struct tf_log_ids ids = {.flow = m->reply_to, .request = m->correlation_id};
+	tf_warn_of(&ids, "worker",
 		"%s a %.32s message (topic '%s', reply_to %.64s, correlation id %.64s, %zu bytes): %s%s",
 		what, m->type ? m->type : "typeless", m->topic ? m->topic : s->topic,
 		m->reply_to ? m->reply_to : "none", m->correlation_id ? m->correlation_id : "none",
@@ -62,7 +63,8 @@ static void on_cancel(struct tf_server *s, const struct tf_message *m)
 	tf_transport_settle(s->transport, m->tag, TF_ACK);
 	if (!j || j->state == TF_JOB_FINISHED)
 		return;
-	tf_info("worker", "task '%s' is cancelled by its engine", j->task_name);
+	const struct tf_log_ids ids = tf_job_log_ids(j);
+	tf_info_of(&ids, "worker", "task '%s' is cancelled by its engine", j->task_name);
 	char *why = tf_asprintf("task '%s' was cancelled by its engine", j->task_name);
 	if (j->state == TF_JOB_QUEUED)
 		tf_job_refuse(s, j, tf_failure_format(tf_types_cancelled, "%s before it began", why));

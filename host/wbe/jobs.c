@@ -84,6 +84,8 @@ struct tf_job *tf_job_new(struct tf_server *s, const struct tf_message *m, const
 	j->ran_us = -1;
 	j->tally = tf_tally_row(s->tally, tf_map_get(s->classes, r->task_cls) ? r->task_cls : NULL);
 	j->request = *r;
+	j->request.flow = j->engine->reply_to;
+	j->request.uuid = j->correlation_id;
 	tf_job_limits(s, r, &j->request.limits);
 	j->result_limit = j->request.limits.result;
 	*r = (struct tf_request){0};

@@ -15,8 +15,9 @@ static void complain(struct tf_client *c, const struct tf_message *m, const char
 	uint64_t left_out;
 	if (!tf_throttle_allows(&c->throttle, tf_client_now(c), &left_out))
 		return;
-	tf_warn("engine", "%s a %.32s message on topic '%s' (correlation id %.64s, %zu bytes): %s%s", what,
-		m->type ? m->type : "typeless", c->config.reply_topic,
+	const struct tf_log_ids ids = {.flow = c->config.reply_topic, .request = m->correlation_id};
+	tf_warn_of(&ids, "engine", "%s a %.32s message on topic '%s' (correlation id %.64s, %zu bytes): %s%s",
+		what, m->type ? m->type : "typeless", c->config.reply_topic,
 		m->correlation_id ? m->correlation_id : "none", m->body_len, why,
 		left_out ? " (like others before, not logged)" : "");
 }
@@ -49,7 +50,9 @@ static void take_answer(struct tf_client *c, const struct tf_notify *n, const st
 	if (!news)
 		return;
 	c->stats.seen++;
-	tf_debug("engine", "a worker on topic '%s' offers %zu tasks", n->topic, n->task_count);
+	const struct tf_log_ids flow = {
+		.flow = c->config.reply_topic, .worker = peer->worker[0] ? peer->worker : NULL};
+	tf_debug_of(&flow, "engine", "a worker on topic '%s' offers %zu tasks", n->topic, n->task_count);
 	tf_client_place(c);
 }
 
@@ -99,7 +102,8 @@ static void on_running(struct tf_client *c, struct tf_flight *f, const struct tf
 	if (tf_inflight_move(c->inflight, f, TF_REQUEST_RUNNING)) {
 		f->begun_us = tf_clock_us();
 		f->worker = number_of(c, f, peer);
-		tf_debug("engine", "task '%s' runs on topic '%s'", f->request.task_name, f->topic);
+		const struct tf_log_ids ids = tf_flight_log_ids(c, f);
+		tf_debug_of(&ids, "engine", "task '%s' runs on topic '%s'", f->request.task_name, f->topic);
 	}
 	if (f->state != TF_REQUEST_RUNNING)
 		return;

@@ -57,10 +57,11 @@ static void leave_begun(struct tf_server *s, struct tf_job *j)
 void tf_reply_running(struct tf_server *s, struct tf_job *j)
 {
 	struct tf_err err;
+	const struct tf_log_ids ids = tf_job_log_ids(j);
 	leave_begun(s, j);
 	if (send_running(s, j, &err) < 0)
-		tf_warn("worker", "could not tell topic '%s' that task '%s' runs: %s", j->engine->reply_to,
-			j->task_name, err.message);
+		tf_warn_of(&ids, "worker", "could not tell topic '%s' that task '%s' runs: %s",
+			j->engine->reply_to, j->task_name, err.message);
 }
 
 void tf_reply_begun(struct tf_server *s, struct tf_job *j)
@@ -100,8 +101,9 @@ void tf_reply_event(struct tf_server *s, struct tf_job *j, const char *type, str
 	if (rc == 0)
 		return;
 	s->stats.events_dropped++;
+	const struct tf_log_ids ids = tf_job_log_ids(j);
 	if (tf_throttle_allows(&s->throttle, tf_clock_ms(&s->pace.clock), &left_out))
-		tf_warn("worker", "event '%.64s' of task '%s' is not sent: %s", type, j->task_name,
+		tf_warn_of(&ids, "worker", "event '%.64s' of task '%s' is not sent: %s", type, j->task_name,
 			err.message);
 }
 
@@ -126,8 +128,10 @@ static void remember(struct tf_server *s, struct tf_job *j)
 
 static void give_up(struct tf_server *s, struct tf_job *j, const char *why)
 {
-	tf_warn("worker", "the outcome of task '%s' for topic '%s' (correlation id %s) is dropped: %s",
-		j->task_name, j->engine->reply_to, j->correlation_id, why);
+	const struct tf_log_ids ids = tf_job_log_ids(j);
+	tf_warn_of(&ids, "worker",
+		"the outcome of task '%s' for topic '%s' (correlation id %s) is dropped: %s", j->task_name,
+		j->engine->reply_to, j->correlation_id, why);
 	s->stats.dropped++;
 	remember(s, j);
 	tf_job_delete(s, j, TF_ACK);
@@ -163,9 +167,11 @@ void tf_reply_published(void *arg, uint64_t id, enum tf_publish_status status, c
 	if (!j)
 		return;
 	if (status == TF_PUBLISHED) {
+		const struct tf_log_ids ids = tf_job_log_ids(j);
 		if (j->label.number)
-			tf_debug("worker", "task '%s': %s by generation %" PRIu64 " (%s)", j->task_name,
-				j->failed ? "failure" : "success", j->label.number, j->label.hash);
+			tf_debug_of(&ids, "worker", "task '%s': %s by generation %" PRIu64 " (%s)",
+				j->task_name, j->failed ? "failure" : "success", j->label.number,
+				j->label.hash);
 		if (j->from_ledger)
 			s->stats.answered_from_ledger++;
 		else if (j->failed)

@@ -222,7 +222,8 @@ static void give_back_running(struct tf_server *s)
 		uint64_t id = j->id;
 		char *why =
 			tf_asprintf("worker %s had to end while task '%s' ran", s->self.worker, j->task_name);
-		tf_warn("worker", "task '%s' is ended: it did not finish within the drain timeout",
+		const struct tf_log_ids ids = tf_job_log_ids(j);
+		tf_warn_of(&ids, "worker", "task '%s' is ended: it did not finish within the drain timeout",
 			j->task_name);
 		s->stats.given_back++;
 		if (j->tag_live)
@@ -300,10 +301,13 @@ static void on_timer(void *arg)
 
 /* ---- life */
 
-static void identify(struct tf_peer *self)
+static void identify(struct tf_peer *self, const char *uuid)
 {
 	*self = TF_PEER_INIT;
-	tf_uuid(self->worker);
+	if (uuid)
+		snprintf(self->worker, sizeof(self->worker), "%s", uuid);
+	else
+		tf_uuid(self->worker);
 	self->pid = getpid();
 	if (gethostname(self->host, sizeof(self->host)) < 0)
 		self->host[0] = '\0';
@@ -362,7 +366,7 @@ int tf_server_new_with(struct tf_loop *loop, const struct tf_server_config *conf
 	s->events = *events;
 	s->arg = arg;
 	s->topic = tf_strdup(config->topic);
-	identify(&s->self);
+	identify(&s->self, config->uuid);
 	s->beat_ms = config->beat_ms ? config->beat_ms : BEAT_MS;
 	s->slots = config->pool.slots;
 	s->limits =

@@ -36,6 +36,7 @@ struct tf_server_config {
 	struct tf_transport_config
 		transport; /* prefetch 0: as window.h says, with twice as many as there are slots for narrow */
 	const char *topic; /* required */
+	const char *uuid;  /* of the worker; NULL: a new one */
 	struct tf_pool_config pool;
 	uint64_t beat_ms;        /* 0: 500 */
 	uint64_t load_ms;        /* as in tf_generations_config */

@@ -12,6 +12,7 @@
 #include <sys/queue.h>
 
 #include "base/buf.h"
+#include "base/log.h"
 #include "base/map.h"
 #include "pool/runqueue.h"
 #include "protocol/peer.h"
@@ -165,6 +166,12 @@ void tf_witness_finished(
 void tf_witness_generation(struct tf_server *s, size_t classes);
 /* An event that says why. */
 void tf_witness_reason(struct tf_server *s, const char *event, const char *why);
+
+static inline struct tf_log_ids tf_job_log_ids(const struct tf_job *j)
+{
+	return (struct tf_log_ids){
+		.flow = j->engine->reply_to, .atom = j->task_name, .request = j->correlation_id};
+}
 
 /* server.c */
 void tf_service_arm(struct tf_server *s, uint64_t ms);

@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/uuid.h"
 #include "loop/loop.h"
 #include "transport/url.h"
 #include "control/page.h"
@@ -219,13 +220,15 @@ static void worker_stats_due(void *arg)
 		worker_show_stats(w);
 }
 
-/* argv of the loader: tfhost loader [--path PATH] [--limits TIME_MS,WARNING_MS,BYTES] --dir DIR... REFERENCE... */
-static char **worker_loader_argv(const struct tf_worker_config *c)
+/* argv of the loader: tfhost loader --worker UUID [--path PATH] [--limits TIME_MS,WARNING_MS,BYTES] --dir DIR... REFERENCE... */
+static char **worker_loader_argv(const struct tf_worker_config *c, const char *uuid)
 {
 	size_t n = 0;
-	char **argv = tf_calloc(6 + 2 * c->dir_count + c->task_count + 1, sizeof(*argv));
+	char **argv = tf_calloc(8 + 2 * c->dir_count + c->task_count + 1, sizeof(*argv));
 	argv[n++] = tf_strdup("tfhost");
 	argv[n++] = tf_strdup("loader");
+	argv[n++] = tf_strdup("--worker");
+	argv[n++] = tf_strdup(uuid);
 	if (c->path) {
 		argv[n++] = tf_strdup("--path");
 		argv[n++] = tf_strdup(c->path);
@@ -317,7 +320,10 @@ int tf_worker_run(const struct tf_worker_config *c, int *signo, struct tf_err *e
 	w.slots = c->slots ? c->slots : cores > 0 ? (unsigned)cores : 1;
 	w.exchange = c->exchange ? c->exchange : WORKER_DEFAULT_NAME;
 	w.topic = c->topic ? c->topic : WORKER_DEFAULT_NAME;
-	char **argv = worker_loader_argv(c);
+	char uuid[TF_UUID_LEN + 1];
+	tf_uuid(uuid);
+	tf_log_set_ids(&(struct tf_log_ids){.worker = uuid});
+	char **argv = worker_loader_argv(c, uuid);
 	struct tf_server_config config = {
 		.transport = {.url = c->url,
 			.transport = c->transport,
@@ -325,6 +331,7 @@ int tf_worker_run(const struct tf_worker_config *c, int *signo, struct tf_err *e
 			.exchange = w.exchange,
 			.retry = c->retry},
 		.topic = w.topic,
+		.uuid = uuid,
 		.pool = {.slots = w.slots,
 			.loader_argv = argv,
 			.max_tasks = c->max_tasks,
@@ -341,7 +348,6 @@ int tf_worker_run(const struct tf_worker_config *c, int *signo, struct tf_err *e
 	if (w.rc == 0)
 		w.rc = worker_open_page(&w, err);
 	if (w.rc == 0) {
-		tf_log_set_ids(&(struct tf_log_ids){.worker = tf_server_uuid(w.server)});
 		tf_reloader_attach(w.reloader, tf_server_generations(w.server));
 		worker_open_control(&w);
 		worker_serve(&w);

@@ -240,6 +240,7 @@ end
 ---@param given table json, plain; command for messages; output: gives what workers have said since it was last called
 ---@return integer exit code
 function M.execute(engine, flow, given)
+  log.about(engine._handle:flow_uuid())
   if given.metrics and given.metrics ~= "none" then
     local url, message = engine._handle:metrics(given.metrics)
     if not url then
