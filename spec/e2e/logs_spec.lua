@@ -50,8 +50,8 @@ describe("log lines in JSON", function()
       tasks = { side.dir .. "/tasks.lua" }, slots = 1, words = { "--log-format", "json", "-v" },
     }))
     engine = process.spawn {
-      peers.tfhost, "run", "--json", "--log-format", "json", "--log-level", "debug", "--backend", "none", "-e", "workers",
-      side.dir .. "/flow.lua", unpack(side:words()),
+      peers.tfhost, "run", "--json", "--log-format", "json", "--log-level", "debug", "--backend", "none",
+      "-e", "workers", side.dir .. "/flow.lua", unpack(side:words()),
     }
     assert.equal(3, engine:wait(20).code)
     worker:kill "TERM"
