@@ -78,6 +78,7 @@ local Exception = {}
 ---@field LimitExceeded taskflow.ExceptionClass a RuntimeError
 ---@field TimeLimitExceeded taskflow.ExceptionClass a LimitExceeded
 ---@field MemoryLimitExceeded taskflow.ExceptionClass a LimitExceeded
+---@field OutOfMemory taskflow.ExceptionClass a task was ended for want of memory; a MemoryLimitExceeded
 local M = {}
 
 -- Short name of "module.Class".
