@@ -79,6 +79,7 @@ local Exception = {}
 ---@field TimeLimitExceeded taskflow.ExceptionClass a LimitExceeded
 ---@field MemoryLimitExceeded taskflow.ExceptionClass a LimitExceeded
 ---@field OutOfMemory taskflow.ExceptionClass a task was ended for want of memory; a MemoryLimitExceeded
+---@field SizeLimitExceeded taskflow.ExceptionClass arguments or a result are larger than allowed; a LimitExceeded
 local M = {}
 
 -- Short name of "module.Class".
