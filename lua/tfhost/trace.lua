@@ -135,7 +135,9 @@ local function choose(runs, now, all)
   return out, #runs - #out
 end
 
-local COLOURS = { SUCCESS = "32", FAILURE = "31", REVERTED = "33", REVERT_FAILURE = "31", RUNNING = "36", REVERTING = "33" }
+local COLOURS = {
+  SUCCESS = "32", FAILURE = "31", REVERTED = "33", REVERT_FAILURE = "31", RUNNING = "36", REVERTING = "33",
+}
 
 local function bar(run, began, length, width, now, colours)
   local function column(time)
@@ -168,7 +170,8 @@ local function print_runs(runs, began, ended, terminal_columns, colours)
     }
   end
   local lines = text.table({
-    { "ATOM" }, { "STATE" }, { "BEGUN", right = true }, { "WAITED", right = true }, { "RAN", right = true }, { "WORKER" },
+    { "ATOM" }, { "STATE" }, { "BEGUN", right = true }, { "WAITED", right = true }, { "RAN", right = true },
+    { "WORKER" },
   }, rows)
   local widest = 0
   for _, line in ipairs(lines) do
@@ -217,8 +220,8 @@ local function print_workers(runs)
     }
   end
   local lines = text.table({
-    { "WORKER" }, { "RUNS", right = true }, { "FAILED", right = true }, { "RAN", right = true }, { "EACH", right = true },
-    { "WAITED EACH", right = true },
+    { "WORKER" }, { "RUNS", right = true }, { "FAILED", right = true }, { "RAN", right = true },
+    { "EACH", right = true }, { "WAITED EACH", right = true },
   }, rows)
   io.write("\n  ", table.concat(lines, "\n  "), "\n")
 end
