@@ -49,9 +49,10 @@ end
 
 FILES["worker.lua"] = [==[
 -- A worker of this project: tfhost worker --config worker.lua
--- Without a broker messages travel over the directory spool; RabbitMQ: TFHOST_URL=amqp://guest:guest@localhost:5672//
+-- Without a broker messages travel over the directory spool. For RabbitMQ write its URL here, or set the variable
+-- TFHOST_URL=amqp://guest:guest@localhost:5672//, which wins over this file.
 return {
-  url = os.getenv "TFHOST_URL" or "filesystem://" .. os.getenv "PWD" .. "/spool",
+  url = "filesystem://" .. os.getenv "PWD" .. "/spool",
   topic = "@NAME@",
   tasks = { "tasks" },
   slots = 2,
@@ -93,10 +94,11 @@ FILES["README.md"] = [==[
     tfhost graph flow.lua             draw it (--svg, --dot, --mermaid)
     tfhost lua /usr/bin/busted        run the specs (Debian: apt install lua-busted)
 
-With a worker, here over the directory `spool`; for RabbitMQ set TFHOST_URL and give the same --url:
+With a worker, over the directory `spool`; for RabbitMQ set TFHOST_URL=amqp://guest:guest@localhost:5672//:
 
+    export TFHOST_URL=filesystem://$PWD/spool
     tfhost worker --config worker.lua &
-    tfhost run flow.lua --engine worker-based --topics @NAME@ --url filesystem://$PWD/spool
+    tfhost run flow.lua --engine worker-based --topics @NAME@
 ]==]
 
 FILES[".busted"] = [==[

@@ -256,6 +256,10 @@ describe("the documents:", function()
       return help[command]
     end
     local commands = process.run({ peers.tfhost, "--help" }).stdout
+    for command in commands:gmatch "\n  (%l+) " do
+      local is_told = parsed["README.md"].prose:find("`tfhost " .. command .. "%f[%A]")
+      assert(is_told, ("README.md does not tell of tfhost %s"):format(command))
+    end
     for path, document in pairs(parsed) do
       for _, span in ipairs(markdown.spans(document.prose)) do
         local file = span:match "^([%w_.-]+/[%w_./-]+)$"
