@@ -45,7 +45,7 @@ end
 
 -- A tree of a large flow asks for states instead: telling each would cost more than running it.
 local function watch(engine, flow, display)
-  if display.polls ~= nil and #engine._names > fold_module.POLL_AT then
+  if display.polls ~= nil and #engine._plan.order > fold_module.POLL_AT then
     return display:start(engine, flow, true)
   end
   engine.notifier:register("*", function(state, details)
