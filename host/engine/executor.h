@@ -34,7 +34,8 @@ struct tf_work {
 	struct tf_value *result;    /* revert: value or failure dict; NULL on execute */
 	struct tf_value *failures;  /* revert: object; NULL on execute */
 	const char *
-		performer; /* `began` told an earlier engine this of the action: it may still run there; or NULL */
+		performer; /* `began` told an earlier engine this of the action: it may still run there; "": that one may have
+			    * submitted it, and no more is known; or NULL */
 };
 
 struct tf_completion {

@@ -45,11 +45,12 @@ double tf_storage_progress(const struct tf_storage *s, unsigned atom);
 void tf_storage_set_progress(struct tf_storage *s, unsigned atom, double progress);
 /* What a task told with its progress: the event's members but for the progress. */
 void tf_storage_set_progress_details(struct tf_storage *s, unsigned atom, struct tf_value *event);
-/* Who performs the atom's action, as the executor told; NULL: nobody that is known. */
 /* Keep when actions run from now on, and where (trace.h); without it the next two do nothing. */
 void tf_storage_trace(struct tf_storage *s);
 void tf_storage_began(struct tf_storage *s, unsigned atom);
 void tf_storage_ended(struct tf_storage *s, unsigned atom, const struct tf_trace_end *end);
+/* Who performs the atom's action, as the executor told; "": somebody may, as an earlier engine was about to have it
+ * performed; NULL: nobody. */
 void tf_storage_set_performer(struct tf_storage *s, unsigned atom, const char *performer);
 const char *tf_storage_performer(const struct tf_storage *s, unsigned atom);
 /* A member of the atom's metadata. */

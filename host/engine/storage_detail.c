@@ -103,6 +103,8 @@ int tf_storage_load(struct tf_storage *s, unsigned atom, enum tf_state state,
 	if (strlen(from->uuid) > TF_UUID_LEN)
 		return tf_err_set(err, TF_EFORMAT, "atom '%s': '%s' is no uuid", from->name, from->uuid);
 	memcpy(d->uuid, from->uuid, strlen(from->uuid) + 1);
+	if (state == TF_RUNNING || state == TF_REVERTING)
+		tf_storage_set_performer(s, atom, "");
 	load_meta(s, atom, from->meta);
 	d->failure = kept(from->failure);
 	d->revert_result = kept(from->revert_results);
@@ -211,10 +213,11 @@ static void write_meta(const struct tf_storage *s, unsigned atom, struct tf_buf 
 	write_known(s, atom, b);
 	const char *performer = tf_storage_performer(s, atom);
 	bool ran = tf_trace_has(s->trace, atom);
-	if (d->round > 0 || performer || ran) {
+	bool known = performer && performer[0];
+	if (d->round > 0 || known || ran) {
 		tf_buf_printf(
 			b, "%s\"" META_OWN "\": {\"round\": %" PRId64, b->len > 1 ? ", " : "", d->round);
-		if (performer)
+		if (known)
 			tf_buf_printf(b, ", \"performer\": \"%s\"", performer);
 		if (ran) {
 			tf_buf_puts(b, ", \"runs\": ");

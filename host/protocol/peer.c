@@ -109,6 +109,8 @@ static const struct member members[] = {
 	MEMBER("full", NUMBER, full),
 	MEMBER("once", NUMBER, once),
 	MEMBER("cancel", NUMBER, cancel),
+	MEMBER("ask", NUMBER, ask),
+	MEMBER("echo", NUMBER, echo),
 	MEMBER("expires", NUMBER, expires),
 	MEMBER("priority", PRIORITY, priority),
 	MEMBER("time_ms", LIMIT, limits.time_ms),
@@ -233,6 +235,8 @@ const char *tf_peer_write(const struct tf_peer *p, char buf[TF_PEER_MAX])
 	at = put_number(at, "full", p->full);
 	at = put_number(at, "once", p->once);
 	at = put_number(at, "cancel", p->cancel);
+	at = put_number(at, "ask", p->ask);
+	at = put_number(at, "echo", p->echo);
 	at = put_number(at, "expires", p->expires);
 	at = put_limit(at, "time_ms", p->limits.time_ms);
 	at = put_limit(at, "warning_ms", p->limits.warning_ms);

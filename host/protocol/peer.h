@@ -8,10 +8,12 @@
  *              "expires": Unix time in ms from which on it must not begin: its engine has given it up by then
  *   NOTIFY:    {"v":1,"cancel":1,"round":R,"action":A}   engine -> worker that runs a request, named by the correlation id:
  *              end it; its outcome follows as any other
+ *   NOTIFY:    {"v":1,"ask":1,"round":R,"action":A}      engine -> all workers of a topic: who has that request (waits with it,
+ *              runs it, has its outcome) says so: a RESPONSE with the state PENDING, RUNNING, or the outcome
  *   RESPONSE:  {"v":1,"worker":W,"host":H,"pid":P,"round":R,"dispatch":D,"action":A,"generation":G,"hash":X}
  *              a final one with "ran_us": microseconds that the task ran
  *   NOTIFY:    {"v":1,"worker":W,"host":H,"pid":P}   answer, and beat  worker -> engine;  {"v":1} probe
- *              with "full":1 when no slot is free
+ *              with "full":1 when no slot is free; "echo":N of a probe comes back in its answer
  * W is the worker's uuid, which is also the topic of its private queue. Execute and revert of one
  * round share R, so a reply says which action A it answers. G and X say which code ran: the number of the worker's
  * scripts, raised with each reload, and a hash of what they say. Unknown members are ignored.
@@ -37,6 +39,8 @@ struct tf_peer {
 	int64_t once;                    /* 1: not to be run again; -1 if absent */
 	int64_t expires;                 /* -1: never */
 	int64_t cancel;                  /* 1: end that request; -1 if absent */
+	int64_t ask;                     /* 1: who has that request? -1 if absent */
+	int64_t echo;                    /* of a probe and its answer; -1 if absent */
 	struct tf_limits limits;         /* of a request; zeroes: none */
 	int priority;                    /* of a request */
 	int action;                      /* enum tf_action that a reply answers; -1 if absent */
@@ -54,6 +58,8 @@ struct tf_peer {
 		.full = -1, \
 		.once = -1, \
 		.cancel = -1, \
+		.ask = -1, \
+		.echo = -1, \
 		.expires = -1, \
 		.action = -1, \
 		.generation = -1, \

@@ -8,10 +8,12 @@
 
 struct fake_wire *fake_wire_last;
 
-static int consume(struct tf_transport *t, const char *topic, unsigned prefetch, struct tf_err *err)
+static int consume(
+	struct tf_transport *t, const char *topic, const char *group, unsigned prefetch, struct tf_err *err)
 {
 	struct fake_wire *w = (struct fake_wire *)t;
-	char *more = tf_asprintf("%s%s ", w->topics ? w->topics : "", topic);
+	char *more = tf_asprintf(
+		"%s%s %s%s", w->topics ? w->topics : "", topic, group ? group : "", group ? " " : "");
 	(void)prefetch, (void)err;
 	free(w->topics);
 	w->topics = more;
@@ -89,6 +91,7 @@ static const struct tf_transport_ops fake_broker_ops = {.name = "fake",
 
 static const struct tf_transport_ops fake_tracking_ops = {.name = "fake",
 	.tracks = true,
+	.groups = true,
 	.consume = consume,
 	.limit = limit,
 	.publish = publish,

@@ -168,6 +168,42 @@ static void test_a_cut_is_no_loss(void **state)
 	free(url);
 }
 
+/* What is published to a group comes to each who named it, also after a reconnect; to nobody: it is returned. */
+static void test_groups(void **state)
+{
+	struct tcp_proxy *proxy = tcp_proxy_new(amqp_port(amqp_url()));
+	char *url = amqp_url_through(proxy);
+	struct peer a, members[2];
+
+	(void)state;
+	amqp_open_peer(&a, amqp_url(), NULL);
+	peer_consume(&a, "me", 0);
+	peer_send(&a, "all", "nobody", 0, 1);
+	peer_until(&a, a.outcome_count, 1);
+	assert_int_equal(a.outcomes[0].status, TF_RETURNED);
+	for (int i = 0; i < 2; i++) {
+		amqp_open_peer(&members[i], i ? url : amqp_url(), NULL);
+		members[i].settle = TF_ACK;
+		assert_int_equal(tf_transport_consume_in(members[i].t, i ? "one" : "two", "all", 0, NULL), 0);
+		peer_until(&members[i], members[i].ups, 1);
+	}
+	tcp_proxy_cut(proxy);
+	peer_until(&members[1], members[1].ups, 2);
+	peer_send(&a, "all", "both", 0, 2);
+	peer_send(&a, "one", "one", 0, 3);
+	peer_until(&a, a.outcome_count, 3);
+	peer_until(&members[1], members[1].count, 2);
+	peer_until(&members[0], members[0].count, 1);
+	assert_string_equal(members[0].messages[0].body, "both");
+	assert_string_equal(members[1].messages[0].body, "both");
+	assert_string_equal(members[1].messages[1].body, "one");
+	for (int i = 0; i < 2; i++)
+		peer_close(&members[i]);
+	peer_close(&a);
+	tcp_proxy_delete(proxy);
+	free(url);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, amqp_set_up, amqp_tear_down)
 
 int main(void)
@@ -177,6 +213,7 @@ int main(void)
 		T(test_without_declaring),
 		T(test_bindings_are_taken_back),
 		T(test_a_cut_is_no_loss),
+		T(test_groups),
 	};
 
 	return cmocka_run_group_tests_name("amqp_routes", tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* An engine and two workers on a broker that misbehaves, in virtual time: connections are cut, the
  * broker restarts and forgets its queues, queues go with their last reader and are made anew by others, messages come
- * twice, workers are slow or die. Random, from a printed seed (TF_SEED repeats one).
+ * twice, workers are slow or die, the engine is killed and another one goes on. Random, from a printed seed (TF_SEED repeats one).
  *
  * Whatever happens: each request gets exactly one outcome, and soon: its task's, or WorkerLost, never a
  * timeout. Nothing is left unsettled. As long as no connection was lost, nothing runs twice and
@@ -55,6 +55,8 @@ struct end { /* one connection: 0 the engine's, the others a worker's */
 struct atom {
 	char uuid[TF_UUID_LEN + 1];
 	int64_t round;
+	enum tf_action action;         /* of the present round */
+	char *performer;               /* owned; kept for a later engine; NULL: not known */
 	size_t outcomes, wanted, runs; /* runs: of the present round */
 };
 
@@ -66,7 +68,8 @@ struct world {
 	TAILQ_HEAD(, queue) queues;
 	struct letters settled; /* acknowledged, not freed yet */
 	struct atom atoms[ATOMS];
-	bool compat; /* queues go with their last reader */
+	bool compat;  /* queues go with their last reader */
+	bool resumes; /* the engine is killed now and then */
 	unsigned queues_made;
 	bool cut; /* a connection was lost at some time: things may run twice */
 	size_t failed, double_runs;
@@ -147,6 +150,35 @@ static void on_settle(struct fake_wire *wire, uint64_t tag, enum tf_settle how)
 	}
 }
 
+/* All workers get a copy, each in its own queue. False: this is no group's. */
+static bool to_group(struct world *w, struct end *e, struct fake_sent *s)
+{
+	bool any = false;
+	if (strncmp(s->m.topic, "tfhost-workers.", 15) != 0)
+		return false;
+	for (int i = 1; i < ENDS; i++) {
+		char own[TF_UUID_LEN + 1];
+		if (!consumes(&w->ends[i], s->m.topic) || !w->ends[i].wire->base.up)
+			continue;
+		any = true;
+		struct letter *l = TF_NEW(struct letter);
+		snprintf(own, sizeof(own), "%s", strchr(w->ends[i].wire->topics, ' ') + 1);
+		l->sent = TF_NEW(struct fake_sent);
+		l->sent->m = (struct tf_message){.topic = tf_strdup(own),
+			.type = tf_strdup(s->m.type),
+			.reply_to = tf_strdup(s->m.reply_to),
+			.correlation_id = tf_strdup(s->m.correlation_id),
+			.peer = tf_strdup(s->m.peer),
+			.body = tf_strndup(s->m.body, s->m.body_len),
+			.body_len = s->m.body_len};
+		TAILQ_INSERT_TAIL(&queue_of(w, own, true)->letters, l, link);
+	}
+	if (s->id)
+		fake_wire_confirm(e->wire, s->id, any ? TF_PUBLISHED : TF_RETURNED);
+	fake_sent_free(s);
+	return true;
+}
+
 /* As a message goes out that tracks its queue: is it still the same one? */
 static void track(struct world *w, struct end *e, const struct fake_sent *s)
 {
@@ -169,6 +201,8 @@ static void collect(struct world *w, struct end *e)
 {
 	struct fake_sent *s;
 	while (e->wire->base.up && (s = fake_wire_take(e->wire)) != NULL) {
+		if (to_group(w, e, s))
+			continue;
 		track(w, e, s);
 		struct queue *q = queue_of(w, s->m.topic, s->flags & TF_PUBLISH_DECLARE);
 		uint64_t id = s->id;
@@ -276,29 +310,46 @@ static void on_done(void *arg, const struct tf_completion *c)
 	assert_int_equal(c->round, a->round);
 	a->outcomes++;
 	w->failed += c->failed;
+	free(a->performer);
+	a->performer = NULL;
 	if (c->receipt)
 		w->x->ops->settle(w->x, c->receipt);
-	if (c->failed) /* nothing that was lost stays lost until it times out */
-		assert_true(tf_failure_is(tf_value_json(c->result), "tfhost.WorkerLost"));
+	/* Nothing that was lost stays lost until it times out. */
+	if (c->failed && !tf_failure_is(tf_value_json(c->result), "tfhost.WorkerLost"))
+		fail_msg("%.*s", (int)tf_value_json(c->result).len, tf_value_json(c->result).text);
 	if (a->outcomes > a->wanted)
 		fail_msg("atom %u: %zu outcomes of %zu requests", c->atom, a->outcomes, a->wanted);
 }
 
-static void submit(struct world *w, unsigned i)
+static void on_began(void *arg, unsigned atom, int64_t round, const char *performer)
+{
+	struct world *w = arg;
+	assert_int_equal(round, w->atoms[atom].round);
+	free(w->atoms[atom].performer);
+	w->atoms[atom].performer = tf_strdup(performer);
+}
+
+/* `performer`: NULL for a new round, else as the logbook has it. */
+static void submit(struct world *w, unsigned i, const char *performer)
 {
 	struct atom *a = &w->atoms[i];
+	if (!performer) {
+		a->action = chance(2) ? TF_EXECUTE : TF_REVERT;
+		a->round++;
+		a->wanted++;
+		a->runs = 0;
+	}
 	struct tf_value *version = tf_value_parse("[1, 0]", 6, 0, NULL), *none = tf_value_empty_object();
 	const struct tf_work work = {.atom = i,
-		.round = ++a->round,
+		.round = a->round,
 		.uuid = a->uuid,
 		.name = a->uuid,
 		.task_cls = "m.T",
 		.task_version = version,
-		.action = chance(2) ? TF_EXECUTE : TF_REVERT,
+		.action = a->action,
+		.performer = performer,
 		.arguments = none,
 		.failures = none};
-	a->wanted++;
-	a->runs = 0;
 	assert_int_equal(w->x->ops->submit(w->x, &work, NULL), 0);
 	tf_value_unref(version);
 	tf_value_unref(none);
@@ -352,6 +403,7 @@ static void start_worker(struct world *w, struct end *e)
 	struct tf_err err;
 	if (tf_server_new_with(w->loop, &config, &seam, &fake_pool_ops, &events, e, &e->server, &err) < 0)
 		fail_msg("%s", err.message);
+	fake_wire_tracks(fake_wire_last); /* for its groups */
 	e->pool = fake_pool_last;
 	fake_pool_ready(e->pool, classes);
 }
@@ -368,6 +420,7 @@ static void plug(struct world *w, struct end *e)
 
 static void kill_worker(struct world *w, struct end *e)
 {
+	collect(w, e); /* the broker has what it has acknowledged, and so what was sent before */
 	lose(w, e, true);
 	e->wire->on_settle = NULL;
 	e->dead = true;
@@ -377,21 +430,57 @@ static void kill_worker(struct world *w, struct end *e)
 	vanish(w);
 }
 
-static void world_open(struct world *w)
+static void start_engine(struct world *w)
 {
 	static const char *const topics[] = {"one", NULL};
 	const struct tf_wbe_seam seam = {.clock = &w->clock.clock, .open = fake_wire_open};
 	const struct tf_wbe_config config = {
 		.transport.exchange = "x", .topics = topics, .reply_topic = FLOW};
+	assert_int_equal(tf_executor_wbe_new_with(w->loop, &config, &seam, &w->x, NULL), 0);
+	w->x->events.done = on_done;
+	w->x->events.began = on_began;
+	w->x->arg = w;
+	assert_int_equal(w->x->ops->start(w->x, NULL), 0);
+	w->ends[0].route = 0;
+	if (w->compat || w->resumes)
+		fake_wire_tracks(fake_wire_last);
+	plug(w, &w->ends[0]);
+}
+
+static void ignore(void *arg, const struct tf_completion *c)
+{
+	(void)arg;
+	(void)c;
+}
+
+/* Killed, and resumed at once. Now and then it had no time to keep who performs what. */
+static void resume_engine(struct world *w)
+{
+	struct end *e = &w->ends[0];
+	struct queue *q = queue_of(w, FLOW, false);
+	bool cut = w->cut;
+	lose(w, e, false);
+	w->cut = cut; /* outcomes on their way are lost, but in a ledger */
+	if (q)
+		queue_free(w, q);
+	w->x->events.done = ignore;
+	e->wire->on_settle = NULL;
+	w->x->ops->destroy(w->x);
+	start_engine(w);
+	for (unsigned i = 0; i < ATOMS; i++) {
+		struct atom *a = &w->atoms[i];
+		if (a->outcomes < a->wanted)
+			submit(w, i, a->performer && chance(3) ? a->performer : "");
+	}
+}
+
+static void world_open(struct world *w)
+{
 	w->loop = tf_loop_new();
 	tf_clock_fake_init(&w->clock, 1000);
 	TAILQ_INIT(&w->queues);
 	TAILQ_INIT(&w->settled);
-	assert_int_equal(tf_executor_wbe_new_with(w->loop, &config, &seam, &w->x, NULL), 0);
-	w->x->events.done = on_done;
-	w->x->arg = w;
-	assert_int_equal(w->x->ops->start(w->x, NULL), 0);
-	plug(w, &w->ends[0]);
+	start_engine(w);
 	for (int i = 1; i < ENDS; i++) {
 		start_worker(w, &w->ends[i]);
 		plug(w, &w->ends[i]);
@@ -428,7 +517,7 @@ static bool all_settled(const struct world *w)
 	return true;
 }
 
-enum { CUTS = 1, RESTARTS = 2, DEATHS = 4, VANISHING = 8 };
+enum { CUTS = 1, RESTARTS = 2, DEATHS = 4, VANISHING = 8, RESUMES = 16 };
 
 static void misbehave(struct world *w, unsigned faults)
 {
@@ -443,6 +532,8 @@ static void misbehave(struct world *w, unsigned faults)
 		for (int i = 1; i < ENDS; i++)
 			if (!w->ends[i].dead)
 				kill_worker(w, &w->ends[i]);
+	if ((faults & RESUMES) && chance(50) == 0)
+		resume_engine(w);
 	if ((faults & VANISHING) && chance(10) == 0) /* an engine other than ours */
 		queue_of(w, "one", true);
 	e = &w->ends[chance(ENDS)];
@@ -471,14 +562,13 @@ static void mend(struct world *w)
 static size_t history(unsigned faults)
 {
 	struct world *w = TF_NEW(struct world);
-	world_open(w);
 	w->compat = faults & VANISHING;
-	if (w->compat)
-		fake_wire_tracks(w->ends[0].wire);
+	w->resumes = faults & RESUMES;
+	world_open(w);
 	for (int n = 0; n < 600; n++) {
 		unsigned i = chance(ATOMS);
 		if (chance(3) == 0 && w->atoms[i].outcomes == w->atoms[i].wanted)
-			submit(w, i);
+			submit(w, i, NULL);
 		if (faults)
 			misbehave(w, faults);
 		step(w, false);
@@ -550,6 +640,14 @@ static void with_queues_that_go_with_their_last_reader(void **state)
 	histories(CUTS | RESTARTS | DEATHS | VANISHING, 40);
 }
 
+static void with_an_engine_that_is_killed(void **state)
+{
+	(void)state;
+	histories(RESUMES, 40);
+	histories(RESUMES | DEATHS | VANISHING, 40);
+	histories(CUTS | RESTARTS | DEATHS | VANISHING | RESUMES, 40);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -558,6 +656,7 @@ int main(void)
 		cmocka_unit_test(with_a_broker_that_restarts),
 		cmocka_unit_test(with_workers_that_die),
 		cmocka_unit_test(with_queues_that_go_with_their_last_reader),
+		cmocka_unit_test(with_an_engine_that_is_killed),
 	};
 	tf_log_set_level(TF_LOG_OFF);
 	return cmocka_run_group_tests_name("wbe_faults", tests, NULL, NULL);

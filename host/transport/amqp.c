@@ -382,7 +382,8 @@ static int amqp_open(struct tf_loop *loop, const struct tf_transport_config *con
 
 /* --- calls --- */
 
-static int amqp_consume(struct tf_transport *t, const char *topic, unsigned prefetch, struct tf_err *err)
+static int amqp_consume(
+	struct tf_transport *t, const char *topic, const char *group, unsigned prefetch, struct tf_err *err)
 {
 	struct tf_amqp_shared *s = amqp_of(t)->shared;
 	size_t i;
@@ -394,7 +395,8 @@ static int amqp_consume(struct tf_transport *t, const char *topic, unsigned pref
 			rc = tf_err_set(err, TF_EEXIST, "topic %s is consumed already", topic);
 	if (rc == 0) {
 		s->topics = tf_realloc(s->topics, (s->topic_count + 1) * sizeof(*s->topics));
-		s->topics[s->topic_count++] = (struct tf_amqp_topic){tf_strdup(topic), prefetch};
+		s->topics[s->topic_count++] = (struct tf_amqp_topic){
+			.name = tf_strdup(topic), .group = tf_strdup(group), .prefetch = prefetch};
 		s->consumer_ready = false; /* what is published from now on waits for it */
 	}
 	pthread_mutex_unlock(&s->lock);
@@ -553,6 +555,7 @@ const struct tf_transport_ops tf_transport_amqp = {
 	.name = "amqp",
 	.broker = true,
 	.tracks = true,
+	.groups = true,
 	.schemes = {"amqp", "amqps", NULL},
 	.open = amqp_open,
 	.consume = amqp_consume,

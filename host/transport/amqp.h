@@ -103,6 +103,7 @@ struct tf_amqp_settle_list {
 struct tf_amqp_topic {
 	char *name; /* owned */
 	unsigned prefetch;
+	char *group; /* owned; NULL: in none */
 };
 
 /* Our tags: delivery tag of the channel, and in the upper bits the connection it belongs to. */

@@ -305,6 +305,8 @@ static int consume_topics(struct consumer *c, struct tf_err *err)
 		rc = tf_amqp_conn_declare_exchange(&c->conn, err);
 		if (rc == 0)
 			rc = tf_amqp_conn_declare_queue(&c->conn, t.name, err);
+		if (rc == 0 && t.group)
+			rc = tf_amqp_conn_bind_queue(&c->conn, t.name, t.group, err);
 		if (rc == TF_ESTATE)
 			tf_amqp_conn_bury_queue(&c->conn, t.name); /* for the next connection */
 		if (rc == 0)

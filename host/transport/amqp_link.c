@@ -253,8 +253,10 @@ void tf_amqp_shared_unref(struct tf_amqp_shared *s)
 	tf_amqp_options_free(&s->options);
 	tf_url_list_free(&s->urls);
 	free(s->exchange);
-	for (i = 0; i < s->topic_count; i++)
+	for (i = 0; i < s->topic_count; i++) {
+		free(s->topics[i].group);
 		free(s->topics[i].name);
+	}
 	free(s->topics);
 	free(s->settles.items);
 	tf_amqp_delivery_free(&s->deliveries);

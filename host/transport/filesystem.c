@@ -410,8 +410,10 @@ static int fs_open(struct tf_loop *loop, const struct tf_transport_config *confi
 	return 0;
 }
 
-static int fs_consume(struct tf_transport *base, const char *topic, unsigned prefetch, struct tf_err *err)
+static int fs_consume(struct tf_transport *base, const char *topic, const char *group, unsigned prefetch,
+	struct tf_err *err)
 {
+	(void)group;
 	struct fs *fs = (struct fs *)base;
 	int rc = tf_fs_inbox_consume(&fs->inbox, topic, prefetch, err);
 

@@ -419,8 +419,10 @@ static int memory_open(struct tf_loop *loop, const struct tf_transport_config *c
 	return 0;
 }
 
-static int memory_consume(struct tf_transport *base, const char *topic, unsigned prefetch, struct tf_err *err)
+static int memory_consume(struct tf_transport *base, const char *topic, const char *group, unsigned prefetch,
+	struct tf_err *err)
 {
+	(void)group;
 	struct memory *t = (struct memory *)base;
 	struct consumer *c;
 

@@ -132,9 +132,17 @@ static int check_topic(const struct tf_transport *t, const char *topic, struct t
 
 int tf_transport_consume(struct tf_transport *t, const char *topic, unsigned prefetch, struct tf_err *err)
 {
+	return tf_transport_consume_in(t, topic, NULL, prefetch, err);
+}
+
+int tf_transport_consume_in(
+	struct tf_transport *t, const char *topic, const char *group, unsigned prefetch, struct tf_err *err)
+{
 	int rc = check_topic(t, topic, err);
 
-	return rc < 0 ? rc : t->ops->consume(t, topic, prefetch, err);
+	if (rc == 0 && group)
+		rc = check_topic(t, group, err);
+	return rc < 0 ? rc : t->ops->consume(t, topic, t->ops->groups ? group : NULL, prefetch, err);
 }
 
 void tf_transport_limit(struct tf_transport *t, const char *topic, unsigned prefetch)

@@ -106,10 +106,12 @@ struct tf_transport_ops {
 	const char *name;       /* "amqp" */
 	const char *schemes[4]; /* canonical URL schemes, NULL-terminated */
 	bool tracks;            /* TF_PUBLISH_TRACK does something: queues can vanish with what they hold */
+	bool groups;            /* has tf_transport_consume_in */
 	bool broker; /* messages pass a process between the peers, which can stand still while we are up */
 	int (*open)(struct tf_loop *loop, const struct tf_transport_config *config,
 		const struct tf_url_list *urls, struct tf_transport **out, struct tf_err *err);
-	int (*consume)(struct tf_transport *t, const char *topic, unsigned prefetch, struct tf_err *err);
+	int (*consume)(struct tf_transport *t, const char *topic, const char *group, unsigned prefetch,
+		struct tf_err *err); /* group: NULL, or there are groups */
 	void (*limit)(struct tf_transport *t, const char *topic, unsigned prefetch);
 	int (*publish)(struct tf_transport *t, const struct tf_message *m, unsigned flags, uint64_t id,
 		struct tf_err *err);
@@ -146,6 +148,11 @@ int tf_transport_consume(struct tf_transport *t, const char *topic, unsigned pre
 
 /* Another prefetch for a topic that is consumed, soon. What was delivered beyond a smaller one stays. */
 void tf_transport_limit(struct tf_transport *t, const char *topic, unsigned prefetch);
+
+/* The same, and what is published to `group` comes too, as to others who name it: each gets a copy. A group is published to like
+ * a topic, without TF_PUBLISH_DECLARE; while it has nobody, that is returned. Without groups (ops->groups): as consume. */
+int tf_transport_consume_in(
+	struct tf_transport *t, const char *topic, const char *group, unsigned prefetch, struct tf_err *err);
 
 /* Queue a message; all of `m` is copied. Order per transport is kept. id 0: no `published`
  * callback wanted. TF_ELIMIT: body too large; TF_EAGAIN: max_queued reached. */

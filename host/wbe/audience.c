@@ -79,7 +79,7 @@ void tf_audience_step(struct tf_server *s)
 			return;
 		}
 		l->owed = false;
-		tf_reply_notify(s, l->reply_to, l->tfhost);
+		tf_reply_notify(s, l->reply_to, l->tfhost, -1);
 	}
 	s->announcing = false;
 }

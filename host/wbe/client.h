@@ -44,12 +44,15 @@ struct tf_client {
 
 	uint64_t probe_at, declare_at; /* next probe; next that declares the topic's queue */
 	uint64_t probe_gap;
-	uint64_t doubt_at; /* paced; next look at topics that are silent */
-	uint64_t heard_at; /* paced; last message from anybody */
-	uint64_t asked_at; /* paced; first question to the broker since then, 0: none */
-	uint64_t echo_at;  /* paced; last question to the broker */
-	bool clogged;      /* the transport's queue was full: place again soon */
-	bool full;         /* requests wait because as many as are allowed are PENDING on their topics */
+	int64_t question;   /* number of the present one, that search.c sends through the queues of topics */
+	bool search_anew;   /* more is searched for than when that was sent */
+	uint64_t search_at; /* paced; when to send it again */
+	uint64_t doubt_at;  /* paced; next look at topics that are silent */
+	uint64_t heard_at;  /* paced; last message from anybody */
+	uint64_t asked_at;  /* paced; first question to the broker since then, 0: none */
+	uint64_t echo_at;   /* paced; last question to the broker */
+	bool clogged;       /* the transport's queue was full: place again soon */
+	bool full;          /* requests wait because as many as are allowed are PENDING on their topics */
 	struct tf_buf scratch;
 	struct tf_throttle throttle;
 	struct tf_tally *tally; /* owned */
@@ -91,6 +94,10 @@ void tf_client_state(void *arg, bool up, const struct tf_err *err);
 void tf_client_lost(void *arg, const char *topic);
 /* Send every WAITING request that a known worker can run. */
 void tf_client_place(struct tf_client *c);
+/* A probe to this topic; `echo`: number that is to come back, or -1. */
+void tf_client_probe(struct tf_client *c, const char *topic, unsigned flags, int64_t echo);
+/* What is PENDING on the topic. */
+struct tf_lane *tf_client_lane(struct tf_client *c, const char *topic);
 /* A worker of the topic has answered. */
 void tf_client_topic_heard(struct tf_client *c, const char *topic);
 /* A worker of the topic says that it has no free slot. */
@@ -102,7 +109,7 @@ void tf_client_place_one(struct tf_client *c, struct tf_flight *f);
 void tf_client_rejoin(struct tf_client *c, struct tf_flight *f);
 /* A worker of this topic is there: it gets what it may run already. */
 void tf_client_met(struct tf_client *c, const struct tf_peer *peer, const char *topic);
-/* It is not: let others have the request. */
+/* It is not: ask the others. */
 void tf_client_give_up_rejoining(struct tf_client *c, struct tf_flight *f);
 /* It went before it had the request, which is PENDING. */
 void tf_client_missed(struct tf_client *c, struct tf_flight *f);
@@ -110,6 +117,16 @@ void tf_client_missed(struct tf_client *c, struct tf_flight *f);
 void tf_client_rejoin_again(struct tf_client *c, struct tf_flight *f);
 /* tf_client_give_up_rejoining for those that have asked for too long. */
 void tf_client_rejoin_due(struct tf_client *c);
+
+/* search.c: a request that an earlier engine of the flow may have sent, nobody knows to whom. */
+/* Find out who has it, before anybody else gets it. */
+void tf_client_search(struct tf_client *c, struct tf_flight *f);
+/* An answer from this topic. */
+void tf_client_search_answer(struct tf_client *c, const char *topic, const struct tf_peer *peer);
+/* What is due of that. */
+void tf_client_search_due(struct tf_client *c);
+/* A worker of the topic that was asked has it, and has not begun it: it is PENDING. */
+void tf_client_found(struct tf_client *c, struct tf_flight *f);
 
 /* cancel.c: have the worker that runs it end it, if the engine wants that and the worker is one of ours. */
 void tf_client_cancel_running(struct tf_client *c, struct tf_flight *f);

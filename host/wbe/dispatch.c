@@ -99,7 +99,7 @@ static int check_values(const struct tf_request *r, struct tf_err *err)
 	return 0;
 }
 
-static struct tf_lane *lane_of(struct tf_client *c, const char *topic)
+struct tf_lane *tf_client_lane(struct tf_client *c, const char *topic)
 {
 	struct tf_lane *lane = tf_map_get(c->lanes, topic);
 	if (!lane) {
@@ -121,7 +121,7 @@ static const char *pick(struct tf_client *c, const char *task_cls, bool *full)
 	const char *topic = NULL;
 	for (int i = 0; i < PICKS; i++) {
 		topic = tf_finder_pick(c->finder, task_cls);
-		if (!topic || lane_of(c, topic)->pending < pending_max(c))
+		if (!topic || tf_client_lane(c, topic)->pending < pending_max(c))
 			return topic;
 	}
 	*full = true;
@@ -154,7 +154,7 @@ bool tf_client_send_first(struct tf_client *c, struct tf_flight *f, const char *
 	free(f->topic);
 	f->topic = tf_strdup(topic);
 	tf_inflight_move(c->inflight, f, TF_REQUEST_PENDING);
-	f->lane = lane_of(c, topic);
+	f->lane = tf_client_lane(c, topic);
 	f->lane->pending++;
 	return true;
 }
@@ -255,6 +255,7 @@ void tf_client_lost(void *arg, const char *topic)
 	size_t lost = 0;
 	if (!c->transport)
 		return;
+	tf_client_lane(c, topic)->gone++;
 	uint64_t at = tf_pace_ms(&c->pace) + (in_grace(c) ? SETTLE_MS : 0);
 	for (struct tf_flight *f = tf_inflight_first(c->inflight); f; f = tf_inflight_next(f)) {
 		/* What has no outcome yet goes to the new queue; a watched one went to its worker's own. */
@@ -337,10 +338,11 @@ static void send_again(struct tf_client *c, enum tf_flight_queue queue)
 
 /* ---- time */
 
-static void probe_topic(struct tf_client *c, const char *topic, unsigned flags)
+void tf_client_probe(struct tf_client *c, const char *topic, unsigned flags, int64_t echo)
 {
 	char header[TF_PEER_MAX];
-	const struct tf_peer peer = TF_PEER_INIT;
+	struct tf_peer peer = TF_PEER_INIT;
+	peer.echo = echo;
 	const struct tf_message m = {.topic = topic,
 		.type = TF_TYPE_NOTIFY,
 		.reply_to = c->config.reply_topic,
@@ -379,7 +381,7 @@ static void doubt(struct tf_client *c)
 			continue;
 		lane->heard_at =
 			0; /* once, until it is heard of again: then the probes of every few seconds do */
-		probe_topic(c, c->config.topics[i], 0);
+		tf_client_probe(c, c->config.topics[i], 0, -1);
 	}
 }
 
@@ -392,7 +394,7 @@ static void probe(struct tf_client *c)
 	 * once then; the hurried ones between must not pile up there. */
 	bool declare = now >= c->declare_at;
 	for (size_t i = 0; c->config.topics[i]; i++)
-		probe_topic(c, c->config.topics[i], declare ? TF_PUBLISH_DECLARE : 0);
+		tf_client_probe(c, c->config.topics[i], declare ? TF_PUBLISH_DECLARE : 0, -1);
 	if (declare)
 		c->declare_at = now + c->config.probe_ms;
 	uint64_t gap =
@@ -444,7 +446,7 @@ static bool in_line(struct tf_client *c, const struct tf_flight *f)
 {
 	const uint64_t now = tf_pace_ms(&c->pace) + 1;
 	const char *topic = f->lane ? NULL : tf_finder_pick(c->finder, f->request.task_cls);
-	const struct tf_lane *lane = f->lane ? f->lane : topic ? lane_of(c, topic) : NULL;
+	const struct tf_lane *lane = f->lane ? f->lane : topic ? tf_client_lane(c, topic) : NULL;
 
 	return lane && lane->busy_at && now - lane->busy_at <= 2 * c->config.probe_ms;
 }
@@ -452,7 +454,7 @@ static bool in_line(struct tf_client *c, const struct tf_flight *f)
 void tf_client_busy(struct tf_client *c, const char *topic)
 {
 	if (tf_map_count(c->lanes) < TF_FINDER_MAX_TOPICS)
-		lane_of(c, topic)->busy_at = tf_pace_ms(&c->pace) + 1;
+		tf_client_lane(c, topic)->busy_at = tf_pace_ms(&c->pace) + 1;
 }
 
 static void expire_one(struct tf_client *c, struct tf_flight *f, uint64_t waited)
@@ -653,6 +655,7 @@ void tf_client_due(struct tf_client *c)
 		send_again(c, TF_QUEUE_RUNNING_AGAIN);
 		send_again(c, TF_QUEUE_PENDING_AGAIN);
 		tf_client_rejoin_due(c);
+		tf_client_search_due(c);
 	}
 	size_t forgotten = tf_finder_expire(c->finder);
 	if (forgotten)

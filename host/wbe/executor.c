@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/uuid.h"
 #include "protocol/failure.h"
 #include "wbe/client.h"
 
@@ -110,7 +111,9 @@ static int start(struct tf_executor *x, struct tf_err *err)
 	c->was_up = c->cancelling = false;
 	tf_err_set(&c->down, TF_ECLOSED, "not connected yet");
 	tf_pace_create(&c->pace, c->seam.clock);
-	c->heard_at = c->asked_at = c->echo_at = c->doubt_at = 0;
+	c->heard_at = c->asked_at = c->echo_at = c->doubt_at = c->search_at = 0;
+	c->search_anew = false;
+	c->question = (int64_t)tf_random(1u << 30); /* not that of our former self */
 	c->finder = tf_finder_new(
 		c->seam.clock, c->config.worker_expiry_ms > 0 ? (uint64_t)c->config.worker_expiry_ms : 0);
 	c->supervision = tf_supervision_new(&c->pace, c->config.silence_ms);
@@ -141,7 +144,9 @@ static int submit(struct tf_executor *x, const struct tf_work *w, struct tf_err 
 	f->came_us = tf_clock_us();
 	c->own_limits = c->own_limits || f->queue_ms;
 	free(tf_map_remove(c->expired, f->uuid)); /* this is a new one */
-	if (f->performer)
+	if (f->performer && !f->performer[0])
+		tf_client_search(c, f);
+	else if (f->performer)
 		tf_client_rejoin(c, f);
 	else
 		tf_client_place_one(c, f);

@@ -209,6 +209,16 @@ const char *tf_finder_pick(const struct tf_finder *f, const char *task_cls)
 	return c->seats[tf_random((unsigned)c->count)].worker->topic;
 }
 
+bool tf_finder_offers(const struct tf_finder *f, const char *topic, const char *task_cls)
+{
+	const struct class *c = tf_map_get(f->classes, task_cls);
+	for (size_t i = 0; c && i < c->count; i++) {
+		if (!strcmp(c->seats[i].worker->topic, topic))
+			return true;
+	}
+	return false;
+}
+
 size_t tf_finder_count(const struct tf_finder *f)
 {
 	return tf_map_count(f->workers);

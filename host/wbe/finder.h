@@ -32,6 +32,8 @@ uint64_t tf_finder_due(const struct tf_finder *f);
 /* Topic of a worker that runs `task_cls`, chosen uniformly at random; NULL if none. Borrowed until
  * the next change. */
 const char *tf_finder_pick(const struct tf_finder *f, const char *task_cls);
+/* Whether the topic's worker runs `task_cls`. */
+bool tf_finder_offers(const struct tf_finder *f, const char *topic, const char *task_cls);
 size_t tf_finder_count(const struct tf_finder *f); /* topics known */
 
 #endif

@@ -244,6 +244,7 @@ void tf_inflight_again(struct tf_inflight *t, struct tf_flight *f, enum tf_fligh
 	static const enum tf_request_state allowed[] = {
 		[TF_QUEUE_PENDING_AGAIN] = TF_REQUEST_PENDING,
 		[TF_QUEUE_RUNNING_AGAIN] = TF_REQUEST_RUNNING,
+		[TF_QUEUE_SEARCHING] = TF_REQUEST_WAITING,
 		[TF_QUEUE_ASKING] = TF_REQUEST_WAITING,
 	};
 	if (queue == TF_QUEUE_UNREADABLE)
@@ -259,4 +260,9 @@ void tf_inflight_again(struct tf_inflight *t, struct tf_flight *f, enum tf_fligh
 struct tf_flight *tf_inflight_next_again(const struct tf_inflight *t, enum tf_flight_queue queue)
 {
 	return TAILQ_FIRST(&t->again[queue]);
+}
+
+struct tf_flight *tf_inflight_last_again(const struct tf_inflight *t, enum tf_flight_queue queue)
+{
+	return TAILQ_LAST(&t->again[queue], tf_flights);
 }

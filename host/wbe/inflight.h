@@ -23,6 +23,7 @@ enum tf_flight_queue {
 	TF_QUEUE_WAITING,
 	TF_QUEUE_PENDING_AGAIN,
 	TF_QUEUE_RUNNING_AGAIN,
+	TF_QUEUE_SEARCHING,  /* WAITING: until it can be asked who may have it */
 	TF_QUEUE_ASKING,     /* WAITING: until the worker that may run it already says that it is there */
 	TF_QUEUE_UNREADABLE, /* PENDING or RUNNING: its outcome came, but cannot be read */
 	TF_QUEUE_COUNT
@@ -31,9 +32,10 @@ enum tf_flight_queue {
 /* How many requests are PENDING on a topic; the caller's. */
 struct tf_lane {
 	unsigned pending;
-	uint64_t
-		heard_at; /* when any of its workers answered last, or one was asked whether it is there; 0: never */
-	uint64_t busy_at; /* when one of the topic's workers had no free slot, or took one; 0: never */
+	uint64_t heard_at; /* when any of its workers answered last; 0: never, or they were asked since */
+	unsigned gone;     /* how often its queue was gone */
+	int64_t passed;    /* number of the last question that has come through the topic's queue */
+	uint64_t busy_at;  /* when one of the topic's workers had no free slot, or took one; 0: never */
 };
 
 struct tf_flight {
@@ -58,7 +60,8 @@ struct tf_flight {
 	uint64_t publish; /* id of the last sending, 0 when its outcome is known */
 	struct tf_watch watch; /* the tfhost worker that runs it, or that alone was asked to */
 	uint64_t again_at;     /* in an again queue: when to send it again, or to give up waiting */
-	char *performer;       /* owned or NULL; worker that may run it already, for an earlier engine */
+	char *performer;       /* owned or NULL; worker that may run it for an earlier engine; "": any may */
+	unsigned gone;         /* of its lane, when it was asked for */
 	char *unreadable;      /* owned or NULL; what is wrong with its outcome */
 	enum tf_flight_queue queue;
 	struct tf_waiting *waiting; /* in TF_QUEUE_WAITING */
@@ -114,6 +117,8 @@ static inline struct tf_flight *tf_inflight_next(const struct tf_flight *f)
 void tf_inflight_again(struct tf_inflight *t, struct tf_flight *f, enum tf_flight_queue queue, uint64_t at);
 /* The head of an again queue, NULL if empty. */
 struct tf_flight *tf_inflight_next_again(const struct tf_inflight *t, enum tf_flight_queue queue);
+/* Its end. */
+struct tf_flight *tf_inflight_last_again(const struct tf_inflight *t, enum tf_flight_queue queue);
 /* A WAITING request that was in another queue waits for any worker of its class again. */
 void tf_inflight_wait(struct tf_inflight *t, struct tf_flight *f);
 /* Leave the queue it is in. */

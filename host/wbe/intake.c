@@ -73,8 +73,52 @@ static void on_cancel(struct tf_server *s, const struct tf_message *m)
 	free(why);
 }
 
+static void answer(struct tf_server *s, const struct tf_message *m, const char *key,
+	const struct tf_peer *peer, struct tf_request *r, const char *body, size_t len)
+{
+	struct tf_job *j = tf_job_new(s, m, key, peer, r);
+	tf_request_free(&j->request);
+	j->from_ledger = true;
+	j->state = TF_JOB_FINISHED;
+	j->finished_at = tf_pace_ms(&s->pace);
+	memcpy(&j->label, body, sizeof(j->label)); /* as reply.c put it */
+	tf_buf_append(&j->final, body + sizeof(j->label), len - sizeof(j->label));
+	tf_reply_final(s, j);
+}
+
+/* An engine that goes on with a flow wants to know who has this request of its former self. */
+static void on_ask(struct tf_server *s, const struct tf_message *m, const struct tf_peer *peer)
+{
+	if (is_absent(m->correlation_id) || peer->round < 0 || peer->action < 0) {
+		tf_transport_settle(s->transport, m->tag, TF_ACK);
+		return;
+	}
+	size_t len = 0;
+	char *key = request_key(m->reply_to, m->correlation_id, peer->action, peer->round);
+	struct tf_job *j = tf_map_get(s->by_key, key);
+	const char *body = j ? NULL : tf_ledger_get(s->ledger, key, &len);
+	tf_audience_heard(s, m->reply_to, true);
+	if (body) {
+		struct tf_request r = {.task_cls = tf_strdup(""),
+			.task_name = tf_strdup(m->correlation_id),
+			.action = (enum tf_action)peer->action};
+		answer(s, m, key, peer, &r, body, len);
+		tf_request_free(&r);
+	} else {
+		tf_transport_settle(s->transport, m->tag, TF_ACK);
+	}
+	if (j && j->state == TF_JOB_RUNNING)
+		tf_reply_running(s, j);
+	else if (j && j->state == TF_JOB_FINISHED)
+		tf_reply_hurry(s, j);
+	else if (j || tf_ledger_get(s->given, key, &len))
+		tf_reply_pending(s, m, peer);
+	free(key);
+}
+
 static void on_notify(struct tf_server *s, const struct tf_message *m)
 {
+	const struct tf_peer peer = tf_peer_parse(m->peer);
 	struct tf_notify n;
 	struct tf_err err;
 	if (tf_notify_parse(m->body, m->body_len, &n, &err) < 0) {
@@ -87,12 +131,14 @@ static void on_notify(struct tf_server *s, const struct tf_message *m)
 		reject(s, m, "unexpected member \"topic\": a worker takes probes, not answers");
 	} else if (is_absent(m->reply_to)) {
 		ignore(s, m, "the reply_to property is missing");
-	} else if (tf_peer_parse(m->peer).cancel == 1) {
+	} else if (peer.cancel == 1) {
 		on_cancel(s, m);
+	} else if (peer.ask == 1) {
+		on_ask(s, m, &peer);
 	} else {
 		s->stats.probes++;
-		tf_audience_heard(s, m->reply_to, tf_peer_parse(m->peer).present);
-		tf_reply_notify(s, m->reply_to, tf_peer_parse(m->peer).present);
+		tf_audience_heard(s, m->reply_to, peer.present);
+		tf_reply_notify(s, m->reply_to, peer.present, peer.echo);
 		tf_transport_settle(s->transport, m->tag, TF_ACK);
 	}
 }
@@ -219,19 +265,6 @@ static void join(
 		tf_reply_running(s, j);
 }
 
-static void answer(struct tf_server *s, const struct tf_message *m, const char *key,
-	const struct tf_peer *peer, struct tf_request *r, const char *body, size_t len)
-{
-	struct tf_job *j = tf_job_new(s, m, key, peer, r);
-	tf_request_free(&j->request);
-	j->from_ledger = true;
-	j->state = TF_JOB_FINISHED;
-	j->finished_at = tf_pace_ms(&s->pace);
-	memcpy(&j->label, body, sizeof(j->label)); /* as reply.c put it */
-	tf_buf_append(&j->final, body + sizeof(j->label), len - sizeof(j->label));
-	tf_reply_final(s, j);
-}
-
 static void on_valid_request(struct tf_server *s, const struct tf_message *m, struct tf_request *r)
 {
 	const struct tf_peer peer = tf_peer_parse(m->peer);
@@ -278,10 +311,17 @@ static void hold(struct tf_server *s, const struct tf_message *m)
 	TAILQ_INSERT_TAIL(&s->held, h, link);
 }
 
+/* About what we have, from its engine. */
+static bool is_to_us(const struct tf_message *m)
+{
+	const struct tf_peer peer = tf_peer_parse(m->peer);
+	return peer.ask == 1 || peer.cancel == 1;
+}
+
 void tf_service_message(void *arg, const struct tf_message *m)
 {
 	struct tf_server *s = arg;
-	if (s->draining)
+	if (s->draining && !is_to_us(m))
 		hold(s, m);
 	else if (!m->type)
 		reject(s, m, "the type property is missing");

@@ -132,6 +132,8 @@ void tf_job_delete(struct tf_server *s, struct tf_job *j, enum tf_settle how)
 		s->stats.requests--; /* not ours any more */
 	leave_lists(s, j);
 	tf_runqueue_leave(&s->queue, &j->place);
+	if (how == TF_REQUEUE && j->tag_live)
+		tf_ledger_put(s->given, j->key, "", 0);
 	settle(s, j, how);
 	TAILQ_REMOVE(&s->jobs, j, all);
 	tf_map_remove(s->by_id, id_text(j->id, text));
@@ -424,6 +426,7 @@ void tf_jobs_disconnected(struct tf_server *s)
 {
 	struct tf_job *j, *next;
 	struct tf_held *h;
+	tf_ledger_clear(s->given); /* the queue may go, now that we do not read it */
 	for (j = TAILQ_FIRST(&s->jobs); j; j = next) {
 		next = TAILQ_NEXT(j, all);
 		if (j->tag_live)

@@ -98,15 +98,20 @@ size_t tf_ledger_bytes(const struct tf_ledger *l)
 	return l->bytes;
 }
 
-void tf_ledger_delete(struct tf_ledger *l)
+void tf_ledger_clear(struct tf_ledger *l)
 {
 	struct entry *e, *next;
-	if (!l)
-		return;
 	for (e = TAILQ_FIRST(&l->by_age); e; e = next) {
 		next = TAILQ_NEXT(e, link);
 		drop(l, e);
 	}
+}
+
+void tf_ledger_delete(struct tf_ledger *l)
+{
+	if (!l)
+		return;
+	tf_ledger_clear(l);
 	tf_map_delete(l->by_key, NULL);
 	free(l);
 }

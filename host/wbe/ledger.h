@@ -22,6 +22,7 @@ void tf_ledger_delete(struct tf_ledger *l);
 void tf_ledger_put(struct tf_ledger *l, const char *key, const char *body, size_t len);
 /* The body for `key`, NULL if not (or no longer) known. Borrowed until the next put. */
 const char *tf_ledger_get(struct tf_ledger *l, const char *key, size_t *len);
+void tf_ledger_clear(struct tf_ledger *l);
 size_t tf_ledger_count(const struct tf_ledger *l);
 size_t tf_ledger_bytes(const struct tf_ledger *l);
 

@@ -47,6 +47,7 @@ static void take_answer(struct tf_client *c, const struct tf_notify *n, const st
 		tf_supervision_heard(c->supervision, peer);
 		tf_client_met(c, peer, n->topic);
 	}
+	tf_client_search_answer(c, n->topic, peer);
 	if (!news)
 		return;
 	c->stats.seen++;
@@ -99,6 +100,8 @@ static uint16_t number_of(struct tf_client *c, const struct tf_flight *f, const 
 
 static void on_running(struct tf_client *c, struct tf_flight *f, const struct tf_peer *peer)
 {
+	if (!f->topic) /* our former self has sent it, who knows where */
+		f->topic = tf_strdup(c->config.topics[0] && !c->config.topics[1] ? c->config.topics[0] : "?");
 	if (tf_inflight_move(c->inflight, f, TF_REQUEST_RUNNING)) {
 		f->begun_us = tf_clock_us();
 		f->worker = number_of(c, f, peer);
@@ -153,8 +156,14 @@ static bool take_response(struct tf_client *c, const struct tf_message *m, struc
 		taken = tf_client_outcome(c, f, r->state == TF_RESPONSE_FAILURE, r->result, m->tag);
 		r->result = NULL;
 		break;
-	case TF_RESPONSE_WAITING:
 	case TF_RESPONSE_PENDING:
+		if (peer->worker[0]) {
+			tf_client_found(c, f);
+			break;
+		}
+		complain(c, m, "ignored", "a worker does not report this state");
+		break;
+	case TF_RESPONSE_WAITING:
 		complain(c, m, "ignored", "a worker does not report this state");
 		break;
 	}
@@ -174,7 +183,7 @@ static bool is_stale(const struct tf_flight *f, const struct tf_response *r, con
 		return true;
 	bool ours = peer->round == f->round && peer->action == (int)f->request.action;
 	if (f->state == TF_REQUEST_WAITING && !f->losses && r->state != TF_RESPONSE_EVENT)
-		return !(is_outcome(r) && ours);
+		return !ours;
 	return (peer->round >= 0 && peer->round != f->round) ||
 	       (peer->action >= 0 && peer->action != (int)f->request.action);
 }

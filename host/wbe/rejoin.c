@@ -32,8 +32,13 @@ void tf_client_rejoin(struct tf_client *c, struct tf_flight *f)
 
 void tf_client_give_up_rejoining(struct tf_client *c, struct tf_flight *f)
 {
+	bool known = f->performer && f->performer[0];
 	free(f->performer);
-	f->performer = NULL;
+	f->performer = known ? tf_strdup("") : NULL;
+	if (known) {
+		tf_client_search(c, f);
+		return;
+	}
 	tf_inflight_wait(c->inflight, f);
 	tf_client_place_one(c, f);
 }

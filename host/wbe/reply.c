@@ -47,6 +47,25 @@ static int send_running(struct tf_server *s, struct tf_job *j, struct tf_err *er
 	return rc;
 }
 
+void tf_reply_pending(struct tf_server *s, const struct tf_message *m, const struct tf_peer *of)
+{
+	char header[TF_PEER_MAX];
+	struct tf_peer peer = s->self;
+	const struct tf_response pending = {.state = TF_RESPONSE_PENDING};
+	peer.round = of->round;
+	peer.action = of->action;
+	tf_buf_reset(&s->scratch);
+	tf_response_write(&pending, &s->scratch);
+	const struct tf_message reply = {.topic = m->reply_to,
+		.type = TF_TYPE_RESPONSE,
+		.correlation_id = m->correlation_id,
+		.peer = tf_peer_write(&peer, header),
+		.body = s->scratch.data,
+		.body_len = s->scratch.len};
+	/* Who hears nothing sends the request again, and we join it. */
+	(void)tf_transport_publish(s->transport, &reply, 0, 0, NULL);
+}
+
 static void leave_begun(struct tf_server *s, struct tf_job *j)
 {
 	if (j->unsaid)
@@ -116,6 +135,12 @@ static void try_later(struct tf_server *s, struct tf_job *j, uint64_t ms)
 	j->retrying = true;
 	j->retry_at = tf_pace_ms(&s->pace) + ms;
 	tf_service_arm(s, ms);
+}
+
+void tf_reply_hurry(struct tf_server *s, struct tf_job *j)
+{
+	if (j->retrying)
+		try_later(s, j, 0);
 }
 
 static void remember(struct tf_server *s, struct tf_job *j)
@@ -210,13 +235,14 @@ void tf_reply_retry(struct tf_server *s)
 
 /* ---- NOTIFY */
 
-void tf_reply_notify(struct tf_server *s, const char *reply_to, bool tfhost)
+void tf_reply_notify(struct tf_server *s, const char *reply_to, bool tfhost, int64_t echo)
 {
 	char header[TF_PEER_MAX];
 	struct tf_err err;
 	struct tf_peer self = s->self;
 	if (s->endpoint.ops->busy_slots(s->endpoint.pool) >= s->slots)
 		self.full = 1;
+	self.echo = echo;
 	const struct tf_message m = {.topic = reply_to,
 		.type = TF_TYPE_NOTIFY,
 		.peer = tfhost ? tf_peer_write(&self, header) : NULL,
@@ -240,7 +266,7 @@ void tf_reply_beats(struct tf_server *s)
 	TAILQ_FOREACH(e, &s->engines, link)
 	{
 		if (e->tfhost ? beat : answer)
-			tf_reply_notify(s, e->reply_to, e->tfhost);
+			tf_reply_notify(s, e->reply_to, e->tfhost, -1);
 	}
 }
 

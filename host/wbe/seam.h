@@ -2,7 +2,10 @@
 #ifndef TF_WBE_SEAM_H
 #define TF_WBE_SEAM_H
 
+#include <string.h>
+
 #include "base/clock.h"
+#include "base/mem.h"
 #include "transport/transport.h"
 
 struct tf_wbe_seam {
@@ -12,5 +15,11 @@ struct tf_wbe_seam {
 		const struct tf_transport_events *events, void *arg, struct tf_transport **out,
 		struct tf_err *err);
 };
+
+/* All tfhost workers of a topic, as a group of the transport; NULL if that would be too long a name. Caller frees. */
+static inline char *tf_wbe_group(const char *topic)
+{
+	return strlen(topic) < 128 ? tf_asprintf("tfhost-workers.%s", topic) : NULL;
+}
 
 #endif

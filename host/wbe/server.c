@@ -25,6 +25,8 @@
 /* A drain without a connection delivers nothing more: give up after so long. */
 #define OFFLINE_MS 30000
 
+/* Longer than anybody who asks has to wait for the answers of others. */
+static const struct tf_ledger_limits given_limits = {.count = 10000, .bytes = 4u << 20, .age_ms = 5000};
 static const struct tf_ledger_limits ledger_limits = {.count = 10000, .bytes = 64u << 20, .age_ms = 600000};
 
 void tf_service_arm(struct tf_server *s, uint64_t ms)
@@ -82,9 +84,11 @@ static void on_ready(void *arg, char *const *names, size_t count, const struct t
 	s->consuming = true;
 	s->asked = s->window.size;
 	struct tf_err why = {0};
+	char *group = tf_wbe_group(s->topic);
 	if (tf_transport_consume(s->transport, s->topic, s->window.size, &why) < 0 ||
-		tf_transport_consume(s->transport, s->self.worker, PRIVATE_PREFETCH, &why) < 0)
+		tf_transport_consume_in(s->transport, s->self.worker, group, PRIVATE_PREFETCH, &why) < 0)
 		s->ready_err = why;
+	free(group);
 }
 
 /* The pool tells about `j`: whose code runs it? */
@@ -107,9 +111,12 @@ static void on_started(void *arg, uint64_t job, uint64_t begun_us)
 	keep_label(s, j);
 	tf_witness_job(s, j, "started", NULL);
 	tf_request_free(&j->request);
-	if (j->peer.once == 1) /* if we die, its engine decides, not the queue */
+	if (j->peer.once == 1) { /* if we die, its engine decides, not the queue; so it has to know before */
+		tf_reply_running(s, j);
 		tf_job_acknowledge(s, j);
-	tf_reply_begun(s, j);
+	} else {
+		tf_reply_begun(s, j);
+	}
 }
 
 static void on_event(void *arg, uint64_t job, const char *type, struct tf_value *details)
@@ -384,6 +391,7 @@ int tf_server_new_with(struct tf_loop *loop, const struct tf_server_config *conf
 	TAILQ_INIT(&s->held);
 	tf_audience_create(s);
 	s->ledger = tf_ledger_new(seam->clock, &ledger_limits);
+	s->given = tf_ledger_new(seam->clock, &given_limits);
 	s->digest_key = tf_digest_random_key();
 	int rc = open_all(s, loop, config, seam, endpoint, err);
 	if (rc < 0) {
@@ -462,6 +470,7 @@ void tf_server_delete(struct tf_server *s)
 	tf_map_delete(s->engines_by_topic, NULL);
 	tf_audience_destroy(s);
 	tf_ledger_delete(s->ledger);
+	tf_ledger_delete(s->given);
 	free_names(s->names);
 	tf_buf_free(&s->answer);
 	tf_buf_free(&s->scratch);

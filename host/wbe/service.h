@@ -133,6 +133,7 @@ struct tf_server {
 	size_t audience_count;
 	bool announcing;          /* some are owed that */
 	struct tf_ledger *ledger; /* owned */
+	struct tf_ledger *given;  /* owned; requests given back to the queue lately, without a body */
 	struct tf_digest_key digest_key;
 
 	uint64_t beat_at, answer_at; /* paced */
@@ -239,13 +240,17 @@ void tf_reply_begun(struct tf_server *s, struct tf_job *j);
 /* Say what tf_reply_begun put off. */
 void tf_reply_all_begun(struct tf_server *s);
 void tf_reply_event(struct tf_server *s, struct tf_job *j, const char *type, struct tf_value *details);
+/* To a question (its header: `peer`): the request waits for a slot, here or in the queue. */
+void tf_reply_pending(struct tf_server *s, const struct tf_message *m, const struct tf_peer *peer);
+/* A final message that waits to be tried again is tried now. */
+void tf_reply_hurry(struct tf_server *s, struct tf_job *j);
 /* Send the final message of `j`, whose `final` is composed; on trouble it will be tried again. */
 void tf_reply_final(struct tf_server *s, struct tf_job *j);
 void tf_reply_published(void *arg, uint64_t id, enum tf_publish_status status, const struct tf_err *err);
 /* Try again what is due. */
 void tf_reply_retry(struct tf_server *s);
-/* A NOTIFY answer to this topic, with our header for a tfhost engine. */
-void tf_reply_notify(struct tf_server *s, const char *reply_to, bool tfhost);
+/* A NOTIFY answer to this topic, with our header for a tfhost engine; `echo`: of its probe, -1 if none. */
+void tf_reply_notify(struct tf_server *s, const char *reply_to, bool tfhost, int64_t echo);
 /* Beats, and unasked answers while the window is full. */
 void tf_reply_beats(struct tf_server *s);
 /* Milliseconds until something of this is due; at most `ms`. */

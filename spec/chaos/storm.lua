@@ -342,6 +342,31 @@ function Storm:count_outcomes(out)
   end
 end
 
+-- For who looks for the reason of a fault: CHAOS_KEEP=DIR keeps what happened, what tasks did, and what all said.
+function Storm:keep()
+  local dir = os.getenv "CHAOS_KEEP"
+  if not dir then
+    return
+  end
+  assert(os.execute(("mkdir -p '%s'"):format(dir)) == 0)
+  local lines = {}
+  for i, cause in ipairs(self.causes) do
+    local slots = {}
+    for slot in pairs(cause.slots or {}) do
+      slots[#slots + 1] = slot
+    end
+    cause.slots = slots
+    lines[i] = cjson.encode(cause)
+  end
+  process.write(dir .. "/causes", table.concat(lines, "\n") .. "\n")
+  process.write(dir .. "/effects", process.read(self.effects_path))
+  for kind, list in pairs { worker = self.all_workers, engine = self.engines } do
+    for i, child in ipairs(list) do
+      process.write(("%s/%s-%d"):format(dir, kind, i), ("pid %d\n%s"):format(child.pid, child:story()))
+    end
+  end
+end
+
 ---@param options { seconds: number, seed: integer, kinds: table<string, boolean>? }
 ---@return table counts: flows, tasks, kills, hung, failed, lost, twice, outcomes, recovery, *_noticed, stories
 function M.run(options)
@@ -398,6 +423,7 @@ function M.run(options)
   for _, list in pairs(out.recovery) do
     table.sort(list)
   end
+  self:keep()
   process.run { peers.support .. "/rabbitmq", "kill9", self.broker }
   process.cleanup()
   return out
