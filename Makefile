@@ -277,7 +277,7 @@ DATADIR = $(PREFIX)/share
 UNITDIR = $(PREFIX)/lib/systemd/system
 ZSHDIR = $(DATADIR)/zsh/site-functions
 DOCDIR = $(DATADIR)/doc/tfhost
-TEXTS = README.md CHANGELOG.md LICENSE $(wildcard doc/*.md)
+TEXTS = README.md CHANGELOG.md CONTRIBUTING.md LICENSE $(wildcard doc/*.md)
 
 # install_tree,DIR,FILES,TO: files of DIR, at the same place below TO.
 install_tree = for f in $(2); do install -D -m 644 "$(1)/$$f" "$(DESTDIR)$(3)/$$f" || exit 1; done
@@ -295,8 +295,8 @@ install: all $(MANUAL) ## below PREFIX (and DESTDIR): the binary, manual page, c
 	done
 	@# The library is in the binary; this one is for language servers, which read its annotations.
 	@$(call install_tree,lua,$(LUA_LIB:lua/%=%) $(LUA_META:lua/%=%),$(DATADIR)/tfhost/lua)
-	install -d $(DESTDIR)$(DOCDIR)
-	install -m 644 $(TEXTS) $(DESTDIR)$(DOCDIR)
+	@# As they lie here, for they are linked to each other.
+	@$(call install_tree,.,$(TEXTS),$(DOCDIR))
 	@$(call install_tree,doc,$(patsubst doc/%,%,$(wildcard doc/demo/*.lua)),$(DOCDIR))
 	install -D -m 755 doc/demo/run $(DESTDIR)$(DOCDIR)/demo/run
 	@$(call install_tree,.,$(shell find flows tasks -name '*.lua' -o -name '*.py'),$(DOCDIR)/examples)

@@ -37,7 +37,7 @@ describe("make install", function()
       "share/zsh/site-functions/_tfhost",
       "share/tfhost/lua/taskflow/task.lua",
       "share/doc/tfhost/README.md",
-      "share/doc/tfhost/guide.md",
+      "share/doc/tfhost/doc/guide.md",
       "share/doc/tfhost/examples/flows/examples/retry_flow.lua",
       "share/doc/tfhost/examples/tasks/init.lua",
     } do
