@@ -14,9 +14,9 @@ enum { FLOW_PLAIN_MAX = 8 };
 struct flow_walk {
 	lua_State *L;
 	struct tf_graph *graph;
-	int steps;                             /* the list */
-	int at, last;                          /* of the next value, of the last */
-	int examples;                          /* table: example -> node id of a task like it */
+	int steps;    /* the list */
+	int at, last; /* of the next value, of the last */
+	int examples; /* table: example -> node id of a task like it */
 	/* Members of an instance that says no more than its name; all else it shares with the `example` of its class.
 	 * Lua's own copies: compared by address. */
 	const char *plain[FLOW_PLAIN_MAX];
@@ -145,7 +145,8 @@ TF_RAISES static void flow_learn_plain(struct flow_walk *w, int atom)
 	lua_State *L = w->L;
 	if (!luaL_getmetafield(L, atom, "plain"))
 		return;
-	for (int n = (int)lua_objlen(L, -1); w->plain_count < n && w->plain_count < FLOW_PLAIN_MAX; w->plain_count++) {
+	for (int n = (int)lua_objlen(L, -1); w->plain_count < n && w->plain_count < FLOW_PLAIN_MAX;
+		w->plain_count++) {
 		lua_rawgeti(L, -1, w->plain_count + 1);
 		w->plain[w->plain_count] = lua_tostring(L, -1);
 		lua_pop(L, 1);
