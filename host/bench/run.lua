@@ -136,13 +136,25 @@ end
 
 local sections = {}
 
-local function wire_case(transport, language, shape, count)
+-- A logbook in SQLite, new each time, or none.
+local function logbook(durability)
+  if durability then
+    return { connection = "sqlite:///" .. folder() .. "/flows.db", durability = durability }
+  end
+end
+
+local function wire_case(transport, language, shape, count, durability)
   game:add {
     section = transport .. " " .. shape,
-    name = language,
+    name = language .. (durability and (", SQLite " .. durability) or ""),
     unit = "us/task",
     run = function()
-      local result = engine(language, peer(transport, language).config, shape, count)
+      local made_peer = peer(transport, language)
+      local options = made_peer.config
+      if durability then
+        options = config(with(made_peer.base, { topics = { "work" }, persistence = logbook(durability) }))
+      end
+      local result = engine(language, options, shape, count)
       return result.seconds * 1e6, { tasks_per_second = 1 / result.seconds, tasks = count }
     end,
   }
@@ -165,12 +177,16 @@ function sections.chain()
   raw_case("chain", size(5000))
   wire_case("amqp", TASKFLOW, "chain", size(200, 5))
   wire_case("amqp", TFHOST, "chain", size(3000))
+  wire_case("amqp", TFHOST, "chain", size(3000), "normal")
+  wire_case("amqp", TFHOST, "chain", size(1000), "full")
 end
 
 function sections.fanout()
   raw_case("fan", size(20000))
   wire_case("amqp", TASKFLOW, "fan", size(200, 5))
   wire_case("amqp", TFHOST, "fan", size(20000))
+  wire_case("amqp", TFHOST, "fan", size(20000), "normal")
+  wire_case("amqp", TFHOST, "fan", size(20000), "full")
 end
 
 -- TaskFlow walks every path of a graph: its cost doubles with each layer of ten, and 200 tasks would not end.
@@ -272,10 +288,7 @@ function sections.persist()
       name = durability == "none" and "not at all" or ("SQLite, " .. durability),
       unit = "us/task",
       run = function()
-        local options = { engine = "serial" }
-        if durability ~= "none" then
-          options.persistence = { connection = "sqlite:///" .. folder() .. "/flows.db", durability = durability }
-        end
+        local options = { engine = "serial", persistence = durability ~= "none" and logbook(durability) or nil }
         return engine(TFHOST, config(options), "chain", size(2000)).seconds * 1e6
       end,
     }
