@@ -36,6 +36,8 @@ describe("make install", function()
       "share/bash-completion/completions/tfhost",
       "share/zsh/site-functions/_tfhost",
       "share/tfhost/lua/taskflow/task.lua",
+      "share/tfhost/lua/taskflow/task.lua",
+      "share/tfhost/lua/meta/taskflow/values.lua",
       "share/doc/tfhost/README.md",
       "share/doc/tfhost/doc/guide.md",
       "share/doc/tfhost/examples/flows/examples/retry_flow.lua",
