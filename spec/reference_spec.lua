@@ -70,6 +70,37 @@ describe("the reference", function()
     assert.is_true(seen > 15)
   end)
 
+  -- Local variables of a module, as one of its functions sees them.
+  local function upvalue(f, wanted)
+    for i = 1, math.huge do
+      local name, value = debug.getupvalue(f, i)
+      if name == wanted then
+        return value
+      end
+      assert(name, "no upvalue " .. wanted)
+    end
+  end
+
+  local function assert_fields(class, ...)
+    local fields = ("\n" .. text):match("\n### " .. class:gsub("%.", "%%.") .. "\n(.-)\n###?#? ")
+    for i = 1, select("#", ...) do
+      for option in pairs((select(i, ...))) do
+        assert(fields:find("\n- `" .. option .. "` ", 1, true), ("%s: the option %s is not told"):format(class, option))
+      end
+    end
+  end
+
+  it("tells all options of engines, workers, tasks and maps", function()
+    local task = require "taskflow.task"
+    local parse = require("taskflow.engines.options").parse
+    local special = upvalue(parse, "SPECIAL")
+    assert_fields(
+      "taskflow.EngineOptions", upvalue(parse, "GENERIC"), special.serial, special.parallel, special["worker-based"]
+    )
+    assert_fields("taskflow.WorkerConfig", upvalue(require("taskflow.engines.worker_based.config").check, "KNOWN"))
+    assert_fields("taskflow.TaskOptions", upvalue(upvalue(task.Task, "instantiate"), "INSTANCE_OPTIONS"))
+  end)
+
   local function check(source)
     local dir = process.directory()
     run("mkdir", "-p", dir .. "/lua/taskflow")

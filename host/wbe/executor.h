@@ -31,7 +31,7 @@ struct tf_wbe_config {
 	uint64_t probe_ms;                    /* 0: 5000 */
 	int64_t worker_expiry_ms;             /* 0: 60000; negative: never */
 	int64_t transition_timeout_ms;        /* 0: 60000; negative: never */
-	uint64_t silence_ms;                  /* 0: 2500 */
+	uint64_t silence_ms;                  /* 0: 2400 */
 	unsigned attempts;                    /* of a request that has no limit of its own; 0: 3 */
 	uint64_t grace_ms;                    /* after a reconnect, before silence counts; 0: 10000 */
 };

@@ -38,6 +38,7 @@ local M = {}
 ---@field never_resolve boolean? no revert and no retry: the first failure ends in FAILURE
 ---@field reference_quirks boolean? do what TaskFlow 5.0.0 does where it is better not imitated (differences.md)
 ---@field max_workers integer? parallel: tasks at once, default: number of cores
+---@field executor string? parallel: TaskFlow's kinds are accepted, and all mean processes
 ---@field url string? worker-based: of the broker
 ---@field exchange string? worker-based: default "default"
 ---@field topics string[]? worker-based: topics of workers, default { "default" }
@@ -50,7 +51,7 @@ local M = {}
 ---@field worker_expiry number? worker-based: seconds after which a silent worker is forgotten, default 60
 ---@field probe_interval number? worker-based: seconds between probes for workers, default 5
 ---@field attempts integer? worker-based: runs of one request when its tfhost workers are lost, default 3
----@field silence_limit number? worker-based: seconds of silence after which a tfhost worker counts as lost, default 2.5
+---@field silence_limit number? worker-based: seconds of silence after which a tfhost worker counts as lost, default 2.4
 
 ---Make an engine for a flow. What is wrong with the flow by itself is told here.
 ---@param flow taskflow.Flow|taskflow.Task
