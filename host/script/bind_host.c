@@ -28,8 +28,6 @@
 #include "script/state.h"
 #include "wbe/digest.h"
 
-extern char **environ;
-
 /* environment() -> names of its variables */
 TF_RAISES static int host_environment(lua_State *L)
 {
