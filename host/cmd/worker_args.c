@@ -14,6 +14,8 @@ enum {
 	KEY_CONTROL,
 	KEY_LOAD_TIMEOUT,
 	KEY_DRAIN_TIMEOUT,
+	KEY_JOURNAL,
+	KEY_JOURNAL_AFTER,
 	KEY_TIME_LIMIT,
 	KEY_TIME_WARNING,
 	KEY_MEMORY_LIMIT,
@@ -28,7 +30,8 @@ static const struct argp_option worker_options[] = {
 	{"config", 'c', "FILE", 0,
 		"Lua file that returns a table with url, exchange, topic, tasks, transport, "
 		"transport_options, "
-		"retry_options, slots, watch, control, load_timeout, drain_timeout, time_limit, "
+		"retry_options, slots, watch, control, load_timeout, drain_timeout, journal, "
+		"journal_after, time_limit, "
 		"time_warning, "
 		"memory_limit, argument_limit, result_limit, concurrency, max_tasks_per_slot, "
 		"max_memory_growth, metrics, log_format, log_level; the environment (TFHOST_SLOTS, ...) wins "
@@ -47,6 +50,17 @@ static const struct argp_option worker_options[] = {
 	{"load-timeout", KEY_LOAD_TIMEOUT, "SECONDS", 0, "Scripts may take so long to load (30)", 0},
 	{"drain-timeout", KEY_DRAIN_TIMEOUT, "SECONDS", 0,
 		"What still runs so long after TERM is ended and given back to other workers (no limit)", 0},
+	{"journal", KEY_JOURNAL, "DIR", 0,
+		"Keep there what Python engines were promised, so that a worker that is started again after "
+		"it "
+		"was killed goes on with it; \"none\": do not ($XDG_STATE_HOME/tfhost/journal, or the same "
+		"in "
+		"~/.local/state)",
+		0},
+	{"journal-after", KEY_JOURNAL_AFTER, "SECONDS", 0,
+		"A task that runs so long for a Python engine is acknowledged to the broker, and kept there "
+		"alone (180)",
+		0},
 	{"time-limit", KEY_TIME_LIMIT, "SECONDS", 0,
 		"A task that has no limit of its own is killed after so long (none)", 0},
 	{"time-warning", KEY_TIME_WARNING, "SECONDS", 0, "It and its engine are told after so long (never)",
@@ -79,6 +93,8 @@ static const struct {
 	{KEY_CONTROL, "control"},
 	{KEY_LOAD_TIMEOUT, "load_timeout"},
 	{KEY_DRAIN_TIMEOUT, "drain_timeout"},
+	{KEY_JOURNAL, "journal"},
+	{KEY_JOURNAL_AFTER, "journal_after"},
 	{KEY_TIME_LIMIT, "time_limit"},
 	{KEY_TIME_WARNING, "time_warning"},
 	{KEY_MEMORY_LIMIT, "memory_limit"},

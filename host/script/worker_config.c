@@ -48,6 +48,8 @@ void tf_worker_config_read(lua_State *L, int index, struct tf_worker_config *out
 	out->log_level = tf_strdup(tf_bind_string(L, index, "log_level"));
 	read_concurrency(L, index, out);
 	out->drain_timeout = tf_bind_number(L, index, "drain_timeout", 0);
+	out->journal = tf_strdup(tf_bind_string(L, index, "journal"));
+	out->journal_after = tf_bind_number(L, index, "journal_after", 0);
 	out->load_timeout = tf_bind_number(L, index, "load_timeout", 0);
 	out->topic = tf_strdup(tf_bind_string(L, index, "topic"));
 	tf_transport_lua_read(L, index, &transport);

@@ -432,17 +432,43 @@ static const char *private_topic(struct tf_amqp_shared *s, size_t *i)
 	return found;
 }
 
+/* Queues of others would keep the bindings of groups that we made. */
+static void leave_groups(struct consumer *c)
+{
+	struct tf_amqp_topic t = {0};
+	size_t i = 0, count = 0;
+
+	do {
+		pthread_mutex_lock(&c->shared->lock);
+		count = c->shared->topic_count;
+		if (i < count)
+			t = c->shared->topics[i];
+		pthread_mutex_unlock(&c->shared->lock);
+		if (i < count && t.group && !tf_is_uuid(t.name) &&
+			tf_amqp_conn_unbind_queue(&c->conn, t.name, t.group, NULL) < 0)
+			return;
+	} while (++i < count);
+}
+
 /* Nobody will read what comes now. Without an answer in time they go when they expire. */
 static void delete_private_queues(struct consumer *c)
 {
-	const struct timeval tv = tf_amqp_seconds(CLOSE_MS / 1000.0);
 	const char *topic;
 	size_t i = 0;
 
-	amqp_set_rpc_timeout(c->conn.state, &tv);
 	while ((topic = private_topic(c->shared, &i)) != NULL)
 		if (tf_amqp_conn_delete_queue(&c->conn, topic, NULL) < 0)
 			return;
+}
+
+static void leave(struct consumer *c)
+{
+	const struct timeval tv = tf_amqp_seconds(CLOSE_MS / 1000.0);
+
+	amqp_set_rpc_timeout(c->conn.state, &tv);
+	leave_groups(c);
+	if (c->shared->options.durable)
+		delete_private_queues(c);
 }
 
 static void disconnect(struct consumer *c, bool orderly)
@@ -482,8 +508,8 @@ void *tf_amqp_consumer_main(void *shared)
 		else
 			since = UINT64_MAX;
 		c.link->serving = NULL;
-		if (rc == 0 && s->options.durable)
-			delete_private_queues(&c);
+		if (rc == 0)
+			leave(&c);
 		disconnect(&c, rc == 0 || rc == TF_ESTATE);
 		if (rc == 0)
 			break;

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "protocol/failure.h"
+#include "wbe/diary.h"
 #include "wbe/service.h"
 
 static void complain(struct tf_server *s, const struct tf_message *m, const char *what, const char *why)
@@ -127,7 +128,9 @@ static void on_notify(struct tf_server *s, const struct tf_message *m)
 	}
 	bool answer = n.answer;
 	tf_notify_free(&n);
-	if (answer) {
+	if (answer && m->reply_to == NULL && !strcmp(m->topic, s->self.worker)) {
+		tf_transport_settle(s->transport, m->tag, TF_ACK); /* inherit.c has asked */
+	} else if (answer) {
 		reject(s, m, "unexpected member \"topic\": a worker takes probes, not answers");
 	} else if (is_absent(m->reply_to)) {
 		ignore(s, m, "the reply_to property is missing");
@@ -263,6 +266,53 @@ static void join(
 	j->peer.dispatch = peer->dispatch;
 	if (j->state == TF_JOB_RUNNING)
 		tf_reply_running(s, j);
+}
+
+/* A request that nobody delivers any more. */
+static void disown(struct tf_server *s, struct tf_job *j)
+{
+	j->tag_live = false;
+	s->live_tags--;
+	tf_promise_begin(s, j);
+	if (j->entry)
+		(void)tf_promise_acknowledge(s, j);
+}
+
+bool tf_service_inherit(struct tf_server *s, const struct tf_diary_entry *e)
+{
+	struct tf_request r;
+	const struct tf_peer peer = tf_peer_parse(NULL);
+	const struct tf_message m = {.topic = s->topic,
+		.type = TF_TYPE_REQUEST,
+		.reply_to = e->reply_to,
+		.correlation_id = e->correlation_id,
+		.body = e->body,
+		.body_len = e->body_len};
+	if (tf_request_parse(m.body, m.body_len, &r, NULL) < 0)
+		return false;
+	char *key = key_of(s, &m, &peer, r.action);
+	bool fresh = !tf_map_get(s->by_key, key);
+	if (fresh) {
+		struct tf_value *against = e->final ? NULL : objection(s, &r);
+		struct tf_job *j = tf_job_new(s, &m, key, &peer, &r);
+		disown(s, j);
+		if (e->final) {
+			j->state = TF_JOB_FINISHED;
+			j->failed = e->failed;
+			j->finished_at = tf_pace_ms(&s->pace);
+			tf_buf_append(&j->final, e->final, e->final_len);
+			tf_promise_outcome(s, j);
+			tf_reply_final(s, j);
+		} else if (against) {
+			tf_job_finish(s, j, true, against);
+		} else {
+			s->stats.requests++;
+			tf_job_enqueue(s, j);
+		}
+	}
+	free(key);
+	tf_request_free(&r);
+	return fresh;
 }
 
 static void on_valid_request(struct tf_server *s, const struct tf_message *m, struct tf_request *r)

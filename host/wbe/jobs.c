@@ -13,7 +13,7 @@
  * no idle worker) at growing distances. */
 #define PATIENCE_MS 1000
 #define PATIENCE_MAX_MS 30000
-/* A task that runs so long for an engine that supervises it is acknowledged: no broker waits for ever (RabbitMQ: 30
+/* A task that runs so long for an engine that supervises it is acknowledged (others: server.h, journal_ms): no broker waits for ever (RabbitMQ: 30
  * minutes), and what is unacknowledged takes the place of probes in our window. */
 #define RELEASE_MS 10000
 /* Requests that wait for their class alone, at most, beside those of the window. */
@@ -213,7 +213,7 @@ void tf_job_enqueue(struct tf_server *s, struct tf_job *j)
 
 void tf_job_put_back(struct tf_server *s, struct tf_job *j)
 {
-	if (j->tag_live)
+	if (j->tag_live || j->entry)
 		enqueue(s, j);
 	else /* the broker has it already */
 		tf_job_delete(s, j, TF_REQUEUE);
@@ -242,21 +242,27 @@ void tf_jobs_ask(struct tf_server *s)
 
 void tf_jobs_look(struct tf_server *s)
 {
-	struct tf_runplace *w;
+	struct tf_runplace *w, *before;
 	if (s->window.size != s->window.narrow)
 		tf_service_arm(s, TF_WINDOW_LOOK_MS);
 	if (!tf_window_look(&s->window, tf_pace_ms(&s->pace)))
 		return;
 	tf_jobs_ask(s);
-	while (s->live_tags > s->asked && (w = TAILQ_LAST(&s->queue.all, tf_runplaces)) != NULL)
-		tf_job_delete(s, tf_job_at(w), TF_REQUEUE);
+	for (w = TAILQ_LAST(&s->queue.all, tf_runplaces); w && s->live_tags > s->asked; w = before) {
+		before = TAILQ_PREV(w, tf_runplaces, all);
+		if (!tf_job_at(w)->entry)
+			tf_job_delete(s, tf_job_at(w), TF_REQUEUE);
+	}
 }
 
 void tf_jobs_return(struct tf_server *s)
 {
-	struct tf_runplace *w;
-	while ((w = TAILQ_FIRST(&s->queue.all)) != NULL)
-		tf_job_delete(s, tf_job_at(w), TF_REQUEUE);
+	struct tf_runplace *w, *next;
+	for (w = TAILQ_FIRST(&s->queue.all); w; w = next) {
+		next = TAILQ_NEXT(w, all);
+		if (!tf_job_at(w)->entry || s->draining) /* else nobody else can have it */
+			tf_job_delete(s, tf_job_at(w), TF_REQUEUE);
+	}
 }
 
 static uint64_t longer(uint64_t patience)
@@ -277,7 +283,8 @@ static void give_back_blocked(struct tf_server *s, uint64_t now)
 	s->blocked.renewed = now;
 	for (w = TAILQ_FIRST(&s->queue.all); w; w = next) {
 		next = TAILQ_NEXT(w, all);
-		if (!tf_runqueue_is_blocked(w) || now - tf_job_at(w)->queued_at < s->blocked.ms)
+		if (!tf_runqueue_is_blocked(w) || tf_job_at(w)->entry ||
+			now - tf_job_at(w)->queued_at < s->blocked.ms)
 			continue;
 		any = true;
 		tf_job_delete(s, tf_job_at(w), TF_REQUEUE);
@@ -308,8 +315,10 @@ void tf_jobs_release(struct tf_server *s)
 		return;
 	TAILQ_FOREACH(j, &s->jobs, all)
 	{
-		if (j->state == TF_JOB_RUNNING && j->peer.present && j->tag_live &&
-			now - j->begun_at >= RELEASE_MS)
+		if (j->state != TF_JOB_RUNNING || !j->tag_live)
+			continue;
+		uint64_t limit = j->peer.present ? RELEASE_MS : s->journal_ms;
+		if (now - j->begun_at >= limit && (j->peer.present || tf_promise_acknowledge(s, j)))
 			tf_job_acknowledge(s, j);
 	}
 }
@@ -410,6 +419,7 @@ void tf_job_finish(struct tf_server *s, struct tf_job *j, bool failed, struct tf
 	const struct tf_response final = {
 		.state = failed ? TF_RESPONSE_FAILURE : TF_RESPONSE_SUCCESS, .result = result};
 	tf_response_write(&final, &j->final);
+	tf_promise_outcome(s, j);
 	tf_value_unref(result);
 	tf_request_free(&j->request);
 	tf_reply_final(s, j);
@@ -432,7 +442,7 @@ void tf_jobs_disconnected(struct tf_server *s)
 		if (j->tag_live)
 			s->live_tags--;
 		j->tag_live = false;
-		if (j->state == TF_JOB_QUEUED)
+		if (j->state == TF_JOB_QUEUED && !j->entry)
 			tf_job_delete(s, j, TF_REQUEUE);
 	}
 	while ((h = TAILQ_FIRST(&s->held)) != NULL) {

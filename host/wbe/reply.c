@@ -159,6 +159,7 @@ static void give_up(struct tf_server *s, struct tf_job *j, const char *why)
 		j->engine->reply_to, j->correlation_id, why);
 	s->stats.dropped++;
 	remember(s, j);
+	tf_promise_kept(s, j);
 	tf_job_delete(s, j, TF_ACK);
 }
 
@@ -189,8 +190,10 @@ void tf_reply_published(void *arg, uint64_t id, enum tf_publish_status status, c
 {
 	struct tf_server *s = arg;
 	struct tf_job *j = tf_job_find(s, id);
-	if (!j)
+	if (!j) {
+		(void)tf_inherit_published(s, id, status);
 		return;
+	}
 	if (status == TF_PUBLISHED) {
 		const struct tf_log_ids ids = tf_job_log_ids(j);
 		if (j->label.number)
@@ -204,6 +207,7 @@ void tf_reply_published(void *arg, uint64_t id, enum tf_publish_status status, c
 		else
 			s->stats.succeeded++, j->tally->succeeded++;
 		remember(s, j);
+		tf_promise_kept(s, j);
 		tf_job_delete(s, j, TF_ACK);
 		s->window.ended++;
 		tf_jobs_look(s);

@@ -13,6 +13,7 @@
 #include "wbe/service.h"
 
 #define BEAT_MS 500
+#define JOURNAL_MS 180000
 /* The private queue carries repetitions, which are acknowledged or answered at once. */
 #define PRIVATE_PREFETCH 64
 /* Longest sleep with nothing to do. */
@@ -85,10 +86,12 @@ static void on_ready(void *arg, char *const *names, size_t count, const struct t
 	s->asked = s->window.size;
 	struct tf_err why = {0};
 	char *group = tf_wbe_group(s->topic);
-	if (tf_transport_consume(s->transport, s->topic, s->window.size, &why) < 0 ||
+	char *own = s->diary ? tf_inherit_key(s->self.worker) : NULL;
+	if (tf_transport_consume_in(s->transport, s->topic, own, s->window.size, &why) < 0 ||
 		tf_transport_consume_in(s->transport, s->self.worker, group, PRIVATE_PREFETCH, &why) < 0)
 		s->ready_err = why;
 	free(group);
+	free(own);
 }
 
 /* The pool tells about `j`: whose code runs it? */
@@ -110,6 +113,7 @@ static void on_started(void *arg, uint64_t job, uint64_t begun_us)
 	tf_histogram_add(&s->stats.wait, j->begun_us - j->came_us);
 	keep_label(s, j);
 	tf_witness_job(s, j, "started", NULL);
+	tf_promise_begin(s, j);
 	tf_request_free(&j->request);
 	if (j->peer.once == 1) { /* if we die, its engine decides, not the queue; so it has to know before */
 		tf_reply_running(s, j);
@@ -233,7 +237,7 @@ static void give_back_running(struct tf_server *s)
 		tf_warn_of(&ids, "worker", "task '%s' is ended: it did not finish within the drain timeout",
 			j->task_name);
 		s->stats.given_back++;
-		if (j->tag_live)
+		if (j->tag_live || j->entry) /* the diary is for who comes next */
 			tf_job_delete(s, j, TF_REQUEUE);
 		s->endpoint.ops->stop_job(s->endpoint.pool, id, tf_types_worker_lost, why);
 		free(why);
@@ -279,6 +283,7 @@ void tf_server_tick(struct tf_server *s)
 	tf_jobs_pump(s);
 	tf_jobs_give_back(s);
 	tf_jobs_release(s);
+	tf_inherit_look(s);
 	tf_reply_beats(s);
 	if (s->draining)
 		drain_step(s);
@@ -393,11 +398,13 @@ int tf_server_new_with(struct tf_loop *loop, const struct tf_server_config *conf
 	s->ledger = tf_ledger_new(seam->clock, &ledger_limits);
 	s->given = tf_ledger_new(seam->clock, &given_limits);
 	s->digest_key = tf_digest_random_key();
+	s->journal_ms = config->journal_ms ? config->journal_ms : JOURNAL_MS;
 	int rc = open_all(s, loop, config, seam, endpoint, err);
 	if (rc < 0) {
 		tf_server_delete(s);
 		return rc;
 	}
+	tf_inherit_create(s, config->journal);
 	tf_service_arm(s, 0);
 	*out = s;
 	return 0;
@@ -469,6 +476,7 @@ void tf_server_delete(struct tf_server *s)
 	tf_runqueue_destroy(&s->queue);
 	tf_map_delete(s->engines_by_topic, NULL);
 	tf_audience_destroy(s);
+	tf_inherit_destroy(s);
 	tf_ledger_delete(s->ledger);
 	tf_ledger_delete(s->given);
 	free_names(s->names);

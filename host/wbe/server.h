@@ -38,6 +38,12 @@ struct tf_server_config {
 	const char *topic; /* required */
 	const char *uuid;  /* of the worker; NULL: a new one */
 	struct tf_pool_config pool;
+	/* Directory for what engines that do not watch over us (Python's) were promised, of this topic alone: whoever serves the
+	 * topic on this machine goes on with what a killed worker left there. NULL: nothing is kept. Not where queues outlive
+	 * their readers by themselves. */
+	const char *journal;
+	uint64_t
+		journal_ms; /* what runs so long for such an engine is acknowledged, and kept there alone; 0: 180000 */
 	uint64_t beat_ms;        /* 0: 500 */
 	uint64_t load_ms;        /* as in tf_generations_config */
 	struct tf_limits limits; /* arguments and result of tasks that have none of their own */

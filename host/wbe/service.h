@@ -60,6 +60,7 @@ struct tf_job {
 	uint64_t queued_at;        /* paced; since then it waits for a slot here */
 	struct tf_label label;     /* of the code that runs it; number 0: none yet */
 	bool from_ledger;
+	uint64_t entry;    /* in the diary; 0: none. QUEUED with one: no broker has it */
 	uint64_t begun_at; /* paced; when it was RUNNING first */
 	uint64_t came_us,
 		begun_us; /* of tf_clock_us: when it arrived, when it began; the latter 0: it has not */
@@ -133,7 +134,13 @@ struct tf_server {
 	size_t audience_count;
 	bool announcing;          /* some are owed that */
 	struct tf_ledger *ledger; /* owned */
-	struct tf_ledger *given;  /* owned; requests given back to the queue lately, without a body */
+	struct tf_diary
+		*diary;  /* owned; what engines that do not watch over us were promised; NULL: none is kept */
+	char *diary_dir; /* owned */
+	TAILQ_HEAD(, tf_inheritance) inheritances; /* diaries of dead workers that are being looked at */
+	uint64_t look_at;                          /* of the clock; for such */
+	uint64_t journal_ms; /* what runs longer for such an engine is acknowledged, and in the diary alone */
+	struct tf_ledger *given; /* owned; requests given back to the queue lately, without a body */
 	struct tf_digest_key digest_key;
 
 	uint64_t beat_at, answer_at; /* paced */
@@ -232,6 +239,27 @@ void tf_audience_step(struct tf_server *s);
 
 /* intake.c */
 void tf_service_message(void *arg, const struct tf_message *m);
+/* Begin, or answer, what another worker had begun. False: we have it already, or it is no request. */
+struct tf_diary_entry;
+bool tf_service_inherit(struct tf_server *s, const struct tf_diary_entry *e);
+
+/* inherit.c: outcomes promised to engines that do not watch over us, whatever becomes of us */
+void tf_inherit_create(struct tf_server *s, const char *dir); /* NULL: nothing is kept */
+void tf_inherit_destroy(struct tf_server *s);
+/* Under this key a worker binds the queue of its topic. Caller frees. */
+char *tf_inherit_key(const char *worker);
+/* Look for workers that have died. */
+void tf_inherit_look(struct tf_server *s);
+/* The outcome of a publish; false: it was none of these. */
+bool tf_inherit_published(struct tf_server *s, uint64_t id, enum tf_publish_status status);
+/* `j` is about to be RUNNING. */
+void tf_promise_begin(struct tf_server *s, struct tf_job *j);
+/* Its delivery will be acknowledged; false: it must not be. */
+bool tf_promise_acknowledge(struct tf_server *s, struct tf_job *j);
+/* Its final message is composed. */
+void tf_promise_outcome(struct tf_server *s, struct tf_job *j);
+/* And delivered, or dropped. */
+void tf_promise_kept(struct tf_server *s, struct tf_job *j);
 
 /* reply.c */
 void tf_reply_running(struct tf_server *s, struct tf_job *j);

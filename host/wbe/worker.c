@@ -48,6 +48,7 @@ void tf_worker_config_free(struct tf_worker_config *c)
 	free(c->concurrency);
 	free(c->path);
 	free(c->control);
+	free(c->journal);
 	free(c->metrics);
 	free(c->log_format);
 	free(c->log_level);
@@ -308,6 +309,29 @@ static void worker_serve(struct worker *w)
 		tf_signal_delete(handles[i]);
 }
 
+/* Of this topic, by a hash of all that tells it from others: no name of a folder has to fit. NULL: none. Caller frees. */
+static char *worker_journal(const struct worker *w)
+{
+	const char *given = w->config->journal, *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+	const char *const parts[] = {w->place, w->exchange, w->topic};
+	uint64_t hash = 0xcbf29ce484222325; /* FNV-1a */
+	char *base = NULL;
+	if (given && strcmp(given, TF_WORKER_NO_JOURNAL) != 0)
+		base = tf_strdup(given);
+	else if (!given && state && state[0] == '/')
+		base = tf_asprintf("%s/tfhost/journal", state);
+	else if (!given && home && home[0])
+		base = tf_asprintf("%s/.local/state/tfhost/journal", home);
+	if (!base)
+		return NULL;
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		for (const char *c = parts[i]; c == parts[i] || c[-1]; c++)
+			hash = (hash ^ (unsigned char)*c) * 0x100000001b3;
+	char *dir = tf_asprintf("%s/%016" PRIx64, base, hash);
+	free(base);
+	return dir;
+}
+
 int tf_worker_run(const struct tf_worker_config *c, int *signo, struct tf_err *err)
 {
 	static const struct tf_server_events events = {.ready = worker_ready, .stopped = worker_stopped};
@@ -340,8 +364,11 @@ int tf_worker_run(const struct tf_worker_config *c, int *signo, struct tf_err *e
 		.concurrency = c->concurrency,
 		.concurrency_count = c->concurrency_count,
 		.load_ms = (uint64_t)(1000 * c->load_timeout),
+		.journal_ms = (uint64_t)(1000 * c->journal_after),
 	};
 	w.place = worker_place(c);
+	char *journal = worker_journal(&w);
+	config.journal = journal;
 	w.loop = tf_loop_new();
 	w.reloader = tf_reloader_new(w.loop, !c->no_watch);
 	w.rc = tf_server_new(w.loop, &config, &events, &w, &w.server, err);
@@ -361,6 +388,7 @@ int tf_worker_run(const struct tf_worker_config *c, int *signo, struct tf_err *e
 	tf_control_delete(w.control);
 	tf_loop_delete(w.loop);
 	free(w.place);
+	free(journal);
 	for (size_t i = 0; argv[i]; i++)
 		free(argv[i]);
 	free(argv);

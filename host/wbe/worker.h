@@ -17,6 +17,7 @@
 
 /* All owned by the config; zeroes are the defaults. */
 #define TF_WORKER_NO_CONTROL "none"
+#define TF_WORKER_NO_JOURNAL "none"
 #define TF_WORKER_NO_METRICS "none"
 struct tf_worker_config {
 	char *url, *transport;
@@ -33,8 +34,10 @@ struct tf_worker_config {
 	bool no_watch;           /* changed scripts are loaded on demand alone: HUP, `tfhost reload` */
 	char *control;           /* path of the control socket; NULL: the usual one; "none" */
 	struct tf_limits limits; /* of tasks that have none of their own */
-	double drain_timeout;    /* seconds that TERM gives to what runs; 0: no limit */
-	char *metrics;           /* "[HOST:]PORT" of the page for Prometheus; NULL or "none": there is none */
+	char *journal; /* directory for server.h's journal, of all topics; NULL: the usual one; "none" */
+	double journal_after; /* seconds; 0: the usual time */
+	double drain_timeout; /* seconds that TERM gives to what runs; 0: no limit */
+	char *metrics;        /* "[HOST:]PORT" of the page for Prometheus; NULL or "none": there is none */
 	char *log_format, *log_level; /* names, for whoever sets up the log; NULL: as it is */
 	double load_timeout;          /* seconds that scripts may take to load; 0: TF_GENERATIONS_LOAD_MS */
 	unsigned max_tasks;           /* of a slot, then it is replaced; 0: any number */

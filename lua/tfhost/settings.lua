@@ -111,6 +111,8 @@ local WORKER = rows(config.KNOWN, {
   { key = "control", flag = "--control", read = read.text, default = "a name with the pid in the usual directory" },
   { key = "load_timeout", flag = "--load-timeout", read = read.number, default = "30" },
   { key = "drain_timeout", flag = "--drain-timeout", read = read.number, default = "no limit" },
+  { key = "journal", flag = "--journal", read = read.text, default = "the user's tfhost/journal" },
+  { key = "journal_after", flag = "--journal-after", read = read.number, default = "180" },
   { key = "time_limit", flag = "--time-limit", read = read.number, default = "none" },
   { key = "time_warning", flag = "--time-warning", read = read.number, default = "never" },
   { key = "memory_limit", flag = "--memory-limit", read = read.text, default = "no limit" },

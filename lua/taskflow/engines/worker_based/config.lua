@@ -104,6 +104,8 @@ local KNOWN = {
   watch = flag,
   control = name,
   drain_timeout = limits.seconds,
+  journal = name,
+  journal_after = limits.seconds,
   load_timeout = seconds,
   time_limit = limits.seconds,
   time_warning = limits.seconds,
@@ -143,6 +145,8 @@ end
 ---@field max_tasks_per_slot integer? a slot is replaced by a new one after at most so many tasks
 ---@field max_memory_growth number|string|nil bytes that a slot may grow by until it is replaced
 ---@field drain_timeout number? seconds that TERM gives to what runs, default: no limit
+---@field journal string? directory for what Python engines were promised, "none" for none
+---@field journal_after number? seconds after which a task of theirs is kept there alone, default 180
 ---@field load_timeout number? seconds that scripts may take to load, default 30
 ---@field metrics string|integer|nil "[HOST:]PORT" where Prometheus finds metrics, default: nowhere; HOST is 127.0.0.1
 ---@field log_format string? "text", "logfmt" or "json"
