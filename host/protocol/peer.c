@@ -107,6 +107,9 @@ static const struct member members[] = {
 	MEMBER("hash", HASH, hash),
 	MEMBER("ran_us", NUMBER, ran_us),
 	MEMBER("full", NUMBER, full),
+	MEMBER("slots", NUMBER, slots),
+	MEMBER("busy", NUMBER, busy),
+	MEMBER("waiting", NUMBER, waiting),
 	MEMBER("once", NUMBER, once),
 	MEMBER("cancel", NUMBER, cancel),
 	MEMBER("ask", NUMBER, ask),
@@ -233,6 +236,9 @@ const char *tf_peer_write(const struct tf_peer *p, char buf[TF_PEER_MAX])
 	at = put_number(at, "round", p->round);
 	at = put_number(at, "dispatch", p->dispatch);
 	at = put_number(at, "full", p->full);
+	at = put_number(at, "slots", p->slots);
+	at = put_number(at, "busy", p->busy);
+	at = put_number(at, "waiting", p->waiting);
 	at = put_number(at, "once", p->once);
 	at = put_number(at, "cancel", p->cancel);
 	at = put_number(at, "ask", p->ask);

@@ -13,7 +13,9 @@
  *   RESPONSE:  {"v":1,"worker":W,"host":H,"pid":P,"round":R,"dispatch":D,"action":A,"generation":G,"hash":X}
  *              a final one with "ran_us": microseconds that the task ran
  *   NOTIFY:    {"v":1,"worker":W,"host":H,"pid":P}   answer, and beat  worker -> engine;  {"v":1} probe
- *              with "full":1 when no slot is free; "echo":N of a probe comes back in its answer
+ *              with "full":1 when no slot is free; "echo":N of a probe comes back in its answer; an answer to a census
+ *              (wbe/census.h) also with "slots":S,"busy":B,"waiting":N (requests here that no slot has yet),
+ *              "generation":G,"hash":X
  * W is the worker's uuid, which is also the topic of its private queue. Execute and revert of one
  * round share R, so a reply says which action A it answers. G and X say which code ran: the number of the worker's
  * scripts, raised with each reload, and a hash of what they say. Unknown members are ignored.
@@ -36,6 +38,7 @@ struct tf_peer {
 	int64_t round;                   /* raised with each retry or reset of the atom; -1 if absent */
 	int64_t dispatch;                /* raised with each sending of the same round; -1 if absent */
 	int64_t full;                    /* 1: a worker without a free slot; -1 if absent */
+	int64_t slots, busy, waiting;    /* of a worker, to a census; -1 if absent */
 	int64_t once;                    /* 1: not to be run again; -1 if absent */
 	int64_t expires;                 /* -1: never */
 	int64_t cancel;                  /* 1: end that request; -1 if absent */
@@ -56,6 +59,9 @@ struct tf_peer {
 		.round = -1, \
 		.dispatch = -1, \
 		.full = -1, \
+		.slots = -1, \
+		.busy = -1, \
+		.waiting = -1, \
 		.once = -1, \
 		.cancel = -1, \
 		.ask = -1, \
@@ -68,7 +74,7 @@ struct tf_peer {
 /* Never fails: anything but a well-formed header is "not present". text may be NULL. */
 struct tf_peer tf_peer_parse(const char *text);
 /* Writes the header into buf (at least TF_PEER_MAX bytes), returns buf. */
-#define TF_PEER_MAX 512
+#define TF_PEER_MAX 640
 const char *tf_peer_write(const struct tf_peer *p, char buf[TF_PEER_MAX]);
 
 /* Whether `text` is a uuid in the form of base/uuid.h: only such a name is used as a topic. */

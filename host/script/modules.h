@@ -13,6 +13,7 @@ struct lua_State;
 	X("tfhost.persistence", tf_bind_persistence_open) \
 	X("tfhost.host", tf_bind_host_open) \
 	X("tfhost.control", tf_bind_control_open) \
+	X("tfhost.census", tf_bind_census_open) \
 	X("tfhost.terminal", tf_bind_terminal_open) \
 	X("tfhost.log", tf_bind_log_open)
 

@@ -21,10 +21,7 @@ void tf_server_stats(const struct tf_server *s, struct tf_server_stats *out)
 	out->slots = s->slots;
 	out->busy = s->endpoint.ops->busy_slots(s->endpoint.pool);
 	out->oldest_ms = oldest_wait_ms(s);
-	out->waiting = 0;
-	const struct tf_runplace *w;
-	TAILQ_FOREACH(w, &s->queue.all, all)
-	out->waiting++;
+	out->waiting = tf_jobs_waiting(s);
 	out->unsettled = (unsigned)s->live_tags;
 	out->window = s->window.size;
 	out->unsent = s->transport->queued;

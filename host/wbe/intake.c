@@ -138,6 +138,9 @@ static void on_notify(struct tf_server *s, const struct tf_message *m)
 		on_cancel(s, m);
 	} else if (peer.ask == 1) {
 		on_ask(s, m, &peer);
+	} else if (m->topic && s->group && !strcmp(m->topic, s->group)) {
+		tf_reply_census(s, m->reply_to);
+		tf_transport_settle(s->transport, m->tag, TF_ACK);
 	} else {
 		s->stats.probes++;
 		tf_audience_heard(s, m->reply_to, peer.present);

@@ -150,6 +150,15 @@ void tf_job_delete(struct tf_server *s, struct tf_job *j, enum tf_settle how)
 		tf_service_arm(s, 0);
 }
 
+unsigned tf_jobs_waiting(const struct tf_server *s)
+{
+	const struct tf_runplace *w;
+	unsigned n = 0;
+	TAILQ_FOREACH(w, &s->queue.all, all)
+	n++;
+	return n;
+}
+
 struct tf_job *tf_job_find(const struct tf_server *s, uint64_t id)
 {
 	char text[ID_TEXT];

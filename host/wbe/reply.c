@@ -239,21 +239,41 @@ void tf_reply_retry(struct tf_server *s)
 
 /* ---- NOTIFY */
 
-void tf_reply_notify(struct tf_server *s, const char *reply_to, bool tfhost, int64_t echo)
+/* `self`: NULL for who does not know our header. */
+static void send_notify(struct tf_server *s, const char *reply_to, const struct tf_peer *self)
 {
 	char header[TF_PEER_MAX];
 	struct tf_err err;
-	struct tf_peer self = s->self;
-	if (s->endpoint.ops->busy_slots(s->endpoint.pool) >= s->slots)
-		self.full = 1;
-	self.echo = echo;
 	const struct tf_message m = {.topic = reply_to,
 		.type = TF_TYPE_NOTIFY,
-		.peer = tfhost ? tf_peer_write(&self, header) : NULL,
+		.peer = self ? tf_peer_write(self, header) : NULL,
 		.body = s->answer.data,
 		.body_len = s->answer.len};
 	if (tf_transport_publish(s->transport, &m, 0, 0, &err) < 0)
 		tf_debug("worker", "no NOTIFY answer to topic '%s': %s", reply_to, err.message);
+}
+
+void tf_reply_notify(struct tf_server *s, const char *reply_to, bool tfhost, int64_t echo)
+{
+	struct tf_peer self = s->self;
+	if (s->endpoint.ops->busy_slots(s->endpoint.pool) >= s->slots)
+		self.full = 1;
+	self.echo = echo;
+	send_notify(s, reply_to, tfhost ? &self : NULL);
+}
+
+void tf_reply_census(struct tf_server *s, const char *reply_to)
+{
+	struct tf_peer self = s->self;
+	self.slots = s->slots;
+	self.busy = s->endpoint.ops->busy_slots(s->endpoint.pool);
+	self.waiting = tf_jobs_waiting(s);
+	if (s->endpoint.ops->label) {
+		const struct tf_label *label = s->endpoint.ops->label(s->endpoint.pool);
+		self.generation = (int64_t)label->number;
+		memcpy(self.hash, label->hash, sizeof(self.hash));
+	}
+	send_notify(s, reply_to, &self);
 }
 
 void tf_reply_beats(struct tf_server *s)

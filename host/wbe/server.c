@@ -16,6 +16,8 @@
 #define JOURNAL_MS 180000
 /* The private queue carries repetitions, which are acknowledged or answered at once. */
 #define PRIVATE_PREFETCH 64
+/* Where there are no groups, their workers share a queue: each is to get a probe. */
+#define CENSUS_PREFETCH 1
 /* Longest sleep with nothing to do. */
 #define IDLE_MS 60000
 /* Requests taken from the queue while they are over at once: at least, at most, 32 a slot between. */
@@ -85,12 +87,13 @@ static void on_ready(void *arg, char *const *names, size_t count, const struct t
 	s->consuming = true;
 	s->asked = s->window.size;
 	struct tf_err why = {0};
-	char *group = tf_wbe_group(s->topic);
 	char *own = s->diary ? tf_inherit_key(s->self.worker) : NULL;
 	if (tf_transport_consume_in(s->transport, s->topic, own, s->window.size, &why) < 0 ||
-		tf_transport_consume_in(s->transport, s->self.worker, group, PRIVATE_PREFETCH, &why) < 0)
+		tf_transport_consume_in(s->transport, s->self.worker, s->group, PRIVATE_PREFETCH, &why) < 0)
 		s->ready_err = why;
-	free(group);
+	else if (s->group && !s->transport->ops->groups &&
+		 tf_transport_consume(s->transport, s->group, CENSUS_PREFETCH, &why) < 0)
+		s->ready_err = why;
 	free(own);
 }
 
@@ -378,6 +381,7 @@ int tf_server_new_with(struct tf_loop *loop, const struct tf_server_config *conf
 	s->events = *events;
 	s->arg = arg;
 	s->topic = tf_strdup(config->topic);
+	s->group = tf_wbe_group(config->topic);
 	identify(&s->self, config->uuid);
 	s->beat_ms = config->beat_ms ? config->beat_ms : BEAT_MS;
 	s->slots = config->pool.slots;
@@ -483,5 +487,6 @@ void tf_server_delete(struct tf_server *s)
 	tf_buf_free(&s->answer);
 	tf_buf_free(&s->scratch);
 	free(s->topic);
+	free(s->group);
 	free(s);
 }

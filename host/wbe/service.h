@@ -96,6 +96,7 @@ struct tf_server {
 	struct tf_server_events events;
 	void *arg;
 	char *topic;         /* owned */
+	char *group;         /* tf_wbe_group; owned */
 	struct tf_peer self; /* uuid, host, pid */
 	uint64_t beat_ms;
 	unsigned slots;
@@ -191,6 +192,7 @@ struct tf_job *tf_job_new(struct tf_server *s, const struct tf_message *m, const
 	const struct tf_peer *peer, struct tf_request *r);
 /* Forget it, its tag settled. */
 void tf_job_delete(struct tf_server *s, struct tf_job *j, enum tf_settle how);
+unsigned tf_jobs_waiting(const struct tf_server *s); /* how many have no slot yet */
 struct tf_job *tf_job_find(const struct tf_server *s, uint64_t id);
 /* Settle its tag; it stays, and its outcome is sent all the same. */
 void tf_job_acknowledge(struct tf_server *s, struct tf_job *j);
@@ -279,6 +281,8 @@ void tf_reply_published(void *arg, uint64_t id, enum tf_publish_status status, c
 void tf_reply_retry(struct tf_server *s);
 /* A NOTIFY answer to this topic, with our header for a tfhost engine; `echo`: of its probe, -1 if none. */
 void tf_reply_notify(struct tf_server *s, const char *reply_to, bool tfhost, int64_t echo);
+/* The same with what there is to do here, to who takes a census. */
+void tf_reply_census(struct tf_server *s, const char *reply_to);
 /* Beats, and unasked answers while the window is full. */
 void tf_reply_beats(struct tf_server *s);
 /* Milliseconds until something of this is due; at most `ms`. */
