@@ -154,7 +154,7 @@ static void on_settle(struct fake_wire *wire, uint64_t tag, enum tf_settle how)
 static bool to_group(struct world *w, struct end *e, struct fake_sent *s)
 {
 	bool any = false;
-	if (strncmp(s->m.topic, "tfhost-workers.", 15) != 0)
+	if (strncmp(s->m.topic, "tfhost-workers_", 15) != 0)
 		return false;
 	for (int i = 1; i < ENDS; i++) {
 		char own[TF_UUID_LEN + 1];

@@ -177,7 +177,7 @@ static void serves_its_topic_and_its_own_queue(void **state)
 	(void)state;
 	struct rig r = {0};
 	rig_open(&r);
-	char *want = tf_asprintf("tasks %s tfhost-workers.tasks ", tf_server_uuid(r.s));
+	char *want = tf_asprintf("tasks %s tfhost-workers_tasks ", tf_server_uuid(r.s));
 	assert_string_equal(r.wire->topics, want);
 	assert_true(tf_peer_is_uuid(tf_server_uuid(r.s)));
 	free(want);

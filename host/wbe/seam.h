@@ -19,7 +19,7 @@ struct tf_wbe_seam {
 /* All tfhost workers of a topic, as a group of the transport; NULL if that would be too long a name. Caller frees. */
 static inline char *tf_wbe_group(const char *topic)
 {
-	return strlen(topic) < 128 ? tf_asprintf("tfhost-workers.%s", topic) : NULL;
+	return strlen(topic) < 128 ? tf_asprintf("tfhost-workers_%s", topic) : NULL;
 }
 
 #endif
