@@ -243,6 +243,13 @@ broker-kills: all ## the broker goes down BROKER_KILLS (500) times under one flo
 	@.ci/setup build test
 	@TFHOST_BROKER_KILLS=$(BROKER_KILLS) TFHOST_TOPOLOGY="$(TOPOLOGY)" $(B)/tfhost lua spec/run.lua spec/e2e/broker_restart_spec.lua
 
+SOAK_SECONDS ?= 1800
+SOAK_SEED ?= 1
+.PHONY: soak
+soak: all ## everything at once for SOAK_SECONDS (1800): fails if memory or descriptors grow, or anything is left over
+	@.ci/setup build test
+	@TFHOST=$(CURDIR)/$(B)/tfhost spec/support/rabbitmq run $(B)/tfhost lua spec/soak/run.lua $(SOAK_SECONDS) $(SOAK_SEED)
+
 .PHONY: bench-programs
 bench-programs: $(B)/bench/raw_amqp $(B)/bench/persist
 

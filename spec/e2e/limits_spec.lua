@@ -130,32 +130,79 @@ describe("limits of tasks:", function()
     assert.is_nil(worker:ended())
   end)
 
-  it("a request that waited too long in the queue is never run", function()
-    local side = peers.environment "filesystem"
-    dir = side.dir
-    local worker = peers.ready(side:worker("lua", "work", { slots = 1 }))
-    local flows = require "flows"
-    local busy = side:start_engine("lua", { "work" }, {
-      flow = flows.linear("busy", flows.task("Slow", "long", { inject = { seconds = 3 } })),
-    })
-    assert(process.poll(20, function()
-      return side:journal("start")[1]
-    end))
+  -- A task `late` that waits for a worker on `work` for a second at most.
+  local function run_late(side)
     process.write(dir .. "/short.lua", [[
       local tasks = require "peer_tasks"
       return require("taskflow.patterns.linear_flow").Flow("f"):add(tasks.Nothing { name = "late", queue_limit = 1 })
     ]])
-    local words = side:words()
-    local run = process.spawn { peers.tfhost, "run", "--plain", dir .. "/short.lua", "--backend", "none",
-      "--engine", "worker-based", "--topics", "work", words[1], words[2], words[3], words[4], words[5], words[6],
-      words[7], words[8], env = side:env { LUA_PATH = peers.support .. "/?.lua;;" } }
+    local command = {
+      peers.tfhost, "run", "--plain", dir .. "/short.lua", "--backend", "none", "--engine", "worker-based",
+      "--topics", "work", env = side:env { LUA_PATH = peers.support .. "/?.lua;;" },
+    }
+    for _, word in ipairs(side:words()) do
+      command[#command + 1] = word
+    end
+    local run = process.spawn(command)
+    return run
+  end
+
+  local function assert_late_expired(run)
     assert.same({ code = 3 }, run:wait(15), run:story())
     assert.matches("RequestTimeout: Request 'late' .* has expired after waiting for 1%.0", run:story())
-    assert.equal("SUCCESS", peers.result(busy, 20).state)
+  end
+
+  -- A worker of the topic has done something else, and never `late`.
+  local function assert_late_never_runs(side, worker)
+    local flows = require "flows"
     assert.equal("SUCCESS", side:engine("lua", { "work" }, { flow = flows.linear("one", flows.task("Undo", "next", {
       inject = { value = 1 } })) }).state)
-    assert.equal("next", side:journal("execute")[1].task) -- and not `late`
+    assert.equal("next", side:journal("execute")[1].task)
     assert.equal(1, #side:journal "execute", worker:story())
+  end
+
+  -- An engine whose task keeps the only slot busy.
+  local function occupy(side, seconds)
+    local flows = require "flows"
+    local busy = side:start_engine("lua", { "work" }, {
+      flow = flows.linear("busy", flows.task("Slow", "long", { inject = { seconds = seconds } })),
+    })
+    assert(process.poll(20, function()
+      return side:journal("start")[1]
+    end))
+    return busy
+  end
+
+  it("a request that waited too long in the queue is never run", function()
+    local side = peers.environment "filesystem"
+    dir = side.dir
+    local worker = peers.ready(side:worker("lua", "work", { slots = 1 }))
+    local busy = occupy(side, 3)
+    assert_late_expired(run_late(side))
+    assert.equal("SUCCESS", peers.result(busy, 20).state)
+    assert_late_never_runs(side, worker)
+  end)
+
+  it("nor when its worker died, and another one finds it after the engine has ended", function()
+    local side = peers.environment "filesystem"
+    dir = side.dir
+    local worker = peers.ready(side:worker("lua", "work", { slots = 1 }))
+    local busy = occupy(side, 60)
+    local late = run_late(side)
+    local function files()
+      local pipe = assert(io.popen(("grep -l '\"late\"' -r '%s' 2>/dev/null | wc -l"):format(side.spool)))
+      local n = tonumber(pipe:read "*l")
+      pipe:close()
+      return n
+    end
+    process.poll(1, function()
+      return files() > 0
+    end)
+    worker:kill "KILL"
+    busy:kill "KILL"
+    late:wait_for("RequestTimeout", 15)
+    late:kill "KILL"
+    assert_late_never_runs(side, peers.ready(side:worker("lua", "work", { slots = 2 }))) -- one takes up `long`
   end)
 
   it("in processes of a parallel engine", function()
