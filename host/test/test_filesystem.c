@@ -556,6 +556,43 @@ static void test_private_queue_is_removed(void **state)
 	peer_close(&a);
 }
 
+/* With our header, as only peers of ours get it. */
+static void send_ours(struct peer *p, const char *topic, uint64_t id)
+{
+	struct tf_err err;
+	const struct tf_message m = {
+		.topic = topic, .type = "NOTIFY", .peer = "{\"v\":1}", .body = "{}", .body_len = 2};
+	assert_int_equal(tf_transport_publish(p->t, &m, 0, id, &err), 0);
+}
+
+/* What comes for a reader of ours that has closed its queue is returned, and no file stays; Python's queues are its own affair. */
+static void test_closed_queue_returns(void **state)
+{
+	struct peer a, b;
+	const char *topic = UUID "0000";
+
+	(void)state;
+	open_peer(&a);
+	open_peer(&b);
+	peer_consume(&b, topic, 0);
+	peer_until(&b, b.ups, 1);
+	send_ours(&a, topic, 1);
+	peer_until(&b, b.count, 1);
+	assert_int_equal(a.outcomes[0].status, TF_PUBLISHED);
+	peer_close(&b);
+	send_ours(&a, topic, 2);
+	peer_until(&a, a.outcome_count, 2);
+	assert_int_equal(a.outcomes[1].status, TF_RETURNED);
+	assert_int_equal(a.t->stats.returned, 1);
+	assert_int_equal(temp_folder_count(&dir, "q", ".msg"), 0);
+	peer_send(&a, topic, "reply", 0, 3);
+	peer_until(&a, a.outcome_count, 3);
+	assert_int_equal(a.outcomes[2].status, TF_PUBLISHED);
+	assert_int_equal(temp_folder_count(&dir, "q", ".msg"), 1);
+	assert_int_equal(temp_folder_count(&dir, SPOOL, topic), 0);
+	peer_close(&a);
+}
+
 static void test_folder_vanishes(void **state)
 {
 	struct temp_folder q;
@@ -735,6 +772,7 @@ int main(void)
 		CASE(test_slow_writer),
 		CASE(test_writer_never_finishes),
 		CASE(test_private_queue_is_removed),
+		CASE(test_closed_queue_returns),
 		CASE(test_folder_vanishes),
 		CASE(test_folder_cannot_be_made),
 		CASE(test_close_flushes),

@@ -1,5 +1,6 @@
 #include "transport/filesystem.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -144,6 +145,25 @@ static void set_down(struct fs *fs, const struct tf_err *err)
 	tf_timer_start(fs->retry, delay - tf_random((unsigned)(delay / 4) + 1), 0);
 }
 
+/* Before anybody is told of it. */
+static void open_queue(void *arg, const char *topic, const char *queue)
+{
+	struct fs *fs = arg;
+	int rc = tf_is_uuid(topic) ? tf_fs_spool_open_queue(&fs->in_spool, queue) : 0;
+
+	if (rc && rc != ENAMETOOLONG)
+		tf_warn("filesystem", "queue %s cannot be marked as open in %s: %s", queue, fs->in_path,
+			strerror(rc));
+}
+
+static void close_queue(void *arg, const char *topic, const char *queue)
+{
+	struct fs *fs = arg;
+
+	if (tf_is_uuid(topic) && fs->in_spool.own >= 0)
+		tf_fs_spool_close_queue(&fs->in_spool, queue);
+}
+
 static void try_up(struct fs *fs)
 {
 	struct tf_err err = {0};
@@ -158,6 +178,7 @@ static void try_up(struct fs *fs)
 	tf_fs_inbox_attach(&fs->inbox, fs->in_path, fs->in_fd, &fs->in_spool, fs->processed_fd);
 	tf_fs_outbox_attach(
 		&fs->outbox, fs->out_path, fs->out_fd == fs->in_fd ? &fs->in_spool : &fs->out_spool);
+	tf_fs_inbox_each(&fs->inbox, open_queue, fs);
 	tf_timer_start(fs->recover, RECOVER_MS, RECOVER_MS);
 	fs->recover_due = true;
 	if (fs->why.code)
@@ -417,6 +438,8 @@ static int fs_consume(struct tf_transport *base, const char *topic, const char *
 	struct fs *fs = (struct fs *)base;
 	int rc = tf_fs_inbox_consume(&fs->inbox, topic, prefetch, err);
 
+	if (rc == 0 && base->up)
+		tf_fs_inbox_each(&fs->inbox, open_queue, fs);
 	if (rc == 0 && fs->register_wanted)
 		fs->register_due = fs->recover_due = true;
 	return rc;
@@ -430,8 +453,9 @@ static void fs_limit(struct tf_transport *base, const char *topic, unsigned pref
 static int fs_publish(struct tf_transport *base, const struct tf_message *m, unsigned flags, uint64_t id,
 	struct tf_err *err)
 {
-	(void)flags; /* a queue is its files */
-	return tf_fs_outbox_add(&((struct fs *)base)->outbox, m, id, err);
+	/* A queue is its files; but one that only peers of ours have may have been closed. */
+	bool ours = m->peer && !(flags & TF_PUBLISH_DECLARE) && tf_is_uuid(m->topic);
+	return tf_fs_outbox_add(&((struct fs *)base)->outbox, m, ours, id, err);
 }
 
 static void fs_settle(struct tf_transport *base, uint64_t tag, enum tf_settle how)
@@ -448,6 +472,7 @@ static void fs_close(struct tf_transport *base)
 	if (!fs->base.up && !fs->why.code) /* closed before its first turn: what was published goes out */
 		try_up(fs);
 	tf_fs_outbox_close(&fs->outbox, CLOSE_MS - GIVE_BACK_MS);
+	tf_fs_inbox_each(&fs->inbox, close_queue, fs); /* what comes from now on, its sender removes */
 	now = tf_clock_ms(&tf_clock_real);
 	tf_fs_inbox_close(&fs->inbox, now < end ? (unsigned)(end - now) : 0);
 	release(fs);

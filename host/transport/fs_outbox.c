@@ -20,6 +20,7 @@ struct tf_fs_outbox_item {
 	struct tf_buf content;
 	uint64_t id;
 	struct tf_err *err; /* owned; NULL while all is well */
+	bool ours, returned;
 };
 
 static void item_free(struct tf_fs_outbox_item *i)
@@ -58,7 +59,8 @@ void tf_fs_outbox_detach(struct tf_fs_outbox *out)
 	tf_timer_stop(out->retry);
 }
 
-int tf_fs_outbox_add(struct tf_fs_outbox *out, const struct tf_message *m, uint64_t id, struct tf_err *err)
+int tf_fs_outbox_add(
+	struct tf_fs_outbox *out, const struct tf_message *m, bool ours, uint64_t id, struct tf_err *err)
 {
 	struct tf_fs_outbox_item *i = TF_NEW(struct tf_fs_outbox_item);
 	char tag[TF_UUID_LEN + 1];
@@ -68,6 +70,7 @@ int tf_fs_outbox_add(struct tf_fs_outbox *out, const struct tf_message *m, uint6
 	sent.redelivered = false;
 	tf_uuid(tag);
 	i->id = id;
+	i->ours = ours;
 	i->queue = tf_kombu_queue(out->transport->exchange, m->topic, err);
 	if (i->queue)
 		rc = tf_kombu_file_write(&i->content, &sent, out->transport->exchange, tag, err);
@@ -109,6 +112,9 @@ static int write_item(struct tf_fs_outbox *out, struct tf_fs_outbox_item *i)
 		tf_err_sys(i->err, "writing message %s/%s", out->path, name);
 		rc = 0;
 	}
+	/* Looked at afterwards: a reader that closes its queue now removes what is there, or we do. It may have read it, too. */
+	if (!rc && !i->err && i->ours && !tf_fs_spool_is_open(out->spool, i->queue))
+		i->returned = unlinkat(out->spool->data, name, 0) == 0;
 	free(name);
 	return rc;
 }
@@ -145,10 +151,16 @@ static void report(struct tf_fs_outbox *out)
 	while (!out->closed && (i = TAILQ_FIRST(&out->done))) {
 		TAILQ_REMOVE(&out->done, i, link);
 		t->queued--;
-		if (!i->err)
+		if (i->returned)
+			t->stats.returned++;
+		else if (!i->err)
 			t->stats.published++;
 		if (i->id && t->events.published)
-			t->events.published(t->arg, i->id, i->err ? TF_PUBLISH_FAILED : TF_PUBLISHED, i->err);
+			t->events.published(t->arg, i->id,
+				i->err        ? TF_PUBLISH_FAILED
+				: i->returned ? TF_RETURNED
+					      : TF_PUBLISHED,
+				i->err);
 		item_free(i);
 	}
 }

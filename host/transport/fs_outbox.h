@@ -34,8 +34,10 @@ void tf_fs_outbox_attach(struct tf_fs_outbox *out, const char *path, struct tf_f
 void tf_fs_outbox_detach(struct tf_fs_outbox *out);  /* what waits goes on waiting */
 void tf_fs_outbox_destroy(struct tf_fs_outbox *out); /* `closed` stays readable */
 
-/* Encode and append. TF_EINVAL: see tf_kombu_queue, tf_kombu_file_write. */
-int tf_fs_outbox_add(struct tf_fs_outbox *out, const struct tf_message *m, uint64_t id, struct tf_err *err);
+/* Encode and append. `ours`: the queue is one that its reader opens and closes (fs_spool.h); if it is closed, the message is
+ * returned. TF_EINVAL: see tf_kombu_queue, tf_kombu_file_write. */
+int tf_fs_outbox_add(
+	struct tf_fs_outbox *out, const struct tf_message *m, bool ours, uint64_t id, struct tf_err *err);
 /* Write one bounded batch in order, then report its outcome. */
 void tf_fs_outbox_work(struct tf_fs_outbox *out);
 /* Write what waits, for `ms` at most, and report nothing. */

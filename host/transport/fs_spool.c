@@ -338,6 +338,37 @@ static unsigned recover_one(struct tf_fs_spool *s, const char *name, unsigned bu
 	return count;
 }
 
+/* The path of a queue's mark; false: it would be too long. */
+static bool queue_mark(const char *queue, char path[NAME_MAX + 1])
+{
+	return snprintf(path, NAME_MAX + 1, ".open-%s", queue) <= NAME_MAX;
+}
+
+int tf_fs_spool_open_queue(struct tf_fs_spool *s, const char *queue)
+{
+	char path[NAME_MAX + 1];
+	if (!queue_mark(queue, path))
+		return ENAMETOOLONG;
+	int fd = openat(s->all, path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+	if (fd < 0)
+		return errno;
+	close(fd);
+	return 0;
+}
+
+void tf_fs_spool_close_queue(struct tf_fs_spool *s, const char *queue)
+{
+	char path[NAME_MAX + 1];
+	if (queue_mark(queue, path))
+		unlinkat(s->all, path, 0);
+}
+
+bool tf_fs_spool_is_open(const struct tf_fs_spool *s, const char *queue)
+{
+	char path[NAME_MAX + 1];
+	return !queue_mark(queue, path) || faccessat(s->all, path, F_OK, 0) == 0 || errno != ENOENT;
+}
+
 unsigned tf_fs_spool_recover(struct tf_fs_spool *s, unsigned budget, size_t max)
 {
 	struct dirent *d;

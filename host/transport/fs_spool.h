@@ -9,7 +9,10 @@
  * A message changes hands by rename alone, so it is in one place at any instant, and a second
  * claimer finds nothing. The kernel drops the lock of a dead process; who then gets it returns that
  * one's claims to the data folder under their old names (PROTOCOL.md 12.6). Process ids would collide
- * between hosts that share a folder; random names do not. No name here contains ".msg". */
+ * between hosts that share a folder; random names do not. No name here contains ".msg".
+ *
+ *   <data folder>/.tfhost-spool/.open-<queue>       a queue of one reader, ours, that has not been closed: the reader lives, or
+ *                                                   died and may come back for it */
 #ifndef TF_TRANSPORT_FS_SPOOL_H
 #define TF_TRANSPORT_FS_SPOOL_H
 
@@ -59,6 +62,12 @@ int tf_fs_spool_move(struct tf_fs_spool *s, const char *message, int folder, con
 int tf_fs_spool_give_back(struct tf_fs_spool *s, const char *message, bool mark, size_t max);
 /* Put a new file into the data folder: written aside, then renamed. */
 int tf_fs_spool_publish(struct tf_fs_spool *s, const char *message, const struct tf_buf *content, bool sync);
+
+/* From now on somebody reads `queue`, a private one, and what is sent there will be read; or nobody will ever again. */
+int tf_fs_spool_open_queue(struct tf_fs_spool *s, const char *queue);
+void tf_fs_spool_close_queue(struct tf_fs_spool *s, const char *queue);
+/* Also if that cannot be told. */
+bool tf_fs_spool_is_open(const struct tf_fs_spool *s, const char *queue);
 
 /* Return the claims of dead processes, at most `budget`; returns how many, so that at `budget` the
  * caller comes again soon. */

@@ -33,10 +33,10 @@ local function of(class, name, more)
   return task.from_reference(o)
 end
 
--- Mostly small, some of a megabyte.
+-- Mostly small, one of a thousand a megabyte: what the ledger keeps of them should be much the same at any time.
 local function text()
   local draw = math.random()
-  local size = draw < 0.9 and math.random(0, 1000) or draw < 0.99 and math.random(1000, 60000) or 1000000
+  local size = draw < 0.9 and math.random(0, 1000) or draw < 0.999 and math.random(1000, 60000) or 1000000
   return ("y"):rep(size)
 end
 
