@@ -60,7 +60,8 @@ static const struct argp conf_argp = {
 	       "Passwords are not "
 	       "shown."
 	       "\vExample: TFHOST_SLOTS=4 tfhost conf --origin worker --config worker.lua --topic test\n\n"
-	       "Exit code: 0; 1 the file cannot be used; 64 an option or a variable has a wrong value.",
+	       "Exit codes: 0 shown; 1 the file cannot be used; 64 wrong command line, or a variable has a "
+	       "wrong value.",
 };
 
 /* What the command would get from its own options, the rest of ours. */

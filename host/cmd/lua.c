@@ -55,9 +55,9 @@ static const struct argp lua_argp = {
 	.parser = lua_parse,
 	.args_doc = "FILE [ARGUMENT...]\n-e CODE",
 	.doc = "Run a Lua script (FILE, `-` is standard input) with the taskflow library, as `lua` would."
-	       "\vThe script finds its arguments in `arg`. The exit code is 0, 1 after an error, or what the "
-	       "script "
-	       "gave to os.exit.",
+	       "\vExample: tfhost lua -e 'print(require(\"taskflow\"))'\n\n"
+	       "The script finds its arguments in `arg`.\n\n"
+	       "Exit codes: 0 it has ended; 1 an error; what it gave to os.exit; 64 wrong command line.",
 };
 
 int tf_cmd_lua(int argc, char **argv)

@@ -171,11 +171,13 @@ const struct argp tf_worker_argp = {
 	.parser = worker_parse,
 	.args_doc = "SCRIPT|MODULE|MODULE:TASK...\n--config FILE",
 	.doc = "Serve tasks: every task class that SCRIPT (tasks.lua) or MODULE returns, or the one named."
-	       "\vTERM or INT finishes what runs and exits with 0, or with 3 if some of it was given back "
-	       "after "
-	       "--drain-timeout; a second one gives up at once (128 + "
-	       "signal). HUP loads the scripts again. 1 says "
-	       "that the scripts or the transport could not be used, 64 that the command line is wrong.",
+	       "\vExample: tfhost worker tasks.lua --topic work --slots 4 --url "
+	       "amqp://guest:guest@localhost//\n\n"
+	       "TERM or INT finishes what runs and ends; a second one gives up at once. HUP loads the "
+	       "scripts again.\n\n"
+	       "Exit codes: 0 ended by TERM, INT or tfhost drain; 1 the scripts or the transport cannot be "
+	       "used; 3 some of "
+	       "what ran was given back after --drain-timeout; 64 wrong command line; 128 + signal given up.",
 	.children = worker_children,
 };
 

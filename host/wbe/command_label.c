@@ -1,6 +1,7 @@
 #include "wbe/command_label.h"
 
 #include <inttypes.h>
+#include <unistd.h>
 
 #include "control/control.h"
 
@@ -11,7 +12,8 @@ void tf_command_answer_label(void *call, const struct tf_label *label, const str
 		tf_control_refuse(call, err);
 		return;
 	}
-	tf_buf_printf(&out, "{\"generation\": %" PRIu64 ", \"hash\": \"%s\"}", label->number, label->hash);
+	tf_buf_printf(&out, "{\"pid\": %ld, \"generation\": %" PRIu64 ", \"hash\": \"%s\"}", (long)getpid(),
+		label->number, label->hash);
 	tf_control_answer(call, out.data);
 	tf_buf_free(&out);
 }
