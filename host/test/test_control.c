@@ -502,7 +502,7 @@ static void events_go_on_until_one_hangs_up(void **state)
 	assert_true(tf_control_tell(r.held[0], "{\"n\": 2}", 8));
 	turn(&r);
 	for (int n = 1; n <= 2; n++) {
-		char text[16];
+		char text[32];
 		snprintf(text, sizeof(text), "{\"n\": %d}", n);
 		assert_int_equal(tf_control_stream_next(stream, &event, &err), 1);
 		assert_string_equal(tf_value_text(event), text);

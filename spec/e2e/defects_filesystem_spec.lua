@@ -35,7 +35,7 @@ describe("defects of the reference over a directory:", function()
       run.side.exchange = "other." .. run.side.exchange
       run.owner = peers.ready(run.side:worker("python", "work", { slots = 1 }))
       -- Many, so that the thief gets one of them: who is quicker is chance.
-      run.engine = run.side:start_engine("python", { "work" }, fan_out(24, 0.05), { transition_timeout = 6 })
+      run.engine = run.side:start_engine("python", { "work" }, fan_out(80, 0.05), { transition_timeout = 6 })
     end, function() end, 15)
     assert.is_not.equal("SUCCESS", python.state)
     assert.equal("SUCCESS", lua.state, lua.engine:story())

@@ -55,16 +55,26 @@ describe("tfhost", function()
   after_each(process.cleanup)
 
   it("answers within 50 ms while every slot is busy", function()
-    fill()
-    for _, command in ipairs { { "ps" }, { "status" }, { "slots", "+0" } } do
+    local function quickest(f)
       local best = math.huge
       for _ = 1, 10 do
         local began = process.now()
-        local said = operate(unpack(command))
+        local said = f()
         best = math.min(best, process.now() - began)
         assert.equal(0, said.code, said.story)
       end
-      assert.is_true(best < 0.05, ("the quickest answer of %s took %.3f s"):format(command[1], best))
+      return best
+    end
+    fill()
+    -- Beside what this build takes to start: under sanitizers that is much.
+    local start = quickest(function()
+      return process.run { peers.tfhost, "--version" }
+    end)
+    for _, command in ipairs { { "ps" }, { "status" }, { "slots", "+0" } } do
+      local best = quickest(function()
+        return operate(unpack(command))
+      end)
+      assert.is_true(best < 0.05 + start, ("the quickest answer of %s took %.3f s"):format(command[1], best))
     end
     assert.equal(SLOTS, #side:journal "start")
   end)
