@@ -23,6 +23,7 @@ enum tf_exit {
 	X("flow", tf_cmd_flow, "list, show, resume, cancel or delete the flows that run keeps") \
 	X("trace", tf_cmd_trace, "show when the atoms of a flow ran, and where") \
 	X("worker", tf_cmd_worker, "serve tasks to engines over a broker or a directory") \
+	X("doctor", tf_cmd_doctor, "find out what a worker would meet: broker or directory, scripts, clock") \
 	X("conf", tf_cmd_conf, "show the settings of a worker or a run, and where each comes from") \
 	X("workers", tf_cmd_workers, "ask over the broker who serves which tasks, and how busy they are") \
 	X("status", tf_cmd_status, "show what the workers of this machine serve") \

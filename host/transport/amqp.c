@@ -1,8 +1,8 @@
 /* The amqp transport's side on the loop; see amqp.h for how it works. */
 #include "transport/amqp.h"
+#include "transport/amqp_diagnose.h"
 
 #include <string.h>
-#include <sys/eventfd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -266,26 +266,6 @@ static void on_send(void *arg)
 
 /* --- open --- */
 
-static void copy_urls(struct tf_url_list *to, const struct tf_url_list *from)
-{
-	size_t i;
-
-	to->urls = tf_calloc(from->count, sizeof(*to->urls));
-	to->count = from->count;
-	for (i = 0; i < from->count; i++) {
-		const struct tf_url *u = &from->urls[i];
-
-		to->urls[i] = (struct tf_url){.scheme = tf_strdup(u->scheme),
-			.host = tf_strdup(u->host),
-			.port = u->port,
-			.user = tf_strdup(u->user),
-			.password = tf_strdup(u->password),
-			.vhost = tf_strdup(u->vhost),
-			.path = tf_strdup(u->path),
-			.query = tf_strdup(u->query)};
-	}
-}
-
 /* kombu reads some options out of the query; better to say that we do not than to ignore it. */
 static void warn_of_queries(const struct tf_url_list *urls)
 {
@@ -301,68 +281,16 @@ static void warn_of_queries(const struct tf_url_list *urls)
 	}
 }
 
-static int link_init(struct tf_amqp_link *l, const char *name, struct tf_err *err)
-{
-	l->name = name;
-	l->fd = -1;
-	pthread_mutex_init(&l->own, NULL);
-	pthread_mutex_init(&l->fd_lock, NULL);
-	l->eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	return l->eventfd < 0 ? tf_err_sys(err, "amqp: eventfd") : 0;
-}
-
-static struct tf_retry_options retry_of(const struct tf_retry_options *given)
-{
-	struct tf_retry_options r = *given;
-
-	if (r.interval_start <= 0)
-		r.interval_start = 1;
-	if (r.interval_max <= 0)
-		r.interval_max = 1;
-	if (r.interval_max < r.interval_start)
-		r.interval_max = r.interval_start;
-	return r;
-}
-
 static int amqp_open(struct tf_loop *loop, const struct tf_transport_config *config,
 	const struct tf_url_list *urls, struct tf_transport **out, struct tf_err *err)
 {
 	struct tf_amqp *a;
 	struct tf_amqp_shared *s;
-	struct tf_amqp_options options;
-	pthread_condattr_t monotonic;
-	size_t i;
-	int rc;
+	int rc = tf_amqp_shared_new(config, urls, &s, err);
 
-	for (i = 0; i < urls->count; i++)
-		if (!urls->urls[i].host)
-			return tf_err_set(err, TF_EINVAL,
-				"the amqp transport needs amqp:// or amqps:// URLs, not %s://",
-				urls->urls[i].scheme);
-	rc = tf_amqp_options_parse(&options, config->options, err);
 	if (rc < 0)
 		return rc;
 	warn_of_queries(urls);
-	s = TF_NEW(struct tf_amqp_shared);
-	s->refs = 1;
-	pthread_mutex_init(&s->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&s->ended, &monotonic);
-	pthread_condattr_destroy(&monotonic);
-	s->options = options;
-	copy_urls(&s->urls, urls);
-	s->exchange = tf_strdup(config->exchange);
-	s->retry = retry_of(&config->retry);
-	s->max_message = config->max_message ? config->max_message : TF_MAX_MESSAGE;
-	s->publisher.eventfd = -1;
-	rc = link_init(&s->consumer, "consumer", err);
-	if (rc == 0)
-		rc = link_init(&s->publisher, "publisher", err);
-	if (rc < 0) {
-		tf_amqp_shared_unref(s);
-		return rc;
-	}
 	a = TF_NEW(struct tf_amqp);
 	a->shared = s;
 	a->confirms = (struct tf_amqp_watch){
@@ -563,4 +491,5 @@ const struct tf_transport_ops tf_transport_amqp = {
 	.publish = amqp_publish,
 	.settle = amqp_settle,
 	.close = amqp_close,
+	.diagnose = tf_amqp_diagnose,
 };

@@ -157,6 +157,9 @@ struct tf_amqp_shared {
 	uint64_t oversized, malformed;           /* since last taken by the loop */
 };
 
+/* TF_EINVAL: URLs or options that cannot be. One reference. */
+int tf_amqp_shared_new(const struct tf_transport_config *config, const struct tf_url_list *urls,
+	struct tf_amqp_shared **out, struct tf_err *err);
 void tf_amqp_shared_unref(struct tf_amqp_shared *s);
 
 /* --- what both threads use (amqp_link.c) --- */

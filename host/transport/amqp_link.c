@@ -230,39 +230,3 @@ void tf_amqp_delivery_free(struct tf_amqp_delivery_list *l)
 	}
 	*l = (struct tf_amqp_delivery_list){0};
 }
-
-static void link_destroy(struct tf_amqp_link *l)
-{
-	close(l->eventfd);
-	pthread_mutex_destroy(&l->own);
-	pthread_mutex_destroy(&l->fd_lock);
-}
-
-void tf_amqp_shared_unref(struct tf_amqp_shared *s)
-{
-	bool last;
-	size_t i;
-
-	pthread_mutex_lock(&s->lock);
-	last = --s->refs == 0;
-	pthread_mutex_unlock(&s->lock);
-	if (!last)
-		return;
-	link_destroy(&s->consumer);
-	link_destroy(&s->publisher);
-	tf_amqp_options_free(&s->options);
-	tf_url_list_free(&s->urls);
-	free(s->exchange);
-	for (i = 0; i < s->topic_count; i++) {
-		free(s->topics[i].group);
-		free(s->topics[i].name);
-	}
-	free(s->topics);
-	free(s->settles.items);
-	tf_amqp_delivery_free(&s->deliveries);
-	tf_amqp_publish_free(&s->to_publish);
-	tf_amqp_publish_free(&s->published);
-	pthread_cond_destroy(&s->ended);
-	pthread_mutex_destroy(&s->lock);
-	free(s);
-}

@@ -9,6 +9,8 @@
 #include "base/mem.h"
 #include "base/uuid.h"
 #include "transport/fs_folder.h"
+#include "transport/fs_diagnose.h"
+#include "transport/fs_options.h"
 #include "transport/fs_inbox.h"
 #include "transport/fs_outbox.h"
 #include "transport/fs_spool.h"
@@ -27,10 +29,8 @@ enum {
 
 struct fs {
 	struct tf_transport base;
-	char *in_path, *out_path, *processed_path, *control_path; /* owned, absolute */
-	bool store_processed, watch_wanted, watch_warned, register_wanted;
-	bool register_due;
-	double polling_interval;
+	struct tf_fs_options options;
+	bool watch_warned, register_due;
 	uint64_t retry_first, retry_max, retry_next; /* ms */
 
 	struct tf_post *post; /* all callbacks are made from it */
@@ -82,14 +82,14 @@ static const struct tf_fs_watch_events watch_events = {on_name, on_lost, on_gone
 static void start_watch(struct fs *fs)
 {
 	struct tf_err err;
-	uint64_t poll = (uint64_t)(fs->polling_interval * 1000);
+	uint64_t poll = (uint64_t)(fs->options.polling_interval * 1000);
 
-	if (fs->watch_wanted &&
-		tf_fs_watch_new(fs->base.loop, fs->in_fd, fs->in_path, &watch_events, fs, &fs->watch, &err) <
-			0 &&
+	if (fs->options.watch_wanted &&
+		tf_fs_watch_new(fs->base.loop, fs->in_fd, fs->options.in_path, &watch_events, fs, &fs->watch,
+			&err) < 0 &&
 		!fs->watch_warned) {
 		tf_warn("filesystem", "%s; looking for messages every %g s instead", err.message,
-			fs->polling_interval);
+			fs->options.polling_interval);
 		fs->watch_warned = true;
 	}
 	poll = (poll ? poll : 1) * (fs->watch ? WATCHED_POLLS : 1);
@@ -115,21 +115,22 @@ static int acquire(struct fs *fs, struct tf_err *err)
 {
 	int rc;
 
-	fs->in_fd = tf_fs_folder_open(fs->in_path, err);
+	fs->in_fd = tf_fs_folder_open(fs->options.in_path, err);
 	if (fs->in_fd < 0)
 		return fs->in_fd;
-	fs->out_fd =
-		tf_fs_folder_is(fs->in_fd, fs->out_path) ? fs->in_fd : tf_fs_folder_open(fs->out_path, err);
+	fs->out_fd = tf_fs_folder_is(fs->in_fd, fs->options.out_path)
+			     ? fs->in_fd
+			     : tf_fs_folder_open(fs->options.out_path, err);
 	if (fs->out_fd < 0)
 		return fs->out_fd;
-	if (fs->store_processed) {
-		fs->processed_fd = tf_fs_folder_open(fs->processed_path, err);
+	if (fs->options.store_processed) {
+		fs->processed_fd = tf_fs_folder_open(fs->options.processed_path, err);
 		if (fs->processed_fd < 0)
 			return fs->processed_fd;
 	}
-	rc = tf_fs_spool_create(&fs->in_spool, fs->in_fd, fs->in_path, err);
+	rc = tf_fs_spool_create(&fs->in_spool, fs->in_fd, fs->options.in_path, err);
 	if (rc == 0 && fs->out_fd != fs->in_fd)
-		rc = tf_fs_spool_create(&fs->out_spool, fs->out_fd, fs->out_path, err);
+		rc = tf_fs_spool_create(&fs->out_spool, fs->out_fd, fs->options.out_path, err);
 	return rc;
 }
 
@@ -152,8 +153,8 @@ static void open_queue(void *arg, const char *topic, const char *queue)
 	int rc = tf_is_uuid(topic) ? tf_fs_spool_open_queue(&fs->in_spool, queue) : 0;
 
 	if (rc && rc != ENAMETOOLONG)
-		tf_warn("filesystem", "queue %s cannot be marked as open in %s: %s", queue, fs->in_path,
-			strerror(rc));
+		tf_warn("filesystem", "queue %s cannot be marked as open in %s: %s", queue,
+			fs->options.in_path, strerror(rc));
 }
 
 static void close_queue(void *arg, const char *topic, const char *queue)
@@ -175,9 +176,9 @@ static void try_up(struct fs *fs)
 		return;
 	}
 	start_watch(fs);
-	tf_fs_inbox_attach(&fs->inbox, fs->in_path, fs->in_fd, &fs->in_spool, fs->processed_fd);
+	tf_fs_inbox_attach(&fs->inbox, fs->options.in_path, fs->in_fd, &fs->in_spool, fs->processed_fd);
 	tf_fs_outbox_attach(
-		&fs->outbox, fs->out_path, fs->out_fd == fs->in_fd ? &fs->in_spool : &fs->out_spool);
+		&fs->outbox, fs->options.out_path, fs->out_fd == fs->in_fd ? &fs->in_spool : &fs->out_spool);
 	tf_fs_inbox_each(&fs->inbox, open_queue, fs);
 	tf_timer_start(fs->recover, RECOVER_MS, RECOVER_MS);
 	fs->recover_due = true;
@@ -193,7 +194,7 @@ static void go_down(struct fs *fs)
 	struct tf_err err;
 
 	tf_err_set(&err, TF_EIO, "data folder %s was removed or replaced",
-		fs->inbox.broken ? fs->in_path : fs->out_path);
+		fs->inbox.broken ? fs->options.in_path : fs->options.out_path);
 	tf_fs_inbox_detach(&fs->inbox);
 	tf_fs_outbox_detach(&fs->outbox);
 	release(fs);
@@ -218,9 +219,9 @@ static void announce(struct fs *fs)
 /* inotify tells of a removed folder only once nobody has it open, and we do. */
 static void check_folders(struct fs *fs)
 {
-	if (!tf_fs_folder_is(fs->in_fd, fs->in_path))
+	if (!tf_fs_folder_is(fs->in_fd, fs->options.in_path))
 		fs->inbox.broken = true;
-	if (!tf_fs_folder_is(fs->out_fd, fs->out_path))
+	if (!tf_fs_folder_is(fs->out_fd, fs->options.out_path))
 		fs->outbox.broken = true;
 }
 
@@ -235,7 +236,7 @@ static void recover_claims(struct fs *fs)
 	fs->recover_due = count >= RECOVER_MESSAGES;
 	if (!count)
 		return;
-	tf_warn("filesystem", "%s: put back %u messages of processes that died", fs->in_path, count);
+	tf_warn("filesystem", "%s: put back %u messages of processes that died", fs->options.in_path, count);
 	if (!fs->watch)
 		tf_fs_inbox_list(&fs->inbox);
 	if (fs->recover_due)
@@ -246,7 +247,7 @@ static void register_queue(void *arg, const char *topic, const char *queue)
 {
 	struct fs *fs = arg;
 	struct tf_err err;
-	int rc = tf_kombu_table_register(fs->control_path, fs->base.exchange, topic, queue, &err);
+	int rc = tf_kombu_table_register(fs->options.control_path, fs->base.exchange, topic, queue, &err);
 
 	if (rc == TF_EAGAIN)
 		fs->register_due = true;
@@ -288,10 +289,7 @@ static void work(struct fs *fs)
 
 static void free_fs(struct fs *fs)
 {
-	free(fs->in_path);
-	free(fs->out_path);
-	free(fs->processed_path);
-	free(fs->control_path);
+	tf_fs_options_free(&fs->options);
 	free(fs);
 }
 
@@ -332,66 +330,6 @@ static void on_retry(void *arg)
 
 /* ---- operations ------------------------------------------------------------------------------- */
 
-static void make_absolute(char **path)
-{
-	char *absolute = tf_fs_folder_absolute(*path);
-
-	free(*path);
-	*path = absolute;
-}
-
-/* A message that is kept in the folder it came from would come again for ever. */
-static int check_processed(struct fs *fs, struct tf_err *err)
-{
-	struct stat in, processed;
-
-	if (!fs->store_processed)
-		return 0;
-	if (strcmp(fs->in_path, fs->processed_path) == 0 ||
-		(stat(fs->in_path, &in) == 0 && stat(fs->processed_path, &processed) == 0 &&
-			in.st_dev == processed.st_dev && in.st_ino == processed.st_ino))
-		return tf_err_set(err, TF_EINVAL,
-			"transport_options of filesystem: processed_folder %s is data_folder_in itself: name "
-			"another",
-			fs->processed_path);
-	return 0;
-}
-
-static int read_options(struct fs *fs, bool *sync, const struct tf_transport_config *config,
-	const struct tf_url_list *urls, struct tf_err *err)
-{
-	const struct tf_option options[] = {
-		{"data_folder_in", TF_OPTION_STRING, &fs->in_path},
-		{"data_folder_out", TF_OPTION_STRING, &fs->out_path},
-		{"processed_folder", TF_OPTION_STRING, &fs->processed_path},
-		{"store_processed", TF_OPTION_BOOL, &fs->store_processed},
-		{"polling_interval", TF_OPTION_SECONDS, &fs->polling_interval},
-		{"control_folder", TF_OPTION_STRING, &fs->control_path},
-		{"register", TF_OPTION_BOOL, &fs->register_wanted},
-		{"fsync", TF_OPTION_BOOL, sync},
-		{"watch", TF_OPTION_BOOL, &fs->watch_wanted},
-		{0},
-	};
-	const char *path = urls->urls[0].path;
-	int rc;
-
-	/* kombu ignores what follows "filesystem://"; only a folder that is plainly meant counts. */
-	if (!path || path[0] != '/' || strspn(path, "/") == strlen(path))
-		path = NULL;
-	fs->in_path = tf_strdup(path ? path : "data_in");
-	fs->out_path = tf_strdup(path ? path : "data_out");
-	fs->processed_path = tf_strdup("processed");
-	fs->control_path = tf_strdup("control");
-	fs->watch_wanted = true;
-	fs->polling_interval = 1;
-	rc = tf_options_read("filesystem", config->options, options, err);
-	make_absolute(&fs->in_path);
-	make_absolute(&fs->out_path);
-	make_absolute(&fs->processed_path);
-	make_absolute(&fs->control_path);
-	return rc < 0 ? rc : check_processed(fs, err);
-}
-
 static void read_retry(struct fs *fs, const struct tf_retry_options *r)
 {
 	double first = r->interval_start > 0 ? r->interval_start : 1;
@@ -405,13 +343,8 @@ static int fs_open(struct tf_loop *loop, const struct tf_transport_config *confi
 	const struct tf_url_list *urls, struct tf_transport **out, struct tf_err *err)
 {
 	struct fs *fs = TF_NEW(struct fs);
-	bool sync = false;
-	int rc = read_options(fs, &sync, config, urls, err);
+	int rc = tf_fs_options_read(&fs->options, config, urls, err);
 
-	if (rc == 0 && strpbrk(config->exchange, "./"))
-		rc = tf_err_set(err, TF_EINVAL,
-			"exchange \"%s\": the filesystem transport allows no dot and no slash in it",
-			config->exchange);
 	if (rc < 0) {
 		free_fs(fs);
 		return rc;
@@ -425,7 +358,7 @@ static int fs_open(struct tf_loop *loop, const struct tf_transport_config *confi
 	fs->recover = tf_timer_new(loop, on_recover, fs);
 	fs->retry = tf_timer_new(loop, on_retry, fs);
 	tf_fs_inbox_create(&fs->inbox, &fs->base, loop, fs->post);
-	tf_fs_outbox_create(&fs->outbox, &fs->base, loop, fs->post, sync);
+	tf_fs_outbox_create(&fs->outbox, &fs->base, loop, fs->post, fs->options.sync);
 	on_retry(fs); /* the first try is in the next turn */
 	*out = &fs->base;
 	return 0;
@@ -440,7 +373,7 @@ static int fs_consume(struct tf_transport *base, const char *topic, const char *
 
 	if (rc == 0 && base->up)
 		tf_fs_inbox_each(&fs->inbox, open_queue, fs);
-	if (rc == 0 && fs->register_wanted)
+	if (rc == 0 && fs->options.register_wanted)
 		fs->register_due = fs->recover_due = true;
 	return rc;
 }
@@ -495,4 +428,5 @@ const struct tf_transport_ops tf_transport_filesystem = {
 	.publish = fs_publish,
 	.settle = fs_settle,
 	.close = fs_close,
+	.diagnose = tf_fs_diagnose,
 };

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "transport/diagnosis.h"
 
 extern const struct tf_transport_ops tf_transport_amqp, tf_transport_filesystem, tf_transport_memory;
 
@@ -114,6 +115,25 @@ int tf_transport_open(struct tf_loop *loop, const struct tf_transport_config *co
 out:
 	tf_url_list_free(&urls);
 	return rc;
+}
+
+void tf_transport_diagnose(
+	const struct tf_transport_config *config, const char *const *topics, const struct tf_diagnosis *d)
+{
+	struct tf_url_list urls = {0};
+	const struct tf_transport_ops *ops = NULL;
+	struct tf_err err;
+
+	if (check_config(config, &err) == 0 &&
+		tf_url_parse_list(config->url, config->transport, &urls, &err) == 0)
+		ops = choose(config->transport, &urls, &err);
+	if (!ops)
+		tf_found(d, TF_FINDING_PROBLEM, "transport", NULL, "%s", err.message);
+	else if (ops->diagnose)
+		ops->diagnose(config, &urls, topics, d);
+	else
+		tf_found(d, TF_FINDING_OK, "transport", NULL, "%s: there is nothing to look at", ops->name);
+	tf_url_list_free(&urls);
 }
 
 static int check_topic(const struct tf_transport *t, const char *topic, struct tf_err *err)

@@ -100,6 +100,7 @@ struct tf_transport_stats { /* since open */
 	uint64_t received, published, returned, rejected, requeued, oversized, malformed, reconnects;
 };
 
+struct tf_diagnosis;
 struct tf_transport; /* a back end embeds it as its first member */
 
 struct tf_transport_ops {
@@ -117,6 +118,9 @@ struct tf_transport_ops {
 		struct tf_err *err);
 	void (*settle)(struct tf_transport *t, uint64_t tag, enum tf_settle how);
 	void (*close)(struct tf_transport *t);
+	/* As tf_transport_diagnose (diagnosis.h), with what the configuration says checked. NULL: there is nothing to look at. */
+	void (*diagnose)(const struct tf_transport_config *config, const struct tf_url_list *urls,
+		const char *const *topics, const struct tf_diagnosis *d);
 };
 
 struct tf_transport {

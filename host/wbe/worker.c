@@ -221,8 +221,8 @@ static void worker_stats_due(void *arg)
 		worker_show_stats(w);
 }
 
-/* argv of the loader: tfhost loader --worker UUID [--path PATH] [--limits TIME_MS,WARNING_MS,BYTES] --dir DIR... REFERENCE... */
-static char **worker_loader_argv(const struct tf_worker_config *c, const char *uuid)
+/* tfhost loader --worker UUID [--path PATH] [--limits LIMITS] --dir DIR... REFERENCE... */
+char **tf_worker_loader_argv(const struct tf_worker_config *c, const char *uuid)
 {
 	size_t n = 0;
 	char **argv = tf_calloc(8 + 2 * c->dir_count + c->task_count + 1, sizeof(*argv));
@@ -246,6 +246,13 @@ static char **worker_loader_argv(const struct tf_worker_config *c, const char *u
 	for (size_t i = 0; i < c->task_count; i++)
 		argv[n++] = tf_strdup(c->tasks[i]);
 	return argv;
+}
+
+void tf_worker_free_argv(char **argv)
+{
+	for (size_t i = 0; argv[i]; i++)
+		free(argv[i]);
+	free(argv);
 }
 
 /* A worker without its control socket is still of use. */
@@ -347,7 +354,7 @@ int tf_worker_run(const struct tf_worker_config *c, int *signo, struct tf_err *e
 	char uuid[TF_UUID_LEN + 1];
 	tf_uuid(uuid);
 	tf_log_set_ids(&(struct tf_log_ids){.worker = uuid});
-	char **argv = worker_loader_argv(c, uuid);
+	char **argv = tf_worker_loader_argv(c, uuid);
 	struct tf_server_config config = {
 		.transport = {.url = c->url,
 			.transport = c->transport,
@@ -389,9 +396,7 @@ int tf_worker_run(const struct tf_worker_config *c, int *signo, struct tf_err *e
 	tf_loop_delete(w.loop);
 	free(w.place);
 	free(journal);
-	for (size_t i = 0; argv[i]; i++)
-		free(argv[i]);
-	free(argv);
+	tf_worker_free_argv(argv);
 	*signo = w.signo;
 	return w.rc;
 }

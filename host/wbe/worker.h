@@ -52,6 +52,10 @@ void tf_worker_clear_tasks(struct tf_worker_config *c);
 void tf_worker_add_concurrency(struct tf_worker_config *c, const char *cls, unsigned limit);
 void tf_worker_add_dir(struct tf_worker_config *c, const char *dir);
 
+/* What loads the scripts of this configuration (pool.h, loader_argv), for a worker of that uuid. Freed by tf_worker_free_argv. */
+char **tf_worker_loader_argv(const struct tf_worker_config *c, const char *uuid);
+void tf_worker_free_argv(char **argv);
+
 /* Serve. *signo: the signal that ended it at once, else 0. TF_EINVAL for a config that cannot work; the error of the
  * scripts that could not be loaded; what broke the server. Else the number
  * of running tasks that were ended and given back. */

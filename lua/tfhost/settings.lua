@@ -358,7 +358,7 @@ function M.resolve(kind, given)
 end
 
 ---The configuration of a worker, as taskflow.engines.worker_based.config gives it.
----@param given { flags: table<string, any>?, file: string? }
+---@param given { flags: table<string, any>?, file: string?, optional_tasks: boolean? }
 ---@return taskflow.WorkerConfig? or nil, message, usage
 ---@return string?
 ---@return boolean?
@@ -367,7 +367,7 @@ function M.worker(given)
   if not settings then
     return nil, message, blame
   end
-  if not settings.values.tasks and not given.file then
+  if not settings.values.tasks and not given.file and not given.optional_tasks then
     return nil, "no tasks to serve: name a script, a module, or module:Task", true
   end
   return config.finish(settings.values)
