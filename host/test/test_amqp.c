@@ -626,7 +626,8 @@ static void test_options(void **state)
 
 	(void)state;
 	assert_int_equal(refused_option("{\"hartbeat\": 1}", "\"hartbeat\""), TF_EINVAL);
-	assert_int_equal(refused_option("{\"hartbeat\": 1}", "connect_timeout, heartbeat"), TF_EINVAL);
+	assert_int_equal(refused_option("{\"hartbeat\": 1}", "did you mean \"heartbeat\"?"), TF_EINVAL);
+	assert_int_equal(refused_option("{\"colour\": 1}", "connect_timeout, heartbeat"), TF_EINVAL);
 	assert_int_equal(refused_option("[]", "object"), TF_EINVAL);
 	assert_int_equal(refused_option("{\"heartbeat\": -1}", "heartbeat"), TF_EINVAL);
 	assert_int_equal(refused_option("{\"heartbeat\": 1.5}", "heartbeat"), TF_EINVAL);
