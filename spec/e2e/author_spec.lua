@@ -241,16 +241,6 @@ engine:run()
     assert.same(2, select(2, run(dir, "graph", dir .. "/flow.lua", "--run", "00000000")))
   end)
 
-  it("each command tells an example and its exit codes", function()
-    for _, command in ipairs { "new", "dev", "lint", "graph" } do
-      local out, code = run(dir, command, "--help")
-      assert.same(0, code)
-      assert.matches("Example: tfhost " .. command, out)
-      assert.matches("Exit codes:", out)
-      assert.same(64, select(2, run(dir, command, "--nonsense")))
-    end
-  end)
-
   it("the same flow over RabbitMQ", function()
     local url = assert(os.getenv "TFHOST_TEST_AMQP_URL", "run inside: spec/support/rabbitmq run ...")
     local worker = process.spawn {

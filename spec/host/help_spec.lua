@@ -1,4 +1,4 @@
--- Every command that `tfhost help` lists: help with an example that its own command line takes, exit codes, --json where
+-- Every command that `tfhost help` lists: help with an example, exit codes, --json where
 -- data is printed, a place in README, manual and operations guide, and a spec.
 local process = require "process"
 
