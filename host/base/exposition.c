@@ -90,6 +90,14 @@ void tf_expose_histogram(struct tf_buf *out, const char *name, const char *help,
 	tf_buf_printf(out, "%s_sum %.6f\n%s_count %" PRIu64 "\n", name, (double)h->sum_us / 1e6, name, below);
 }
 
+void tf_expose_labelled(struct tf_buf *out, const char *name, const char *help, const char *label,
+	const struct tf_labelled *rows, size_t count)
+{
+	tf_expose_head(out, name, "counter", help);
+	for (size_t i = 0; i < count; i++)
+		tf_expose_sample(out, name, (double)rows[i].n, label, rows[i].value, NULL);
+}
+
 /* ---- the process ---- */
 
 static double resident_bytes(void)

@@ -16,6 +16,15 @@ void tf_expose_counter(struct tf_buf *out, const char *name, const char *help, u
 void tf_expose_gauge(struct tf_buf *out, const char *name, const char *help, double n);
 void tf_expose_histogram(
 	struct tf_buf *out, const char *name, const char *help, const struct tf_histogram *h);
+/* A counter with one label; a row for each of its values. */
+struct tf_labelled {
+	const char *value;
+	uint64_t n;
+};
+void tf_expose_labelled(struct tf_buf *out, const char *name, const char *help, const char *label,
+	const struct tf_labelled *rows, size_t count);
+#define TF_EXPOSE_LABELLED(out, name, help, label, rows) \
+	tf_expose_labelled(out, name, help, label, rows, sizeof(rows) / sizeof((rows)[0]))
 /* What the process is and uses: build, start, processor time, memory, descriptors. */
 void tf_expose_process(struct tf_buf *out);
 

@@ -17,7 +17,7 @@ struct parallel_work {
 	int64_t round;
 	struct tf_request request; /* members owned */
 	uint64_t result_limit;
-	uint64_t begun_us; /* 0: not known to have begun */
+	uint64_t came_us, begun_us; /* the latter 0: not known to have begun */
 	bool cancelled;
 	struct tf_runplace place;   /* in `queue`, from submit to its completion */
 	struct parallel_work *next; /* in `running` */
@@ -38,6 +38,7 @@ struct parallel {
 	uint64_t next_job;
 	struct tf_runqueue queue;
 	struct parallel_list running;
+	struct tf_parallel_stats stats;
 };
 
 static void parallel_list_init(struct parallel_list *l)
@@ -99,12 +100,15 @@ static void parallel_complete(
 	struct parallel *x, struct parallel_work *w, bool failed, struct tf_value *result)
 {
 	tf_runqueue_leave(&x->queue, &w->place);
+	uint64_t ran_us = w->begun_us ? tf_clock_us() - w->begun_us : 0;
+	if (w->begun_us)
+		tf_histogram_add(&x->stats.run, ran_us);
 	struct tf_completion c = {.atom = w->atom,
 		.round = w->round,
 		.action = w->request.action,
 		.failed = failed,
 		.result = result,
-		.ran_s = w->begun_us ? (float)((double)(tf_clock_us() - w->begun_us) / 1e6) : 0};
+		.ran_s = (float)((double)ran_us / 1e6)};
 	parallel_work_free(w);
 	x->x.events.done(x->x.arg, &c);
 }
@@ -194,8 +198,10 @@ static void parallel_on_started(void *arg, uint64_t job, uint64_t begun_us)
 {
 	struct parallel *x = arg;
 	struct parallel_work *w = *parallel_find(x, job);
-	if (w)
-		w->begun_us = begun_us;
+	if (!w)
+		return;
+	w->begun_us = begun_us > w->came_us ? begun_us : w->came_us;
+	tf_histogram_add(&x->stats.wait, w->begun_us - w->came_us);
 }
 
 static void parallel_on_event(void *arg, uint64_t job, const char *type, struct tf_value *details)
@@ -242,7 +248,8 @@ static int parallel_start(struct tf_executor *self, struct tf_err *err)
 	if (x->pool)
 		return 0;
 	x->lost = (struct tf_err){0};
-	struct tf_pool_config config = {.slots = x->max_workers, .runner = x->runner};
+	struct tf_pool_config config = {
+		.slots = x->max_workers, .runner = x->runner, .counters = &x->stats.counts};
 	int rc = tf_pool_new(x->loop, &config, &events, x, &x->pool, err);
 	if (rc == 0)
 		x->post = tf_post_new(x->loop, parallel_on_post, x);
@@ -278,6 +285,7 @@ static int parallel_submit(struct tf_executor *self, const struct tf_work *work,
 	w->job = ++x->next_job;
 	w->atom = work->atom;
 	w->round = work->round;
+	w->came_us = tf_clock_us();
 	w->result_limit = work->limits.result;
 	w->request = (struct tf_request){
 		.task_cls = tf_strdup(work->task_cls ? work->task_cls : work->name),
@@ -391,4 +399,16 @@ int tf_executor_parallel_new(struct tf_loop *loop, const struct tf_runner *runne
 	parallel_list_init(&x->running);
 	*out = &x->x;
 	return 0;
+}
+
+void tf_executor_parallel_stats(const struct tf_executor *self, struct tf_parallel_stats *out)
+{
+	const struct parallel *x = (const struct parallel *)self;
+	const struct parallel_work *oldest = parallel_at(TAILQ_FIRST(&x->queue.all));
+	while (oldest && oldest->begun_us)
+		oldest = parallel_at(TAILQ_NEXT(&oldest->place, all));
+	*out = x->stats;
+	out->slots = x->max_workers;
+	out->busy = x->pool ? tf_pool_busy_slots(x->pool) : 0;
+	out->oldest_ms = oldest ? (tf_clock_us() - oldest->came_us) / 1000 : 0;
 }

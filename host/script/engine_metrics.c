@@ -7,6 +7,7 @@
 #include "base/exposition.h"
 #include "control/page.h"
 #include "loop/lag.h"
+#include "pool/metrics.h"
 #include "script/bind.h"
 #include "script/engine_handle.h"
 #include "wbe/metrics.h"
@@ -39,6 +40,8 @@ static void write_page(void *arg, struct tf_buf *out)
 			"How long writing to the logbook took, each time.", &h->commit);
 	if (h->worker_based)
 		tf_executor_wbe_metrics(h->executor, out);
+	else if (!h->serial)
+		tf_executor_parallel_metrics(h->executor, out);
 	tf_process_metrics(h->lag, out);
 }
 

@@ -1,6 +1,7 @@
 #include "wbe/metrics.h"
 
 #include "base/exposition.h"
+#include "pool/metrics.h"
 
 static void put_tally(struct tf_buf *out, const char *name, const char *help, const struct tf_tally *t)
 {
@@ -14,26 +15,11 @@ static void put_tally(struct tf_buf *out, const char *name, const char *help, co
 	}
 }
 
-/* A counter with one label; a pair of text and number for each of its values. */
-struct labelled {
-	const char *value;
-	uint64_t n;
-};
-static void put_labelled(struct tf_buf *out, const char *name, const char *help, const char *label,
-	const struct labelled *rows, size_t count)
-{
-	tf_expose_head(out, name, "counter", help);
-	for (size_t i = 0; i < count; i++)
-		tf_expose_sample(out, name, (double)rows[i].n, label, rows[i].value, NULL);
-}
-#define PUT_LABELLED(out, name, help, label, rows) \
-	put_labelled(out, name, help, label, rows, sizeof(rows) / sizeof((rows)[0]))
-
 /* ---- a worker ---- */
 
 static void put_requests(struct tf_buf *out, const struct tf_server_stats *s)
 {
-	const struct labelled duplicates[] = {{"joined", s->joined}, {"ledger", s->answered_from_ledger}};
+	const struct tf_labelled duplicates[] = {{"joined", s->joined}, {"ledger", s->answered_from_ledger}};
 	tf_expose_histogram(out, "tfhost_worker_queue_wait_seconds",
 		"How long requests waited here, from their arrival until their task began.", &s->wait);
 	tf_expose_histogram(
@@ -43,7 +29,7 @@ static void put_requests(struct tf_buf *out, const struct tf_server_stats *s)
 		(double)s->oldest_ms / 1000);
 	tf_expose_counter(out, "tfhost_worker_redeliveries_total",
 		"Requests that the broker had delivered before, to this worker or another.", s->redelivered);
-	PUT_LABELLED(out, "tfhost_worker_duplicates_suppressed_total",
+	TF_EXPOSE_LABELLED(out, "tfhost_worker_duplicates_suppressed_total",
 		"Requests that came again and were not run again: joined to the run, or answered from the "
 		"ledger.",
 		"how", duplicates);
@@ -58,27 +44,10 @@ static void put_requests(struct tf_buf *out, const struct tf_server_stats *s)
 		out, "tfhost_worker_probes_total", "Questions of engines that were answered.", s->probes);
 }
 
-static void put_slots(struct tf_buf *out, const struct tf_server_stats *s)
-{
-	static const char name[] = "tfhost_worker_slots";
-	tf_expose_head(out, name, "gauge", "Tasks at once: places that are taken, and those that are free.");
-	tf_expose_sample(out, name, s->busy, "state", "busy", NULL);
-	tf_expose_sample(out, name, s->slots > s->busy ? s->slots - s->busy : 0, "state", "idle", NULL);
-}
-
 static void put_generations(struct tf_buf *out, const struct tf_generations_stats *g)
 {
-	const struct labelled deaths[] = {
-#define X(name, text) {text, g->slots.deaths[TF_SLOT_##name]},
-		TF_SLOT_DEATHS(X)
-#undef X
-	};
-	const struct labelled reloads[] = {{"ok", g->reloads}, {"failed", g->refused}};
-	PUT_LABELLED(out, "tfhost_worker_slot_deaths_total",
-		"Processes of tasks that ended when they were not to, by cause.", "cause", deaths);
-	tf_expose_counter(out, "tfhost_worker_slots_forked_total", "Processes for tasks that were begun.",
-		g->slots.forked);
-	PUT_LABELLED(out, "tfhost_worker_reloads_total",
+	const struct tf_labelled reloads[] = {{"ok", g->reloads}, {"failed", g->refused}};
+	TF_EXPOSE_LABELLED(out, "tfhost_worker_reloads_total",
 		"Changed scripts that were loaded, and that could not be used.", "outcome", reloads);
 	tf_expose_counter(out, "tfhost_worker_rollbacks_total",
 		"Returns to scripts before, canaries that were given up among them.", g->rollbacks);
@@ -87,14 +56,14 @@ static void put_generations(struct tf_buf *out, const struct tf_generations_stat
 static void put_transport(struct tf_buf *out, const struct tf_transport *t)
 {
 	const struct tf_transport_stats *s = &t->stats;
-	const struct labelled messages[] = {{"received", s->received}, {"published", s->published},
+	const struct tf_labelled messages[] = {{"received", s->received}, {"published", s->published},
 		{"returned", s->returned}, {"rejected", s->rejected}, {"requeued", s->requeued}};
 	tf_expose_gauge(out, "tfhost_transport_connected", "1: the broker or the directory can be reached.",
 		tf_transport_is_up(t));
 	tf_expose_gauge(out, "tfhost_transport_unconfirmed", "Messages published and not confirmed yet.",
 		(double)t->queued);
-	PUT_LABELLED(out, "tfhost_transport_messages_total", "Messages, by what became of them.", "what",
-		messages);
+	TF_EXPOSE_LABELLED(out, "tfhost_transport_messages_total", "Messages, by what became of them.",
+		"what", messages);
 }
 
 /* Of both sides. */
@@ -110,6 +79,7 @@ void tf_worker_metrics_write(void *metrics, struct tf_buf *out)
 {
 	const struct tf_worker_metrics *m = metrics;
 	const struct tf_transport *t = tf_server_transport(m->server);
+	const struct tf_generations_stats *g = tf_generations_stats(tf_server_generations(m->server));
 	struct tf_server_stats s;
 	struct tf_err why;
 	tf_server_stats(m->server, &s);
@@ -121,8 +91,8 @@ void tf_worker_metrics_write(void *metrics, struct tf_buf *out)
 	put_tally(out, "tfhost_worker_requests_total",
 		"Requests whose outcome was delivered, by class of the task.", tf_server_tally(m->server));
 	put_requests(out, &s);
-	put_slots(out, &s);
-	put_generations(out, tf_generations_stats(tf_server_generations(m->server)));
+	tf_slots_metrics("worker", s.slots, s.busy, &g->slots, out);
+	put_generations(out, g);
 	put_transport(out, t);
 	put_connection(out, t->stats.reconnects, &t->confirm);
 	tf_process_metrics(m->lag, out);
@@ -134,7 +104,7 @@ void tf_executor_wbe_metrics(const struct tf_executor *x, struct tf_buf *out)
 {
 	struct tf_wbe_stats s;
 	tf_executor_wbe_stats(x, &s);
-	const struct labelled lost[] = {{"silent", s.lost}, {"task_process_died", s.died}};
+	const struct tf_labelled lost[] = {{"silent", s.lost}, {"task_process_died", s.died}};
 	put_tally(out, "tfhost_engine_requests_total", "Requests that have an outcome, by class of the task.",
 		tf_executor_wbe_tally(x));
 	tf_expose_histogram(out, "tfhost_engine_queue_wait_seconds",
@@ -146,7 +116,7 @@ void tf_executor_wbe_metrics(const struct tf_executor *x, struct tf_buf *out)
 	tf_expose_gauge(
 		out, "tfhost_engine_requests_in_flight", "Requests without an outcome.", (double)s.in_flight);
 	tf_expose_gauge(out, "tfhost_engine_workers", "Workers known.", (double)s.workers);
-	PUT_LABELLED(out, "tfhost_engine_workers_lost_total",
+	TF_EXPOSE_LABELLED(out, "tfhost_engine_workers_lost_total",
 		"Requests whose worker was lost: it was silent, or says that the process of the task died.",
 		"cause", lost);
 	tf_expose_counter(out, "tfhost_engine_handed_over_total",

@@ -159,6 +159,23 @@ describe("metrics", function()
     assert.equal(130, engine:wait(10).code)
   end)
 
+  it("of a parallel engine know its processes", function()
+    start "filesystem"
+    local engine = process.spawn {
+      peers.tfhost, "run", "--plain", dir .. "/flow.lua:sleeps", "-e", "parallel", "-o", "max_workers=3",
+      "--metrics", "0", env = { XDG_STATE_HOME = dir },
+    }
+    local url, text = page_of(engine), nil
+    assert(process.poll(10, function()
+      text = fetch(url)
+      return text:find 'tfhost_engine_slots{state="busy"} 1\n'
+    end), text)
+    check(side, text)
+    assert.matches('\ntfhost_engine_slots{state="idle"} 2\n', text)
+    assert.matches("\ntfhost_engine_queue_wait_seconds_count 1\n", text)
+    assert.is_true(tonumber(text:match "\ntfhost_engine_commit_seconds_count (%d+)") > 0)
+  end)
+
   it("cannot be had at an address that is taken", function()
     start "filesystem"
     local taken = page_of(worker):match "//(.*)/metrics"

@@ -88,6 +88,14 @@ describe("settings", function()
     assert.same({ backend = "none" }, chosen.host)
   end)
 
+  it("are all that a worker takes", function()
+    for key in pairs(require("taskflow.engines.worker_based.config").KNOWN) do
+      if key ~= "threads_count" then -- TaskFlow's name of slots
+        assert.truthy(settings.KINDS.worker.by_key[key], key)
+      end
+    end
+  end)
+
   it("know variables that are none", function()
     assert.same(
       { "unknown variable 'TFHOST_SLOST', did you mean 'TFHOST_SLOTS'?" },
