@@ -35,8 +35,8 @@ describe("defects of the reference over a directory:", function()
       run.side.exchange = "other." .. run.side.exchange
       run.owner = peers.ready(run.side:worker("python", "work", { slots = 1 }))
       -- Many, so that the thief gets one of them: who is quicker is chance.
-      run.engine = run.side:start_engine("python", { "work" }, fan_out(80, 0.05), { transition_timeout = 6 })
-    end, function() end, 15)
+      run.engine = run.side:start_engine("python", { "work" }, fan_out(48, 0.05), { transition_timeout = 6 })
+    end, function() end, 30)
     assert.is_not.equal("SUCCESS", python.state)
     assert.equal("SUCCESS", lua.state, lua.engine:story())
     assert.is_nil(by_host(lua)[lua.thief.pid])
