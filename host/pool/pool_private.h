@@ -92,37 +92,36 @@ struct tf_pool {
 	uint64_t limits_at;          /* when `limits` fires */
 	uint64_t tick_ms;            /* its present length */
 
-	enum pool_loader_state loader_state;
-	pid_t loader_pid;
-	int loader_fd; /* -1: none */
 	struct tf_io *loader_io;
 	struct tf_buf loader_in;
+	uint64_t loader_hung_ms; /* as pool_slot.hung_ms */
+	enum pool_loader_state loader_state;
+	pid_t loader_pid;
+	int loader_fd;            /* -1: none */
 	unsigned loader_failures; /* in a row */
-	uint64_t loader_hung_ms;  /* as pool_slot.hung_ms */
-	bool loaded;              /* at least once: ready was told */
-	unsigned wanted;          /* slots */
-	bool shrinking;           /* more may live than are wanted */
-	struct tf_buf files;      /* tf_pool_files */
-	char hash[TF_SOURCES_HASH];
-	struct tf_class_limits *class_limits; /* tf_pool_class_limits */
-	bool over;                            /* ready(err) or lost was told */
 
-	struct tf_oom *oom; /* owned */
-	uint64_t oom_count; /* when it was looked at last */
+	struct tf_buf files;                  /* tf_pool_files */
+	struct tf_class_limits *class_limits; /* tf_pool_class_limits */
+	struct tf_oom *oom;                   /* owned */
+	uint64_t oom_count;                   /* when it was looked at last */
 
 	struct pool_slot
 		*slots; /* room for TF_POOL_MAX_SLOTS and as many successors: their handles point at them */
-	unsigned slot_count; /* places of that in use */
-	uint64_t next_id;
-	uint64_t next_order;
-	unsigned idle;
-	unsigned bad_starts;      /* slots in a row that ended before they were of use */
-	uint64_t next_fork_ms;    /* not before */
 	struct pool_job *orphans; /* wait for the next idle slot, oldest first */
-	bool starved;             /* slot_free is owed when a slot becomes idle */
+	uint64_t next_id, next_order;
+	uint64_t next_fork_ms; /* not before */
+	unsigned slot_count;   /* places in use of `slots` */
+	unsigned wanted;       /* slots */
+	unsigned idle;
+	unsigned bad_starts; /* slots in a row that ended before they were of use */
 
 	unsigned depth; /* callbacks on the stack */
 	bool deleted;   /* tf_pool_delete came from inside one */
+	bool loaded;    /* at least once: ready was told */
+	bool over;      /* ready(err) or lost was told */
+	bool shrinking; /* more slots may live than are wanted */
+	bool starved;   /* slot_free is owed when a slot becomes idle */
+	char hash[TF_SOURCES_HASH];
 };
 
 static inline struct tf_log_ids pool_log_ids(const struct pool_job *j)

@@ -16,6 +16,8 @@
 
 #define ENGINE "6227eb8f-222c-44bd-8b77-78f8133307bb"
 
+enum { NAMES = 64 };
+
 static const char *const classes[] = {"m.Few", "m.Many", NULL};
 
 struct rig {
@@ -90,13 +92,26 @@ static void request(struct rig *r, const char *cls, const char *name, int priori
 	deliver(r, cls, "execute", name, header, "{}");
 }
 
+/* Of m.Few, a request for each letter. */
+static void request_few(struct rig *r, const char *letters, int priority)
+{
+	for (; *letters; letters++)
+		request(r, "m.Few", (char[]){*letters, '\0'}, priority);
+}
+
+static void append(char names[NAMES], const char *name)
+{
+	size_t len = strlen(names);
+	snprintf(names + len, NAMES - len, "%s", name);
+}
+
 /* Names of what is in slots. */
 static const char *running(const struct rig *r)
 {
-	static char names[64];
+	static char names[NAMES];
 	names[0] = '\0';
 	for (size_t i = 0; i < r->pool->count; i++)
-		strcat(names, r->pool->jobs[i].request.task_name);
+		append(names, r->pool->jobs[i].request.task_name);
 	return names;
 }
 
@@ -110,10 +125,10 @@ static void finish(struct rig *r, size_t i)
 /* All that is left, one after the other. */
 static const char *order(struct rig *r)
 {
-	static char names[64];
+	static char names[NAMES];
 	names[0] = '\0';
 	while (r->pool->count) {
-		strcat(names, r->pool->jobs[0].request.task_name);
+		append(names, r->pool->jobs[0].request.task_name);
 		finish(r, 0);
 	}
 	return names;
@@ -171,8 +186,7 @@ static void a_class_has_a_limit(void **state)
 	(void)state;
 	struct rig r = {.config = {.pool.slots = 4, .transport.prefetch = 16}, .few = {.concurrency = 2}};
 	rig_open(&r);
-	for (char c = 'a'; c < 'e'; c++)
-		request(&r, "m.Few", (char[]){c, '\0'}, 9);
+	request_few(&r, "abcd", 9);
 	request(&r, "m.Many", "x", 0);
 	assert_string_equal(running(&r), "abx"); /* nobody waits for what has to wait */
 	request(&r, "m.Many", "y", 0);
@@ -196,8 +210,7 @@ static void the_worker_knows_better_than_the_class(void **state)
 				.concurrency_count = 1},
 		.few = {.concurrency = 3}};
 	rig_open(&r);
-	for (char c = 'a'; c < 'e'; c++)
-		request(&r, "m.Few", (char[]){c, '\0'}, 0);
+	request_few(&r, "abcd", 0);
 	assert_string_equal(running(&r), "a");
 	finish(&r, 0);
 	assert_string_equal(running(&r), "b");
@@ -223,8 +236,7 @@ static void what_waits_for_its_class_takes_no_place(void **state)
 	struct rig r = {.config = {.pool.slots = 2}, .few = {.concurrency = 1}};
 	rig_open(&r);
 	assert_int_equal(r.wire->limit, 0); /* as it was opened: 4 */
-	for (char c = 'a'; c < 'e'; c++)
-		request(&r, "m.Few", (char[]){c, '\0'}, 0);
+	request_few(&r, "abcd", 0);
 	assert_int_equal(r.wire->limit, 4 + 4); /* three wait for their class: room in steps */
 	request(&r, "m.Many", "x", 0);
 	assert_string_equal(running(&r), "ax");
@@ -239,8 +251,7 @@ static void what_waits_for_its_class_takes_no_place(void **state)
 	assert_int_equal(r.wire->requeued, 3);
 	pass(&r, 100);
 	assert_int_equal(r.wire->limit, 4);
-	for (char c = 'b'; c < 'e'; c++)
-		request(&r, "m.Few", (char[]){c, '\0'}, 0); /* straight back: at growing distances */
+	request_few(&r, "bcd", 0); /* straight back: at growing distances */
 	pass(&r, 1500);
 	assert_int_equal(r.wire->requeued, 3);
 	pass(&r, 700);
