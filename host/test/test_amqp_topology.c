@@ -97,6 +97,41 @@ static void test_private_queues(void **state)
 	tcp_proxy_delete(proxy);
 }
 
+/* A topic's queue that looks at priorities gives the highest first, of equals the oldest. */
+static void test_priorities(void **state)
+{
+	static const char options[] = "{\"topology\": \"durable\", \"max_priority\": 5}";
+	static const int priorities[] = {0, -3, 5, 1, 99};
+	static const char *const bodies[] = {"zero", "below", "five", "one", "far"};
+	static const char *const order[] = {"five", "far", "one", "zero", "below"};
+	struct tf_err err;
+	struct peer engine, worker;
+
+	(void)state;
+	amqp_open_peer(&worker, amqp_url(), options); /* declares */
+	peer_consume(&worker, "urgent", 1);
+	peer_until(&worker, worker.ups, 1);
+	peer_close(&worker);
+	amqp_open_peer(&engine, amqp_url(), options);
+	for (size_t i = 0; i < 5; i++) {
+		const struct tf_message m = {.topic = "urgent",
+			.type = "REQUEST",
+			.priority = priorities[i],
+			.body = bodies[i],
+			.body_len = strlen(bodies[i])};
+		assert_int_equal(tf_transport_publish(engine.t, &m, TF_PUBLISH_DECLARE, i + 1, &err), 0);
+	}
+	peer_until(&engine, engine.outcome_count, 5);
+	amqp_open_peer(&worker, amqp_url(), options);
+	worker.settle = TF_ACK;
+	peer_consume(&worker, "urgent", 1);
+	peer_until(&worker, worker.count, 5);
+	for (size_t i = 0; i < 5; i++)
+		assert_string_equal(worker.messages[i].body, order[i]);
+	peer_close(&worker);
+	peer_close(&engine);
+}
+
 static void test_peers_that_disagree(void **state)
 {
 	struct peer a, b;
@@ -148,6 +183,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_requests_outlive_their_worker),
 		T(test_private_queues),
+		T(test_priorities),
 		T(test_peers_that_disagree),
 		T(test_transient_queues_refused),
 	};

@@ -32,7 +32,8 @@ struct tf_amqp_options {
 	/* topology "durable": exchange and queues survive their users and the broker's restart. Else "compat", as
 	 * Python TaskFlow declares them. */
 	bool durable;
-	bool quorum;    /* of durable queues */
+	bool quorum; /* of durable queues */
+	int max_priority; /* durable topics: up to this one the broker gives higher ones first; 0: it does not look */
 	int expires_ms; /* a durable private queue that nobody uses goes after this time */
 	int frame_max;
 	bool external; /* SASL EXTERNAL: the client certificate is the login */

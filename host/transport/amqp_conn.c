@@ -381,6 +381,12 @@ static int publish_large(struct tf_amqp_conn *c, amqp_basic_publish_t *method, a
 	return rc;
 }
 
+/* Python sends 0, always. */
+static uint8_t priority_of(const struct tf_message *m, int most)
+{
+	return (uint8_t)(m->priority < 0 ? 0 : m->priority > most ? most : m->priority);
+}
+
 int tf_amqp_conn_publish(struct tf_amqp_conn *c, const struct tf_message *m, struct tf_err *err)
 {
 	amqp_table_entry_t peer = {.key = amqp_cstring_bytes(TF_PEER_HEADER)};
@@ -390,7 +396,7 @@ int tf_amqp_conn_publish(struct tf_amqp_conn *c, const struct tf_message *m, str
 		.content_type = amqp_cstring_bytes("application/json"),
 		.content_encoding = amqp_cstring_bytes("utf-8"),
 		.delivery_mode = 2,
-		.priority = 0,
+		.priority = priority_of(m, c->shared->options.max_priority),
 	};
 	amqp_basic_publish_t method = {
 		.exchange = amqp_cstring_bytes(c->shared->exchange),

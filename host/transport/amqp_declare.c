@@ -33,14 +33,17 @@ int tf_amqp_conn_declare_exchange(struct tf_amqp_conn *c, struct tf_err *err)
 static int declare(struct tf_amqp_conn *c, amqp_bytes_t queue, const char *topic, struct tf_err *err)
 {
 	const struct tf_amqp_options *o = &c->shared->options;
+	const bool private = tf_is_uuid(topic);
 	amqp_table_entry_t entries[2] = {
 		{.key = amqp_cstring_bytes("x-queue-type"),
 			.value = {.kind = AMQP_FIELD_KIND_UTF8,
 				.value.bytes = amqp_cstring_bytes(o->quorum ? "quorum" : "classic")}},
-		{.key = amqp_cstring_bytes("x-expires"),
-			.value = {.kind = AMQP_FIELD_KIND_I32, .value.i32 = o->expires_ms}},
+		{.key = amqp_cstring_bytes(private ? "x-expires" : "x-max-priority"),
+			.value = {.kind = AMQP_FIELD_KIND_I32,
+				.value.i32 = private ? o->expires_ms : o->max_priority}},
 	};
-	const amqp_table_t arguments = {.num_entries = tf_is_uuid(topic) ? 2 : 1, .entries = entries};
+	const amqp_table_t arguments = {
+		.num_entries = private || o->max_priority ? 2 : 1, .entries = entries};
 
 	amqp_queue_declare(c->state, c->declare_channel, queue, 0, o->durable, 0, !o->durable,
 		o->durable ? arguments : amqp_empty_table);

@@ -12,13 +12,14 @@ enum {
 	FRAME_MAX = 131072,
 	EXPIRES_DEFAULT = 24 * 3600,
 	EXPIRES_MAX = 14 * 24 * 3600,
+	PRIORITY_MAX = 255, /* what RabbitMQ takes */
 };
 
 /* Debian's bundle of authorities, when the options name none. */
 #define SYSTEM_CA "/etc/ssl/certs/ca-certificates.crt"
 
 static const char *const OPTION_NAMES[] = {"connect_timeout", "heartbeat", "frame_max", "login_method", "ssl",
-	"ca_certs", "topology", "queue_type", "expires"};
+	"ca_certs", "topology", "queue_type", "expires", "max_priority"};
 static const char *const SSL_NAMES[] = {"ca_certs", "certfile", "keyfile", "cert_reqs", "check_hostname"};
 
 static int wrong(struct tf_err *err, const char *name, const char *must)
@@ -159,6 +160,8 @@ static int read_option(struct tf_amqp_options *o, struct tf_json key, struct tf_
 		return read_word(v, "queue_type", "classic", "quorum", &o->quorum, err);
 	if (tf_json_string_is(key, "expires"))
 		return read_int(v, "expires", 1, EXPIRES_MAX, &o->expires_ms, err);
+	if (tf_json_string_is(key, "max_priority"))
+		return read_int(v, "max_priority", 1, PRIORITY_MAX, &o->max_priority, err);
 	return tf_options_unknown(
 		err, "amqp", "", key, OPTION_NAMES, sizeof(OPTION_NAMES) / sizeof(*OPTION_NAMES));
 }
@@ -183,9 +186,13 @@ int tf_amqp_options_parse(struct tf_amqp_options *o, const struct tf_value *opti
 		while (rc == 0 && tf_json_next(&it, &key, &val))
 			rc = read_option(o, key, val, err);
 	}
-	if (rc == 0 && !o->durable && (o->quorum || o->expires_ms))
+	if (rc == 0 && !o->durable && (o->quorum || o->expires_ms || o->max_priority))
 		rc = tf_err_set(err, TF_EINVAL, "transport_options: %s is for topology \"durable\"",
-			o->quorum ? "queue_type \"quorum\"" : "expires");
+			o->quorum       ? "queue_type \"quorum\""
+			: o->expires_ms ? "expires"
+					: "max_priority");
+	if (rc == 0 && o->quorum && o->max_priority)
+		rc = tf_err_set(err, TF_EINVAL, "transport_options: max_priority is for classic queues");
 	o->expires_ms = 1000 * (o->expires_ms ? o->expires_ms : EXPIRES_DEFAULT);
 	if (rc == 0 && o->keyfile && !o->certfile)
 		rc = tf_err_set(err, TF_EINVAL, "transport_options: ssl.keyfile without ssl.certfile");

@@ -33,6 +33,7 @@ struct tf_message {
 	const char *peer;           /* text of TF_PEER_HEADER, NULL: absent */
 	const char *body;
 	size_t body_len;
+	int priority; /* sent: a queue that looks at it gives the highest first */
 	/* received only: */
 	const char *content_type; /* NULL: absent */
 	uint64_t tag;             /* delivery tag */

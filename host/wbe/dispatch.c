@@ -68,6 +68,7 @@ static int send(
 		.type = TF_TYPE_REQUEST,
 		.reply_to = c->config.reply_topic,
 		.correlation_id = f->uuid,
+		.priority = f->priority,
 		.peer = ours ? tf_peer_write(&peer, header) : NULL,
 		.body = c->scratch.data,
 		.body_len = c->scratch.len};

@@ -58,7 +58,13 @@ static void wait_for_class(struct tf_inflight *t, struct tf_flight *f)
 		TAILQ_INSERT_TAIL(&t->waiting, w, link);
 		tf_map_set(t->by_class, w->task_cls, w);
 	}
-	TAILQ_INSERT_TAIL(&w->flights, f, queued);
+	struct tf_flight *before = TAILQ_LAST(&w->flights, tf_flights);
+	while (before && before->priority < f->priority)
+		before = TAILQ_PREV(before, tf_flights, queued);
+	if (before)
+		TAILQ_INSERT_AFTER(&w->flights, before, f, queued);
+	else
+		TAILQ_INSERT_HEAD(&w->flights, f, queued);
 	f->waiting = w;
 	f->queue = TF_QUEUE_WAITING;
 }
