@@ -25,7 +25,7 @@ enum tf_log_format tf_log_get_format(void);
  * is not set, or no such name, changes nothing. */
 void tf_log_from_environment(void);
 /* The same by name, for this process and those that it starts; NULL: as it is. */
-void tf_log_configure(const char *format, const char *level);
+void tf_log_configure(const char *as, const char *level);
 
 /* What a line is about; NULL: not known. Each is cut after TF_LOG_ID_MAX bytes. */
 enum { TF_LOG_ID_MAX = 128 };

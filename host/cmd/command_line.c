@@ -52,7 +52,7 @@ static bool wants_next(const struct line_options *all, const char *letters)
 	return false;
 }
 
-static void refuse(const struct line_options *all, const char *program, const char *name, size_t len)
+_Noreturn static void refuse(const struct line_options *all, const char *program, const char *name, size_t len)
 {
 	const char *names[LINE_OPTIONS], *near;
 	char word[64];

@@ -401,14 +401,14 @@ int tf_executor_parallel_new(struct tf_loop *loop, const struct tf_runner *runne
 	return 0;
 }
 
-void tf_executor_parallel_stats(const struct tf_executor *self, struct tf_parallel_stats *out)
+void tf_executor_parallel_stats(const struct tf_executor *x, struct tf_parallel_stats *out)
 {
-	const struct parallel *x = (const struct parallel *)self;
-	const struct parallel_work *oldest = parallel_at(TAILQ_FIRST(&x->queue.all));
+	const struct parallel *p = (const struct parallel *)x;
+	const struct parallel_work *oldest = parallel_at(TAILQ_FIRST(&p->queue.all));
 	while (oldest && oldest->begun_us)
 		oldest = parallel_at(TAILQ_NEXT(&oldest->place, all));
-	*out = x->stats;
-	out->slots = x->max_workers;
-	out->busy = x->pool ? tf_pool_busy_slots(x->pool) : 0;
+	*out = p->stats;
+	out->slots = p->max_workers;
+	out->busy = p->pool ? tf_pool_busy_slots(p->pool) : 0;
 	out->oldest_ms = oldest ? (tf_clock_us() - oldest->came_us) / 1000 : 0;
 }

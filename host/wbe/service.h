@@ -271,7 +271,7 @@ void tf_reply_begun(struct tf_server *s, struct tf_job *j);
 void tf_reply_all_begun(struct tf_server *s);
 void tf_reply_event(struct tf_server *s, struct tf_job *j, const char *type, struct tf_value *details);
 /* To a question (its header: `peer`): the request waits for a slot, here or in the queue. */
-void tf_reply_pending(struct tf_server *s, const struct tf_message *m, const struct tf_peer *peer);
+void tf_reply_pending(struct tf_server *s, const struct tf_message *m, const struct tf_peer *of);
 /* A final message that waits to be tried again is tried now. */
 void tf_reply_hurry(struct tf_server *s, struct tf_job *j);
 /* Send the final message of `j`, whose `final` is composed; on trouble it will be tried again. */

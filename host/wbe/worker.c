@@ -127,7 +127,7 @@ static char *worker_place(const struct tf_worker_config *c)
 		free(path);
 	}
 	tf_url_list_free(&urls);
-	return text.data;
+	return tf_buf_steal(&text);
 }
 
 static void worker_ready(void *arg, char *const *names, size_t count, const struct tf_err *err)
