@@ -75,10 +75,10 @@ static void put_worker(struct tf_buf *out, const struct tf_worker_subject *w, co
 		tf_json_write_text(out, texts[i][0], texts[i][1]);
 	}
 	tf_buf_printf(out,
-		", \"pid\": %ld, \"seconds\": %" PRIu64 ", \"slots\": %u, \"busy\": %u, \"watching\": %s"
+		", \"pid\": %ld, \"seconds\": %.3f, \"slots\": %u, \"busy\": %u, \"watching\": %s"
 		", \"connected\": %s, \"draining\": %s, \"cpu\": %.3f, \"memory\": %" PRIu64,
-		(long)getpid(), (tf_clock_ms(tf_loop_clock(w->loop)) - w->begun_ms) / 1000, s->slots, s->busy,
-		word(tf_reloader_watches(w->reloader)), word(s->connected), word(s->draining),
+		(long)getpid(), (double)(tf_clock_ms(tf_loop_clock(w->loop)) - w->begun_ms) / 1000, s->slots,
+		s->busy, word(tf_reloader_watches(w->reloader)), word(s->connected), word(s->draining),
 		(double)tf_usage_cpu_ns(getpid()) / 1e9, tf_usage_memory(getpid()));
 }
 

@@ -1,4 +1,4 @@
--- A new user, from `tfhost new` to the trace of a run over RabbitMQ, on a terminal: each step with what the one before left.
+-- A new user, from `tfhost new` to the trace of a run over RabbitMQ, on a terminal.
 local cjson = require "cjson"
 local peers = require "peers"
 local process = require "process"
@@ -11,7 +11,7 @@ describe("a new user", function()
     dir = home .. "/shop"
     assert(os.execute(("mkdir -m 700 '%s/ctl' '%s/state'"):format(home, home)) == 0)
     env = {
-      HOME = home, XDG_STATE_HOME = home .. "/state", TFHOST_CONTROL_DIR = home .. "/ctl", TERM = "xterm", NO_COLOR = "",
+      HOME = home, XDG_STATE_HOME = home .. "/state", TFHOST_CONTROL_DIR = home .. "/ctl", TERM = "xterm",
       TFHOST_URL = assert(os.getenv "TFHOST_TEST_AMQP_URL", "run inside: spec/support/rabbitmq run ..."),
       TFHOST_EXCHANGE = "first-hour-" .. process.pid(),
     }
@@ -65,7 +65,8 @@ return {
   },
 
 ]])
-    edit("flow.lua", 'tasks.Shout { name = "shout" })', 'tasks.Shout { name = "shout" }, tasks.Count { name = "count" })')
+    local shout = 'tasks.Shout { name = "shout" }'
+    edit("flow.lua", shout .. ")", shout .. ', tasks.Count { name = "count" })')
 
     -- dev
     local dev = type_in "dev flow.lua"
