@@ -231,6 +231,8 @@ static void slow_clients_are_dropped_and_the_others_served(void **state)
 /* accept fails, and the socket stays readable. */
 static void without_descriptors_clients_wait_and_the_loop_rests(void **state)
 {
+	if (getenv("UNDER_VALGRIND"))
+		skip(); /* under it the kernel accepts what is beyond our limit, and Valgrind closes that */
 	struct rig r;
 	struct rlimit all, few;
 	ssize_t end;
