@@ -645,6 +645,13 @@ static void test_options(void **state)
 		refused_option("{\"topology\": \"Durable\"}", "\"compat\" or \"durable\""), TF_EINVAL);
 	assert_int_equal(refused_option("{\"queue_type\": \"quorum\"}", "topology \"durable\""), TF_EINVAL);
 	assert_int_equal(refused_option("{\"expires\": 60}", "topology \"durable\""), TF_EINVAL);
+	assert_int_equal(refused_option("{\"max_priority\": 9}", "topology \"durable\""), TF_EINVAL);
+	assert_int_equal(refused_option("{\"topology\": \"durable\", \"max_priority\": 256}", "max_priority"),
+		TF_EINVAL);
+	assert_int_equal(
+		refused_option("{\"topology\": \"durable\", \"queue_type\": \"quorum\", \"max_priority\": 9}",
+			"classic"),
+		TF_EINVAL);
 	assert_int_equal(refused_option("{\"topology\": \"durable\", \"expires\": 0}", "expires"), TF_EINVAL);
 	amqp_open_peer(&p, amqp_url(),
 		"{\"heartbeat\": 0, \"frame_max\": 4096, \"connect_timeout\": 2.5, \"login_method\": "

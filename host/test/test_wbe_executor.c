@@ -19,6 +19,8 @@
 #define W2 "00000000-0000-4000-8000-000000000002"
 #define A1 "aaaaaaaa-0000-4000-8000-000000000001"
 #define A2 "aaaaaaaa-0000-4000-8000-000000000002"
+#define A3 "aaaaaaaa-0000-4000-8000-000000000003"
+#define A4 "aaaaaaaa-0000-4000-8000-000000000004"
 #define GOOD_FAILURE \
 	"{\"exception_str\": \"x\", \"traceback_str\": \"\", \"exc_type_names\": [\"E\", \"Exception\"], " \
 	"\"version\": 1}"
@@ -36,6 +38,8 @@ struct rig {
 	char *last_event;
 	bool inside;       /* no callback may come */
 	uint64_t queue_ms; /* of what is submitted */
+	int priority;
+	struct tf_limits limits;
 	bool stop_in_done;
 	bool hold_receipts;    /* the outcomes are not safe yet */
 	const char *order[64]; /* names of what was delivered */
@@ -146,6 +150,8 @@ static int submit_as(struct rig *r, const char *uuid, const char *cls, enum tf_a
 		.task_cls = cls,
 		.task_version = version,
 		.queue_ms = r->queue_ms,
+		.priority = r->priority,
+		.limits = r->limits,
 		.action = action,
 		.arguments = none,
 		.failures = action == TF_REVERT ? none : NULL};
@@ -344,6 +350,46 @@ static void a_request_waits_for_its_worker_then_goes_out(void **state)
 }
 
 /* The reply is the only copy of an outcome until the engine has written it down. */
+static void what_waits_goes_out_by_priority(void **state)
+{
+	static const char *const ids[] = {A1, A2, A3, A4};
+	static const int priorities[] = {0, -7, 3, 3}, order[] = {2, 3, 0, 1};
+	(void)state;
+	struct rig r = {0};
+	rig_open(&r);
+	rig_up(&r);
+	fake_wire_drop(r.wire);
+	for (size_t i = 0; i < 4; i++) {
+		r.priority = priorities[i];
+		submit(&r, ids[i], "m.T");
+	}
+	answer(&r, "alpha", "m.T", "{\"v\":1,\"worker\":\"" W1 "\"}");
+	for (size_t i = 0; i < 4; i++) {
+		struct fake_sent *s = sent(&r, "REQUEST", "alpha");
+		assert_string_equal(s->m.correlation_id, ids[order[i]]);
+		assert_int_equal(s->m.priority, priorities[order[i]]);
+		assert_int_equal(tf_peer_parse(s->m.peer).priority, priorities[order[i]]);
+		fake_sent_free(s);
+	}
+	rig_close(&r);
+}
+
+/* An engine that knows the limit does not send what is beyond it. */
+static void arguments_that_are_too_large_stay_here(void **state)
+{
+	(void)state;
+	struct rig r = {.limits = {.arguments = 1}};
+	rig_open(&r);
+	rig_up(&r);
+	answer(&r, "alpha", "m.T", NULL);
+	fake_wire_drop(r.wire);
+	submit(&r, A1, "m.T");
+	tf_executor_wbe_tick(r.x);
+	assert_int_equal(r.wire->sent_count, 0);
+	assert_failure(&r, "tfhost.SizeLimitExceeded", "'add': its arguments of 2 bytes");
+	rig_close(&r);
+}
+
 static void an_outcome_is_acknowledged_once_it_is_settled(void **state)
 {
 	(void)state;
@@ -1553,6 +1599,8 @@ int main(void)
 		cmocka_unit_test(probes_every_topic_at_once_and_every_5_s),
 		cmocka_unit_test(a_queue_gets_what_it_can_use),
 		cmocka_unit_test(a_request_waits_for_its_worker_then_goes_out),
+		cmocka_unit_test(what_waits_goes_out_by_priority),
+		cmocka_unit_test(arguments_that_are_too_large_stay_here),
 		cmocka_unit_test(an_outcome_is_acknowledged_once_it_is_settled),
 		cmocka_unit_test(an_outcome_for_an_earlier_engine_counts),
 		cmocka_unit_test(the_header_goes_where_a_tfhost_worker_was_seen),

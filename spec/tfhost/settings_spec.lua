@@ -45,11 +45,16 @@ describe("settings", function()
     local path = file [[return {
       tasks = { "tasks" }, slots = 3, topic = "from-file",
       transport_options = { heartbeat = 20, topology = "durable" },
+      concurrency = { ["tasks:A"] = 1, ["tasks.B"] = 2 },
     }]]
     local found = assert(settings.resolve("worker", {
       file = path,
-      flags = { topic = "from-flag", slots = "5", watch = false, transport_options = { heartbeat = 5 } },
+      flags = {
+        topic = "from-flag", slots = "5", watch = false, transport_options = { heartbeat = 5 },
+        concurrency = "tasks.B=3,tasks.C=4",
+      },
     }))
+    assert.same({ ["tasks.A"] = 1, ["tasks.B"] = 3, ["tasks.C"] = 4 }, found.values.concurrency)
     assert.same({ heartbeat = 5, topology = "durable" }, found.values.transport_options)
     assert.equal(5, found.values.slots)
     assert.is_false(found.values.watch)

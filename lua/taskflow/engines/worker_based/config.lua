@@ -85,7 +85,7 @@ end
 -- Class, also as a reference, to number: classes become as on the wire.
 local function concurrency(value, key)
   if type(value) ~= "table" then
-    exceptions.raise(exceptions.TypeError, key .. ': expected a table as { ["tasks:Convert"] = 2 }')
+    exceptions.raise(exceptions.TypeError, key .. ': expected { ["tasks:Convert"] = 2 }, or tasks.Convert=2')
   end
   local out = {}
   for class, limit in pairs(value) do
