@@ -57,7 +57,7 @@ static const char doctor_doc[] =
 	"scripts; clock. It says what is wrong and what to do. What it makes in order to look is taken away "
 	"again."
 	"\vFindings: ok; unseen, what matters and cannot be seen from here; warning; problem.\n\n"
-	"Exit code: 0 no problem; 1 problems; 64 wrong command line.\n\n"
+	"Exit codes: 0 no problem; 1 problems; 64 wrong command line.\n\n"
 	"Example: tfhost doctor tasks.lua --url amqp://user:password@broker// --topic booking";
 
 /* ---- findings ---- */

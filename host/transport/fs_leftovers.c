@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/uuid.h"
+
 static void each_entry(
 	int folder, const char *name, void (*visit)(int folder, const char *name, void *arg), void *arg)
 {
@@ -63,6 +65,8 @@ static void count_spool(int spool, const char *name, void *arg)
 {
 	struct tf_fs_leftovers *l = arg;
 	struct owner o = {0};
+	if (!tf_is_uuid(name)) /* other notes that peers make there */
+		return;
 	each_entry(spool, name, count_owned, &o);
 	if (is_alive(spool, name)) {
 		l->claims += o.claims;

@@ -42,7 +42,7 @@ describe("tfhost doctor", function()
   it("has help with an example, and a summary for people", function()
     local help = process.run { peers.tfhost, "doctor", "--help" }
     assert.matches("Example: tfhost doctor tasks.lua %-%-url", help.stdout)
-    assert.matches("Exit code: 0 no problem; 1 problems; 64", help.stdout)
+    assert.matches("Exit codes: 0 no problem; 1 problems; 64", help.stdout)
     local done = process.run { peers.tfhost, "doctor", "--transport", "memory" }
     assert.equal(0, done.code, done.story)
     assert.matches("0 problems, %d+ warnings\n$", done.stdout)

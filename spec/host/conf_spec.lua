@@ -25,7 +25,7 @@ describe("tfhost conf", function()
     local done = conf("A=b", "--help")
     assert.equal(0, done.code)
     assert.matches("Example: TFHOST_SLOTS=4 tfhost conf", done.stdout)
-    assert.matches("Exit code: 0;", done.stdout)
+    assert.matches("Exit codes: 0 shown;", done.stdout)
   end)
 
   it("says for each value where it comes from", function()
