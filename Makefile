@@ -233,7 +233,7 @@ CHAOS_SEED ?= 1
 .PHONY: chaos
 chaos: all ## flows under random kills for CHAOS_SECONDS (600), beside Python TaskFlow: what is lost, what hangs
 	@.ci/setup build test
-	@spec/support/rabbitmq run $(B)/tfhost lua spec/chaos/run.lua $(CHAOS_SECONDS) $(CHAOS_SEED)
+	@$(B)/tfhost lua spec/chaos/run.lua $(CHAOS_SECONDS) $(CHAOS_SEED)
 
 # One topology takes about BROKER_KILLS * 15 seconds.
 BROKER_KILLS ?= 500

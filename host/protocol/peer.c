@@ -112,6 +112,7 @@ static const struct member members[] = {
 	MEMBER("waiting", NUMBER, waiting),
 	MEMBER("once", NUMBER, once),
 	MEMBER("cancel", NUMBER, cancel),
+	MEMBER("drop", NUMBER, drop),
 	MEMBER("ask", NUMBER, ask),
 	MEMBER("echo", NUMBER, echo),
 	MEMBER("expires", NUMBER, expires),
@@ -241,6 +242,7 @@ const char *tf_peer_write(const struct tf_peer *p, char buf[TF_PEER_MAX])
 	at = put_number(at, "waiting", p->waiting);
 	at = put_number(at, "once", p->once);
 	at = put_number(at, "cancel", p->cancel);
+	at = put_number(at, "drop", p->drop);
 	at = put_number(at, "ask", p->ask);
 	at = put_number(at, "echo", p->echo);
 	at = put_number(at, "expires", p->expires);

@@ -8,8 +8,10 @@
  *              "expires": Unix time in ms from which on it must not begin: its engine has given it up by then
  *   NOTIFY:    {"v":1,"cancel":1,"round":R,"action":A}   engine -> worker that runs a request, named by the correlation id:
  *              end it; its outcome follows as any other
+ *   NOTIFY:    {"v":1,"drop":1,"round":R,"action":A}     the same, for a request that has its outcome already: if it was not
+ *              begun, forget it, and say nothing
  *   NOTIFY:    {"v":1,"ask":1,"round":R,"action":A}      engine -> all workers of a topic: who has that request (waits with it,
- *              runs it, has its outcome) says so: a RESPONSE with the state PENDING, RUNNING, or the outcome
+ *              runs it, has its outcome) says so: a RESPONSE with the state PENDING (and the question's "echo"), RUNNING, or the outcome
  *   RESPONSE:  {"v":1,"worker":W,"host":H,"pid":P,"round":R,"dispatch":D,"action":A,"generation":G,"hash":X}
  *              a final one with "ran_us": microseconds that the task ran
  *   NOTIFY:    {"v":1,"worker":W,"host":H,"pid":P}   answer, and beat  worker -> engine;  {"v":1} probe
@@ -42,6 +44,7 @@ struct tf_peer {
 	int64_t once;                    /* 1: not to be run again; -1 if absent */
 	int64_t expires;                 /* -1: never */
 	int64_t cancel;                  /* 1: end that request; -1 if absent */
+	int64_t drop;                    /* 1: forget that request; -1 if absent */
 	int64_t ask;                     /* 1: who has that request? -1 if absent */
 	int64_t echo;                    /* of a probe and its answer; -1 if absent */
 	struct tf_limits limits;         /* of a request; zeroes: none */
@@ -64,6 +67,7 @@ struct tf_peer {
 		.waiting = -1, \
 		.once = -1, \
 		.cancel = -1, \
+		.drop = -1, \
 		.ask = -1, \
 		.echo = -1, \
 		.expires = -1, \

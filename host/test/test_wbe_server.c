@@ -659,6 +659,46 @@ static void requests_of_python_repeat_only_when_redelivered_and_equal(void **sta
 	rig_close(&r);
 }
 
+/* What was with another worker before may have its outcome by now: its engine is asked. */
+static void a_redelivered_request_is_offered_first(void **state)
+{
+	struct rig r = {0};
+	static const char drop[] = "{\"v\":1,\"drop\":1,\"round\":1,\"action\":\"execute\"}";
+	static const char pending[] = "{\"state\": \"PENDING\", \"data\": {}}";
+	(void)state;
+	rig_open(&r);
+	fake_wire_tracks(r.wire);
+	deliver(&r, "REQUEST", A1, AGAIN, execute_body, true);
+	assert_int_equal(r.pool->count, 0);
+	fake_wire_confirm(r.wire, expect(&r, "RESPONSE", A1, pending), TF_PUBLISHED);
+	deliver(&r, "NOTIFY", A1, drop, "{}", false);
+	pass(&r, 200);
+	assert_int_equal(r.pool->count, 0);
+	assert_int_equal(r.wire->acked, 2);
+	deliver(&r, "REQUEST", A1, AGAIN, execute_body, true); /* nobody objects */
+	fake_wire_confirm(r.wire, expect(&r, "RESPONSE", A1, pending), TF_PUBLISHED);
+	pass(&r, 200);
+	assert_int_equal(r.pool->count, 1);
+	begin(&r, 0);
+	fake_sent_free(fake_wire_take(r.wire));
+	finish(&r, A1, "1");
+	deliver(&r, "REQUEST", A2, AGAIN, execute_body, true); /* the engine is gone, and stays so */
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(r.wire->unsettled, 1);
+		struct fake_sent *sent;
+		while ((sent = fake_wire_take(r.wire)) && !sent->id) /* beats */
+			fake_sent_free(sent);
+		assert_non_null(sent);
+		assert_string_equal(sent->m.body, pending);
+		fake_wire_confirm(r.wire, sent->id, TF_RETURNED);
+		fake_sent_free(sent);
+		pass(&r, 1000);
+	}
+	assert_int_equal(r.pool->count, 0);
+	assert_int_equal(r.wire->unsettled, 0);
+	rig_close(&r);
+}
+
 static void a_redelivery_after_a_reconnect_is_adopted(void **state)
 {
 	(void)state;
@@ -1154,6 +1194,7 @@ int main(void)
 		cmocka_unit_test(outcomes_say_which_code_produced_them),
 		cmocka_unit_test(changed_classes_are_told_at_once),
 		cmocka_unit_test(requests_of_python_repeat_only_when_redelivered_and_equal),
+		cmocka_unit_test(a_redelivered_request_is_offered_first),
 		cmocka_unit_test(a_redelivery_after_a_reconnect_is_adopted),
 		cmocka_unit_test(what_has_not_started_is_forgotten_with_its_connection),
 		cmocka_unit_test(beats_while_it_works_for_engines_of_our_kind),

@@ -13,13 +13,13 @@ struct tf_value *tf_client_cancelled(const struct tf_flight *f)
 		"task '%s' was cancelled by its engine: no worker runs it", f->request.task_name);
 }
 
-static void tell_to_end(
-	struct tf_client *c, const char *worker, const char *uuid, int64_t round, enum tf_action action)
+static void tell_to_end(struct tf_client *c, const char *worker, const char *uuid, int64_t round,
+	enum tf_action action, bool drop)
 {
 	char header[TF_PEER_MAX];
 	struct tf_err err;
 	struct tf_peer peer = TF_PEER_INIT;
-	peer.cancel = 1;
+	*(drop ? &peer.drop : &peer.cancel) = 1;
 	peer.round = round;
 	peer.action = (int)action;
 	const struct tf_message m = {.topic = worker,
@@ -37,14 +37,23 @@ static void tell_to_end(
 void tf_client_cancel_running(struct tf_client *c, struct tf_flight *f)
 {
 	if (c->cancelling && f->request.action == TF_EXECUTE && f->watch.worker)
-		tell_to_end(c, f->watch.worker->peer.worker, f->uuid, f->round, f->request.action);
+		tell_to_end(c, f->watch.worker->peer.worker, f->uuid, f->round, f->request.action, false);
 }
 
 void tf_client_stop_expired(struct tf_client *c, const char *uuid, const struct tf_peer *peer)
 {
 	const int64_t *round = tf_map_get(c->expired, uuid);
 	if (round && *round == peer->round && peer->worker[0] && peer->action >= 0)
-		tell_to_end(c, peer->worker, uuid, peer->round, (enum tf_action)peer->action);
+		tell_to_end(c, peer->worker, uuid, peer->round, (enum tf_action)peer->action, false);
+}
+
+void tf_client_drop_settled(struct tf_client *c, const char *uuid, const struct tf_peer *peer)
+{
+	char key[TF_CLIENT_KEY_MAX];
+	size_t len;
+	if (peer->worker[0] && peer->action >= 0 &&
+		tf_ledger_get(c->settled, tf_client_key(key, uuid, peer->action, peer->round), &len))
+		tell_to_end(c, peer->worker, uuid, peer->round, (enum tf_action)peer->action, true);
 }
 
 void tf_client_cancel(struct tf_client *c)

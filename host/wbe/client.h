@@ -3,12 +3,15 @@
 #ifndef TF_WBE_CLIENT_H
 #define TF_WBE_CLIENT_H
 
+#include <stdio.h>
+
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/map.h"
 #include "wbe/executor.h"
 #include "wbe/finder.h"
 #include "wbe/inflight.h"
+#include "wbe/ledger.h"
 #include "wbe/outbox.h"
 #include "wbe/pace.h"
 #include "wbe/supervision.h"
@@ -22,6 +25,8 @@ struct tf_client {
 
 	struct tf_transport *transport; /* owned; NULL unless started */
 	struct tf_map *expired; /* uuid -> round + 1: given up here; a worker that begins one is told */
+	struct tf_ledger *
+		settled; /* requests that have their outcome, lately, without a body; owned; NULL unless started */
 	bool own_limits;        /* some requests have a queue limit of their own */
 	uint64_t limits_at;     /* paced; when to look at those next */
 	bool cancelling;        /* executions are to end, and not to go to other workers */
@@ -45,6 +50,7 @@ struct tf_client {
 	uint64_t probe_at, declare_at; /* next probe; next that declares the topic's queue */
 	uint64_t probe_gap;
 	int64_t question;   /* number of the present one, that search.c sends through the queues of topics */
+	int64_t asks;       /* number of the last question for one request */
 	bool search_anew;   /* more is searched for than when that was sent */
 	uint64_t search_at; /* paced; when to send it again */
 	uint64_t doubt_at;  /* paced; next look at topics that are silent */
@@ -66,6 +72,15 @@ static inline struct tf_log_ids tf_flight_log_ids(const struct tf_client *c, con
 {
 	return (struct tf_log_ids){
 		.flow = c->config.reply_topic, .atom = f->request.task_name, .request = f->uuid};
+}
+
+/* What tells a request from all others of the flow. */
+#define TF_CLIENT_KEY_MAX 128
+static inline const char *tf_client_key(
+	char out[TF_CLIENT_KEY_MAX], const char *uuid, int action, int64_t round)
+{
+	snprintf(out, TF_CLIENT_KEY_MAX, "%.64s %d %lld", uuid, action, (long long)round);
+	return out;
 }
 
 /* executor.c */
@@ -121,15 +136,19 @@ void tf_client_rejoin_due(struct tf_client *c);
 /* search.c: a request that an earlier engine of the flow may have sent, nobody knows to whom. */
 /* Find out who has it, before anybody else gets it. */
 void tf_client_search(struct tf_client *c, struct tf_flight *f);
+/* The same for one that is PENDING. */
+void tf_client_search_again(struct tf_client *c, struct tf_flight *f);
 /* An answer from this topic. */
 void tf_client_search_answer(struct tf_client *c, const char *topic, const struct tf_peer *peer);
 /* What is due of that. */
 void tf_client_search_due(struct tf_client *c);
 /* A worker of the topic that was asked has it, and has not begun it: it is PENDING. */
-void tf_client_found(struct tf_client *c, struct tf_flight *f);
+void tf_client_found(struct tf_client *c, struct tf_flight *f, const struct tf_peer *peer);
 
 /* cancel.c: have the worker that runs it end it, if the engine wants that and the worker is one of ours. */
 void tf_client_cancel_running(struct tf_client *c, struct tf_flight *f);
+/* A worker has got a request once more that may have its outcome: have it dropped then. */
+void tf_client_drop_settled(struct tf_client *c, const char *uuid, const struct tf_peer *peer);
 /* RUNNING came for a request that this engine has given up: have that worker end it. */
 void tf_client_stop_expired(struct tf_client *c, const char *uuid, const struct tf_peer *peer);
 /* End all executions that can be reached. */

@@ -288,6 +288,9 @@ static void recover(struct tf_client *c)
 			tf_inflight_again(c->inflight, f, TF_QUEUE_RUNNING_AGAIN, now);
 		else if (f->state == TF_REQUEST_PENDING && f->watch.worker)
 			tf_client_rejoin_again(c, f);
+		else if (f->state == TF_REQUEST_PENDING && c->transport->ops->groups &&
+			 tf_map_get(c->tfhost_seen, f->topic))
+			tf_client_search_again(c, f); /* a worker may have dropped it, as we were away */
 		else if (may_have_lost(c, f))
 			tf_inflight_again(c->inflight, f, TF_QUEUE_PENDING_AGAIN, now + SETTLE_MS);
 	}

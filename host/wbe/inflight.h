@@ -62,6 +62,7 @@ struct tf_flight {
 	uint64_t again_at;     /* in an again queue: when to send it again, or to give up waiting */
 	char *performer;       /* owned or NULL; worker that may run it for an earlier engine; "": any may */
 	unsigned gone;         /* of its lane, when it was asked for */
+	int64_t asked;         /* number of that question */
 	char *unreadable;      /* owned or NULL; what is wrong with its outcome */
 	enum tf_flight_queue queue;
 	struct tf_waiting *waiting; /* in TF_QUEUE_WAITING */

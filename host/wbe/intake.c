@@ -64,10 +64,17 @@ static void on_cancel(struct tf_server *s, const struct tf_message *m)
 	tf_transport_settle(s->transport, m->tag, TF_ACK);
 	if (!j || j->state == TF_JOB_FINISHED)
 		return;
+	if (peer.drop == 1) {
+		if (j->offers || j->state == TF_JOB_QUEUED) {
+			j->state = TF_JOB_QUEUED; /* never begun */
+			tf_job_delete(s, j, TF_ACK);
+		}
+		return;
+	}
 	const struct tf_log_ids ids = tf_job_log_ids(j);
 	tf_info_of(&ids, "worker", "task '%s' is cancelled by its engine", j->task_name);
 	char *why = tf_asprintf("task '%s' was cancelled by its engine", j->task_name);
-	if (j->state == TF_JOB_QUEUED)
+	if (j->state == TF_JOB_QUEUED || j->offers)
 		tf_job_refuse(s, j, tf_failure_format(tf_types_cancelled, "%s before it began", why));
 	else
 		s->endpoint.ops->stop_job(s->endpoint.pool, j->id, tf_types_cancelled, why);
@@ -134,7 +141,7 @@ static void on_notify(struct tf_server *s, const struct tf_message *m)
 		reject(s, m, "unexpected member \"topic\": a worker takes probes, not answers");
 	} else if (is_absent(m->reply_to)) {
 		ignore(s, m, "the reply_to property is missing");
-	} else if (peer.cancel == 1) {
+	} else if (peer.cancel == 1 || peer.drop == 1) {
 		on_cancel(s, m);
 	} else if (peer.ask == 1) {
 		on_ask(s, m, &peer);
@@ -244,6 +251,8 @@ static void begin(struct tf_server *s, const struct tf_message *m, const char *k
 	} else if (later) {
 		tf_reply_running(s, j);
 		tf_job_finish(s, j, true, later);
+	} else if (m->redelivered && peer->round >= 0 && s->transport->ops->groups) {
+		tf_reply_offer(s, j);
 	} else {
 		tf_job_enqueue(s, j);
 	}
@@ -368,7 +377,7 @@ static void hold(struct tf_server *s, const struct tf_message *m)
 static bool is_to_us(const struct tf_message *m)
 {
 	const struct tf_peer peer = tf_peer_parse(m->peer);
-	return peer.ask == 1 || peer.cancel == 1;
+	return peer.ask == 1 || peer.cancel == 1 || peer.drop == 1;
 }
 
 void tf_service_message(void *arg, const struct tf_message *m)

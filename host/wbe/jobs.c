@@ -264,6 +264,19 @@ void tf_jobs_look(struct tf_server *s)
 	}
 }
 
+/* Of those that are on offer while we drain. */
+void tf_jobs_withdraw(struct tf_server *s)
+{
+	struct tf_job *j, *next;
+	for (j = TAILQ_FIRST(&s->jobs); j; j = next) {
+		next = TAILQ_NEXT(j, all);
+		if (!j->offers)
+			continue;
+		j->state = TF_JOB_QUEUED; /* never begun */
+		tf_job_delete(s, j, TF_REQUEUE);
+	}
+}
+
 void tf_jobs_return(struct tf_server *s)
 {
 	struct tf_runplace *w, *next;
@@ -412,6 +425,7 @@ static struct tf_value *fit_to_send(const struct tf_job *j, bool *failed, struct
 void tf_job_finish(struct tf_server *s, struct tf_job *j, bool failed, struct tf_value *result)
 {
 	TF_ASSERT(j->state != TF_JOB_QUEUED && j->state != TF_JOB_FINISHED);
+	j->offers = 0;
 	result = fit_to_send(j, &failed, result);
 	tf_runqueue_leave(&s->queue, &j->place);
 	if (!failed && j->state == TF_JOB_SUBMITTED && !j->peer.present)
@@ -445,6 +459,7 @@ void tf_jobs_disconnected(struct tf_server *s)
 {
 	struct tf_job *j, *next;
 	struct tf_held *h;
+	tf_jobs_withdraw(s);
 	tf_ledger_clear(s->given); /* the queue may go, now that we do not read it */
 	for (j = TAILQ_FIRST(&s->jobs); j; j = next) {
 		next = TAILQ_NEXT(j, all);

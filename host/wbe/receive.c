@@ -158,7 +158,7 @@ static bool take_response(struct tf_client *c, const struct tf_message *m, struc
 		break;
 	case TF_RESPONSE_PENDING:
 		if (peer->worker[0]) {
-			tf_client_found(c, f);
+			tf_client_found(c, f, peer);
 			break;
 		}
 		complain(c, m, "ignored", "a worker does not report this state");
@@ -225,6 +225,8 @@ static void on_response(struct tf_client *c, const struct tf_message *m)
 		c->stats.stale++;
 		if (!f && r.state == TF_RESPONSE_RUNNING)
 			tf_client_stop_expired(c, m->correlation_id, &peer);
+		if (r.state == TF_RESPONSE_PENDING)
+			tf_client_drop_settled(c, m->correlation_id, &peer);
 	} else {
 		settle = take_response(c, m, f, &r, &peer);
 	}

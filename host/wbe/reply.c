@@ -9,6 +9,9 @@
 
 /* A final message that nobody takes is offered again so often, and given up after so long. */
 #define RETRY_MS 1000
+/* So long its engine may object to a request that comes again; and so often it is told while it is away. */
+#define OFFER_MS 50
+#define OFFERS 5
 #define GIVE_UP_MS 60000
 /* Next try after the transport's queue was full. */
 #define CLOGGED_MS 100
@@ -54,6 +57,7 @@ void tf_reply_pending(struct tf_server *s, const struct tf_message *m, const str
 	const struct tf_response pending = {.state = TF_RESPONSE_PENDING};
 	peer.round = of->round;
 	peer.action = of->action;
+	peer.echo = of->echo;
 	tf_buf_reset(&s->scratch);
 	tf_response_write(&pending, &s->scratch);
 	const struct tf_message reply = {.topic = m->reply_to,
@@ -137,6 +141,46 @@ static void try_later(struct tf_server *s, struct tf_job *j, uint64_t ms)
 	tf_service_arm(s, ms);
 }
 
+static int offer(struct tf_server *s, struct tf_job *j)
+{
+	const struct tf_response pending = {.state = TF_RESPONSE_PENDING};
+	struct tf_err err;
+	tf_buf_reset(&s->scratch);
+	tf_response_write(&pending, &s->scratch);
+	j->offers++;
+	j->offered = false;
+	return send(s, j, &s->scratch, j->id, &err);
+}
+
+static void accept(struct tf_server *s, struct tf_job *j)
+{
+	j->offers = 0;
+	tf_job_enqueue(s, j);
+}
+
+void tf_reply_offer(struct tf_server *s, struct tf_job *j)
+{
+	if (offer(s, j) < 0)
+		accept(s, j);
+}
+
+static void on_offered(struct tf_server *s, struct tf_job *j, enum tf_publish_status status)
+{
+	if (status == TF_PUBLISHED) {
+		j->offered = true;
+		try_later(s, j, OFFER_MS);
+	} else if (status == TF_RETURNED && j->offers < OFFERS) {
+		try_later(s, j, RETRY_MS);
+	} else if (status == TF_RETURNED) {
+		tf_info("worker", "task '%s' came again, and its engine is gone: it is not run",
+			j->task_name);
+		j->state = TF_JOB_QUEUED; /* never begun */
+		tf_job_delete(s, j, TF_ACK);
+	} else {
+		accept(s, j);
+	}
+}
+
 void tf_reply_hurry(struct tf_server *s, struct tf_job *j)
 {
 	if (j->retrying)
@@ -194,6 +238,10 @@ void tf_reply_published(void *arg, uint64_t id, enum tf_publish_status status, c
 		(void)tf_inherit_published(s, id, status);
 		return;
 	}
+	if (j->offers) {
+		on_offered(s, j, status);
+		return;
+	}
 	if (status == TF_PUBLISHED) {
 		const struct tf_log_ids ids = tf_job_log_ids(j);
 		if (j->label.number)
@@ -233,7 +281,12 @@ void tf_reply_retry(struct tf_server *s)
 	}
 	while ((j = TAILQ_FIRST(&due)) != NULL) {
 		TAILQ_REMOVE(&due, j, list);
-		tf_reply_final(s, j);
+		if (!j->offers)
+			tf_reply_final(s, j);
+		else if (j->offered)
+			accept(s, j);
+		else
+			tf_reply_offer(s, j);
 	}
 }
 

@@ -28,10 +28,19 @@ void tf_client_search(struct tf_client *c, struct tf_flight *f)
 	tf_client_arm(c, 0);
 }
 
-void tf_client_found(struct tf_client *c, struct tf_flight *f)
+void tf_client_search_again(struct tf_client *c, struct tf_flight *f)
 {
-	/* What was with a worker is not any more if the queue is gone meanwhile. */
-	if (f->queue != TF_QUEUE_ASKING || !f->topic || f->gone != tf_client_lane(c, f->topic)->gone)
+	free(f->performer);
+	f->performer = tf_strdup("");
+	tf_inflight_wait_again(c->inflight, f, tf_pace_ms(&c->pace));
+	tf_client_search(c, f);
+}
+
+void tf_client_found(struct tf_client *c, struct tf_flight *f, const struct tf_peer *peer)
+{
+	/* What was with a worker is not any more if the queue is gone meanwhile, or if it answers late. */
+	if (f->queue != TF_QUEUE_ASKING || !f->topic || peer->echo != f->asked ||
+		f->gone != tf_client_lane(c, f->topic)->gone)
 		return;
 	tf_inflight_published(c->inflight, f->publish); /* what becomes of the question does not matter */
 	tf_inflight_move(c->inflight, f, TF_REQUEST_PENDING);
@@ -44,6 +53,7 @@ static void ask(struct tf_client *c, struct tf_flight *f, const char *topic)
 	char header[TF_PEER_MAX], *group = tf_wbe_group(topic);
 	struct tf_peer peer = TF_PEER_INIT;
 	peer.ask = 1;
+	peer.echo = f->asked = ++c->asks;
 	peer.round = f->round;
 	peer.action = (int)f->request.action;
 	const struct tf_message m = {.topic = group,

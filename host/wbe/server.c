@@ -169,6 +169,7 @@ static void on_lost(void *arg, const struct tf_err *err)
 	struct tf_job *j, *next;
 	tf_error("worker", "the slots are lost: %s", err->message);
 	s->stopped_err = *err;
+	tf_jobs_withdraw(s);
 	for (j = TAILQ_FIRST(&s->jobs); j; j = next) {
 		next = TAILQ_NEXT(j, all);
 		if (j->state == TF_JOB_SUBMITTED || j->state == TF_JOB_RUNNING)
@@ -433,6 +434,7 @@ void tf_server_drain(struct tf_server *s, uint64_t timeout_ms)
 	tf_witness_tell(s, "draining", NULL);
 	s->offline_since = tf_clock_ms(&s->pace.clock);
 	s->release_at = tf_pace_ms(&s->pace) + RELEASE_MS;
+	tf_jobs_withdraw(s);
 	tf_jobs_return(s);
 	s->endpoint.ops->take_back(s->endpoint.pool);
 }

@@ -60,6 +60,9 @@ struct tf_job {
 	uint64_t queued_at;        /* paced; since then it waits for a slot here */
 	struct tf_label label;     /* of the code that runs it; number 0: none yet */
 	bool from_ledger;
+	unsigned
+		offers; /* SUBMITTED, but not to the pool: its engine was told so often that it is here; 0: it is not so */
+	bool offered;      /* and has got that */
 	uint64_t entry;    /* in the diary; 0: none. QUEUED with one: no broker has it */
 	uint64_t begun_at; /* paced; when it was RUNNING first */
 	uint64_t came_us,
@@ -72,7 +75,7 @@ struct tf_job {
 	bool failed;
 	struct tf_buf final;  /* body */
 	uint64_t finished_at; /* paced */
-	bool retrying;        /* in `retry` */
+	bool retrying;        /* in `retry`; also while it is on offer */
 	uint64_t retry_at;    /* paced */
 };
 TAILQ_HEAD(tf_jobs, tf_job);
@@ -226,6 +229,8 @@ void tf_job_join(struct tf_server *s, struct tf_job *j, uint64_t tag);
 void tf_job_refuse(struct tf_server *s, struct tf_job *j, struct tf_value *failure);
 /* The outcome of `j`: composes the final message and sends it. Takes over `result`. */
 void tf_job_finish(struct tf_server *s, struct tf_job *j, bool failed, struct tf_value *result);
+/* Give back what is on offer to its engine. */
+void tf_jobs_withdraw(struct tf_server *s);
 /* A connection was lost: its tags are void, what waited is the broker's again. */
 void tf_jobs_disconnected(struct tf_server *s);
 
@@ -270,6 +275,9 @@ void tf_reply_begun(struct tf_server *s, struct tf_job *j);
 /* Say what tf_reply_begun put off. */
 void tf_reply_all_begun(struct tf_server *s);
 void tf_reply_event(struct tf_server *s, struct tf_job *j, const char *type, struct tf_value *details);
+/* A request that was with another worker before: does its engine, one of ours, still want it? It waits for a moment, is dropped
+ * if that says no or is gone for seconds, and is enqueued otherwise. */
+void tf_reply_offer(struct tf_server *s, struct tf_job *j);
 /* To a question (its header: `peer`): the request waits for a slot, here or in the queue. */
 void tf_reply_pending(struct tf_server *s, const struct tf_message *m, const struct tf_peer *of);
 /* A final message that waits to be tried again is tried now. */

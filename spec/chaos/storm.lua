@@ -1,10 +1,13 @@
--- tfhost on both sides while everything dies, drawn from a seed: slots, workers, engines (which are resumed from their
--- logbook), the broker, and workers that are stopped and wake up again. What is counted afterwards:
+-- Flows while everything dies, drawn from a seed: slots, workers, engines (which are resumed from their logbook), the
+-- broker, and workers that are stopped and wake up again. What is killed when is the same for a seed, whoever takes
+-- part: tfhost on both sides, a Python engine on tfhost workers, Python TaskFlow on both. A Python engine keeps no flow
+-- here, and hears nothing any more once its broker has died, so neither is done to it. What is counted afterwards:
 --   lost        tasks of flows that ended with SUCCESS and had no effect
---   twice       effects beyond the first of a task, by why delivery forced them; "unexplained" is a fault
+--   twice       effects beyond the first of a task, by why delivery forced them (M.reasons); "unexplained" is a fault
 --   outcomes    tasks of ended flows whose logbook does not have exactly one outcome, SUCCESS
 local cjson = require "cjson"
 local ffi = require "ffi"
+local flows = require "flows"
 local peers = require "peers"
 local process = require "process"
 
@@ -12,7 +15,8 @@ local M = {}
 
 local AT_ONCE, WORKERS, SLOTS, TASKS = 3, 2, 2, 20
 local SILENCE = 6 -- seconds that a stopped worker sleeps
-local PATIENCE = 90 -- seconds that flows may take after the last kill: what takes longer hangs
+local OLD = 75 -- seconds after which a flow does not count among those at once: it may hang
+local PATIENCE = 150 -- seconds that flows may take after the last kill: what takes longer hangs
 -- How often each thing happens, of the sum.
 local KINDS = { "slot", "slot", "slot", "slot", "worker", "worker", "engine", "engine", "broker", "silence" }
 
@@ -67,8 +71,8 @@ function Storm:do_what_is_due()
 end
 
 function Storm:start_worker(i)
-  local worker = self.side:worker("lua", "work", {
-    tasks = { HERE .. "/effects.lua" }, slots = SLOTS,
+  local worker = self.side:worker(self.worker, "work", {
+    tasks = { self.worker == "lua" and HERE .. "/effects.lua" or "effects:Effect" }, slots = SLOTS,
     env = { CHAOS_EFFECTS = self.effects_path, LUA_PATH = peers.support .. "/?.lua;;" },
   })
   self.workers[i] = worker
@@ -79,9 +83,33 @@ function Storm:engine(flow, words)
   words.env = self.side:env { CHAOS_FLOW = flow.name }
   flow.engine = process.spawn(words)
   self.engines[#self.engines + 1] = flow.engine
+  flow.engines[#flow.engines + 1] = flow.engine
+end
+
+-- The flow of flow.lua, for an engine of Python TaskFlow.
+local function scenario(name)
+  local flow = flows.unordered(name)
+  for i = 1, TASKS / 2 do
+    local chain = flows.linear(("%s-%d"):format(name, i))
+    for _, step in ipairs { "a", "b" } do
+      local title = ("%s-%d%s"):format(name, i, step)
+      local again = flows.linear(title .. "-again", flows.task("effects.Effect", title, { inject = { seconds = 0.2 } }))
+      again.attempts = 50
+      table.insert(chain.children, again)
+    end
+    table.insert(flow.children, chain)
+  end
+  return { flow = flow }
 end
 
 function Storm:start_flow(flow)
+  flow.at, flow.engines = flow.at or process.now(), flow.engines or {}
+  self.flows[flow.name], self.running[flow.name] = flow, flow
+  if self.language == "python" then
+    flow.engine = self.side:start_engine("python", { "work" }, scenario(flow.name))
+    self.engines[#self.engines + 1] = flow.engine
+    return
+  end
   local words = {
     peers.tfhost, "run", HERE .. "/flow.lua", "--json", "--engine", "worker-based", "--topics", "work", "--backend",
     self.book, "--timeout", "-1",
@@ -90,7 +118,6 @@ function Storm:start_flow(flow)
     words[#words + 1] = word
   end
   self:engine(flow, words)
-  self.running[flow.name] = flow
 end
 
 function Storm:list()
@@ -115,8 +142,12 @@ function Storm:resume(flow)
   end
 end
 
-local function slots_of(worker)
+-- The processes that run a worker's tasks.
+local function slots_of(worker, language)
   local out = {}
+  if language == "python" then
+    return { worker.pid }
+  end
   for _, pid in ipairs(process.children(worker.pid)) do
     if process.read(("/proc/%d/comm"):format(pid)):find("slot", 1, true) then
       out[#out + 1] = pid
@@ -128,8 +159,8 @@ end
 local happen = {}
 
 function happen.slot(self)
-  local slots = slots_of(self.workers[self.draw(WORKERS)])
-  if #slots == 0 then
+  local slots = slots_of(self.workers[self.draw(WORKERS)], self.worker)
+  if #slots == 0 or self.worker == "python" then
     return nil
   end
   local slot = slots[self.draw(#slots)]
@@ -147,7 +178,7 @@ end
 
 function happen.worker(self)
   local i = self.draw(WORKERS)
-  local slots = as_set(slots_of(self.workers[i]))
+  local slots = as_set(slots_of(self.workers[i], self.worker))
   self.workers[i]:kill "KILL"
   self.workers[i]:wait(5)
   self:later(0.5, function()
@@ -158,7 +189,7 @@ end
 
 function happen.silence(self)
   local worker = self.workers[self.draw(WORKERS)]
-  local slots = as_set(slots_of(worker))
+  local slots = as_set(slots_of(worker, self.worker))
   if self.asleep or self.broker_is_down or not next(slots) then
     return nil
   end
@@ -168,7 +199,7 @@ function happen.silence(self)
     process.signal(worker.pid, "CONT")
     self.asleep = nil
   end)
-  return { slots = slots, lasts = SILENCE + 1 }
+  return { slots = slots, lasts = SILENCE }
 end
 
 function happen.engine(self)
@@ -178,7 +209,7 @@ function happen.engine(self)
   end
   table.sort(names)
   local flow = self.running[names[self.draw(math.max(1, #names))]]
-  if not flow or flow.killed then
+  if not flow or flow.killed or self.language == "python" then
     return nil
   end
   flow.killed = true
@@ -192,7 +223,7 @@ function happen.engine(self)
 end
 
 function happen.broker(self)
-  if self.broker_is_down or self.asleep then
+  if self.broker_is_down or self.asleep or self.language == "python" then
     return nil
   end
   self.broker_is_down = true
@@ -215,8 +246,20 @@ function happen.broker(self)
   return cause
 end
 
-function Storm:something_happens()
-  local kind = KINDS[self.draw(#KINDS)]
+---What happens when, and a seed for each: to whom.
+---@return table[]
+function M.schedule(seed, seconds)
+  local draw, out, at = M.generator(seed), {}, 2
+  while at < seconds do
+    out[#out + 1] = { at = at, kind = KINDS[draw(#KINDS)], seed = draw(32000) }
+    at = at + draw(15) / 10 + 0.3
+  end
+  return out
+end
+
+function Storm:something_happens(entry)
+  local kind = entry.kind
+  self.draw = M.generator(entry.seed)
   if self.kinds and not self.kinds[kind] then
     return
   end
@@ -235,31 +278,84 @@ function Storm:reap()
     if how then
       self.running[name] = nil
       self.ended[name] = how.code == 0
-      if how.code ~= 0 then
+      if self.language == "python" then
+        local ok, run = pcall(peers.result, flow.engine, 1)
+        self.ended[name] = ok and run.state == "SUCCESS"
+      end
+      if not self.ended[name] then
         self.stories[#self.stories + 1] = name .. ": " .. flow.engine:story()
       end
     end
   end
 end
 
+-- Between an effect and its acknowledgement, and for the news of it, at most.
+local MOMENT = 1
+
+-- Whether it happened, or lasted, while that effect was on its way from the task to the engine.
+local function cut(cause, effect)
+  return cause.at < effect.at + MOMENT and cause.at + (cause.lasts or 0) > effect.began - MOMENT / 2
+end
+
+-- By precedence. `flow.presumed`: when its engine gave up a silent worker.
+local REASONS = {
+  { "slot or worker killed before the acknowledgement", function(_, cause, first)
+    return (cause.kind == "slot" or cause.kind == "worker") and cause.slots[first.slot] and cut(cause, first)
+  end },
+  { "silent worker presumed lost", function(_, cause, first)
+    return cause.kind == "silence" and cause.slots[first.slot] and cut(cause, first)
+  end },
+  { "broker killed before the acknowledgement", function(_, cause, first)
+    return cause.kind == "broker" and cut(cause, first)
+  end },
+  { "silent worker presumed lost", function(flow, _, _, again)
+    return flow.presumed[1] and flow.presumed[1] < again.at
+  end },
+  -- Its copy waited in the window of a worker that stood still, and came back when that was killed or woke up.
+  { "held by a silent worker", function(flow, cause, first, again)
+    return cause.kind == "silence" and cause.at + cause.lasts > flow.at and cause.at < first.at and cause.at < again.at
+  end },
+  { "engine killed", function(flow, cause, first)
+    return cause.flow == flow.name and cut(cause, first)
+  end },
+}
+
+---In the order of a table.
+M.reasons = {
+  "slot or worker killed before the acknowledgement", "broker killed before the acknowledgement", "engine killed",
+  "silent worker presumed lost", "held by a silent worker", "unexplained",
+}
+
 -- Why an effect came again: what happened to who had it before, or to who had to hear of it.
 function Storm:reason(name, first, again)
-  for _, cause in ipairs(self.causes) do
-    -- An engine that was resumed sends again what had not begun when it died, whenever its turn comes.
-    local till = cause.flow and math.huge or cause.at + (cause.lasts or 1)
-    if cause.at < again.at and till > first.began - 0.5 then
-      local hit = cause.kind == "broker" or cause.slots and cause.slots[first.slot]
-        or cause.flow and name:find("^" .. cause.flow .. "%-")
-      if hit then
-        return cause.kind
+  local flow = self.flows[name:match "^(f%d+)%-"]
+  for _, reason in ipairs(REASONS) do
+    for _, cause in ipairs(self.causes) do
+      if reason[2](flow, cause, first, again) then
+        return reason[1]
       end
     end
   end
   return "unexplained"
 end
 
+-- When an engine of the flow gave up a silent worker.
+function Storm:find_presumed()
+  local one = self.causes[1]
+  for _, flow in pairs(self.flows) do
+    flow.presumed = {}
+    for _, engine in ipairs(flow.engines) do
+      for _, at in ipairs(logged(engine:stderr(), "is silent")) do
+        table.insert(flow.presumed, one.at + (at - one.wall) / 1000)
+      end
+    end
+    table.sort(flow.presumed)
+  end
+end
+
 function Storm:count_effects(out)
   local effects, order = {}, {}
+  self:find_presumed()
   for line in process.read(self.effects_path):gmatch "[^\n]+" do
     local effect = cjson.decode(line)
     effects[effect.task] = effects[effect.task] or {}
@@ -328,6 +424,9 @@ function Storm:count_notices(out)
 end
 
 function Storm:count_outcomes(out)
+  if self.language == "python" then
+    return
+  end
   for name, entry in pairs(self:list()) do
     if self.ended[name] then
       local shown = process.run { peers.tfhost, "flow", "show", entry.uuid, "--json", "--backend", self.book }
@@ -367,11 +466,12 @@ function Storm:keep()
   end
 end
 
----@param options { seconds: number, seed: integer, kinds: table<string, boolean>? }
+---@param options table seconds, seed; kinds: set of those that may happen (all); engine, worker: "lua" or "python"
 ---@return table counts: flows, tasks, kills, hung, failed, lost, twice, outcomes, recovery, *_noticed, stories
 function M.run(options)
   local self = setmetatable({
-    draw = M.generator(options.seed), kinds = options.kinds, todo = {}, workers = {}, all_workers = {}, engines = {},
+    kinds = options.kinds, language = options.engine or "lua", worker = options.worker or "lua",
+    flows = {}, todo = {}, workers = {}, all_workers = {}, engines = {},
     running = {}, ended = {}, causes = {}, kills = {}, stories = {}, flows_begun = 0, broker = process.directory(),
   }, Storm)
   local started = process.run { peers.support .. "/rabbitmq", "start", self.broker, timeout = 90 }
@@ -382,21 +482,22 @@ function M.run(options)
     self:start_worker(i)
     peers.ready(self.workers[i])
   end
-  local stop, next_at = process.now() + options.seconds, process.now() + 2
+  local started_at, plan, at = process.now(), M.schedule(options.seed, options.seconds), 1
+  local stop = started_at + options.seconds
   local last
   repeat
     local storming = process.now() < stop
     local count = 0
-    for _ in pairs(self.running) do
-      count = count + 1
+    for _, flow in pairs(self.running) do
+      count = count + (process.now() - flow.at < OLD and 1 or 0)
     end
     for _ = count + 1, storming and AT_ONCE or 0 do
       self.flows_begun = self.flows_begun + 1
       self:start_flow { name = "f" .. self.flows_begun }
     end
-    if storming and process.now() >= next_at then
-      self:something_happens()
-      next_at = process.now() + self.draw(15) / 10 + 0.3
+    if plan[at] and process.now() - started_at >= plan[at].at then
+      at = at + 1
+      self:something_happens(plan[at - 1])
     end
     self:do_what_is_due()
     self:reap()

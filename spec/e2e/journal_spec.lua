@@ -1,5 +1,5 @@
--- A Python engine watches over nobody, and the queue of a topic goes with its last worker. A tfhost worker that is killed
--- and started again goes on with what it had begun, so that the flow ends.
+-- A Python engine watches over nobody, and the queue of a topic goes with its last worker. A tfhost worker that is
+-- killed and started again goes on with what it had begun, so that the flow ends.
 local flows = require "flows"
 local peers = require "peers"
 local process = require "process"

@@ -10,6 +10,7 @@ import logging
 import sys
 
 from taskflow import engines
+from taskflow import retry
 from taskflow import task as base
 from taskflow.listeners import base as listener_base
 from taskflow.patterns import graph_flow, linear_flow, unordered_flow
@@ -21,7 +22,8 @@ PATTERNS = {"linear": linear_flow.Flow, "unordered": unordered_flow.Flow, "graph
 
 def build(node, events):
     if "pattern" in node:
-        flow = PATTERNS[node["pattern"]](node["name"])
+        again = retry.Times(node["attempts"], name=node["name"] + "-retry") if "attempts" in node else None
+        flow = PATTERNS[node["pattern"]](node["name"], retry=again)
         for child in node["children"]:
             flow.add(build(child, events))
         return flow
