@@ -98,15 +98,6 @@ local function short(text)
   return text:sub(1, RESULT_WIDTH - 3):gsub("[\192-\255][\128-\191]*$", "") .. "..."
 end
 
-local function failure_text(text)
-  local dict = text and values.decode(text)
-  if type(dict) ~= "table" then
-    return nil
-  end
-  local types = dict.exc_type_names
-  return ("%s: %s"):format(type(types) == "table" and types[1] or "failure", tostring(dict.exception_str))
-end
-
 local function print_atom(atom, indent)
   local line = ("%s%s  %s"):format(indent, atom.name, atom.state or "PENDING")
   local meta = atom.meta and values.decode(atom.meta) or {}
@@ -119,13 +110,13 @@ local function print_atom(atom, indent)
   if atom.updated_at then
     line = ("%s  %s"):format(line, atom.updated_at:sub(1, 19))
   end
-  local failed = failure_text(atom.failure)
+  local failed = json.failure(atom.failure)
   if failed then
     line = line .. "  " .. short(failed)
   elseif atom.state == "SUCCESS" and atom.results then
     line = line .. "  = " .. short(atom.results)
   end
-  local revert_failed = failure_text(atom.revert_failure)
+  local revert_failed = json.failure(atom.revert_failure)
   if revert_failed then
     line = ("%s  revert failed: %s"):format(line, short(revert_failed))
   end

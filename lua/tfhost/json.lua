@@ -46,4 +46,16 @@ function M.readable(text)
   end))
 end
 
+---What a failure says in one line: "ValueError: too small".
+---@param encoded string? its dict as JSON
+---@return string? nil: there is none
+function M.failure(encoded)
+  local dict = encoded and values.decode(encoded)
+  if type(dict) ~= "table" then
+    return nil
+  end
+  local types = dict.exc_type_names
+  return ("%s: %s"):format(type(types) == "table" and types[1] or "failure", tostring(dict.exception_str))
+end
+
 return M

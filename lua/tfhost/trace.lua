@@ -32,15 +32,6 @@ local function unix_time(stamp)
   return days * 86400 + tonumber(hour) * 3600 + tonumber(minute) * 60 + tonumber(second)
 end
 
-local function failure_text(encoded)
-  local dict = encoded and values.decode(encoded)
-  if type(dict) ~= "table" then
-    return nil
-  end
-  local types = dict.exc_type_names
-  return ("%s: %s"):format(type(types) == "table" and types[1] or "failure", tostring(dict.exception_str))
-end
-
 ---@class tfhost.TraceRun
 ---@field atom string
 ---@field action string "execute", "revert"
@@ -53,7 +44,7 @@ end
 
 -- A failure is kept of an atom's last execution and of its last revert.
 local function add_failures(runs, first, atom)
-  local wanted = { execute = failure_text(atom.failure), revert = failure_text(atom.revert_failure) }
+  local wanted = { execute = json.failure(atom.failure), revert = json.failure(atom.revert_failure) }
   for i = #runs, first, -1 do
     local run = runs[i]
     if FAILED[run.state] and wanted[run.action] then

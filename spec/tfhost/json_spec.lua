@@ -13,4 +13,12 @@ describe("tfhost.json", function()
       assert.equal(shown, json.readable(text))
     end
   end)
+
+  it("says in one line what failed", function()
+    local encoded = '{"exc_type_names": ["ValueError", "Exception"], "exception_str": "too small"}'
+    assert.equal("ValueError: too small", json.failure(encoded))
+    assert.equal("failure: nil", json.failure "{}")
+    assert.is_nil(json.failure(nil))
+    assert.is_nil(json.failure "null")
+  end)
 end)
