@@ -307,13 +307,13 @@ local function draw_edge(graph, out, labels, edge)
     local right = obstacle(graph, edge, x1, y1, x2, y2)
     if right then
       graph.lanes[right] = (graph.lanes[right] or 0) + 1
-      local x = right + 4 + 10 * graph.lanes[right]
+      local x = right + 4 + 6 * ((graph.lanes[right] - 1) % 3 + 1) -- between two boxes
       local bend = math.min(24, (y2 - y1) / 4)
       path = ("M%.1f,%.1f C%.1f,%.1f %.1f,%.1f %.1f,%.1f L%.1f,%.1f C%.1f,%.1f %.1f,%.1f %.1f,%.1f"):format(
         x1, y1, x1, y1 + bend, x, y1 + bend * 0.4, x, y1 + 2 * bend, x, y2 - 2 * bend,
         x, y2 - bend * 0.4, x2, y2 - bend, x2, y2
       )
-      lx, ly = x, (y1 + y2) / 2 + 13 * ((graph.lanes[right] - 1) % 3 - 1)
+      lx, ly = x1, y1 + 12 -- where it leaves: further down it passes boxes
       graph.right = math.max(graph.right, x + 6)
     else
       local bend = (y2 - y1) / 2
