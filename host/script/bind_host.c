@@ -97,56 +97,97 @@ static int host_now(lua_State *L)
 	return 1;
 }
 
+/* What is written while a tree is on the terminal: one a process, as its descriptors are. */
+static struct {
+	int terminal; /* what stdout was, if it is caught, too; else -1 */
+	int err;      /* what stderr was; -1: nothing is caught */
+	int pipe;     /* to read from */
+} host_caught = {-1, -1, -1};
+
+enum { HOST_PIPE = 1 << 20, HOST_CHUNK = 1 << 16, HOST_CAUGHT_MAX = 1 << 20 };
+
 /* terminal() -> rows, columns of the terminal on stdout; nothing if it is none */
 static int host_terminal(lua_State *L)
 {
 	struct winsize size;
-	if (!isatty(STDOUT_FILENO))
+	int fd = host_caught.terminal >= 0 ? host_caught.terminal : STDOUT_FILENO;
+	if (!isatty(fd))
 		return 0;
-	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_row == 0 || size.ws_col == 0)
+	if (ioctl(fd, TIOCGWINSZ, &size) < 0 || size.ws_row == 0 || size.ws_col == 0)
 		size = (struct winsize){.ws_row = 24, .ws_col = 80};
 	lua_pushinteger(L, size.ws_row);
 	lua_pushinteger(L, size.ws_col);
 	return 2;
 }
 
-/* What is written to stderr while a tree is on the terminal; one a process, as stderr is. */
-static int host_stderr_saved = -1, host_stderr_pipe = -1;
+/* A new descriptor for what `fd` is, which becomes `now`. */
+static int host_move(int fd, int now)
+{
+	int kept = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	dup2(now, fd);
+	return kept;
+}
 
-/* catch_stderr() -> whether stderr, if it is the terminal, is caught from here on */
-static int host_catch_stderr(lua_State *L)
+/* catch_output(stdout too) -> path of the terminal that stdout was, or nil: from here on stderr, if it is a terminal, and
+ * stdout, if that is wanted and it is one, are caught, also of processes that are forked. Who writes to stdout waits while
+ * nobody reads; what is too much of stderr alone is lost. */
+TF_RAISES static int host_catch_output(lua_State *L)
 {
 	int fds[2];
-	lua_pushboolean(L, 0);
-	if (host_stderr_saved >= 0 || !isatty(STDERR_FILENO) || pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
-		return 1;
-	host_stderr_saved = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-	host_stderr_pipe = fds[0];
-	dup2(fds[1], STDERR_FILENO);
-	close(fds[1]);
-	lua_pushboolean(L, 1);
-	return 1;
-}
-
-/* caught_stderr() -> what has been written since the last call */
-TF_RAISES static int host_caught_stderr(lua_State *L)
-{
-	char text[4096];
-	ssize_t n = host_stderr_pipe >= 0 ? read(host_stderr_pipe, text, sizeof(text)) : 0;
-	lua_pushlstring(L, text, n > 0 ? (size_t)n : 0);
-	return 1;
-}
-
-/* release_stderr(): it is the terminal again */
-static int host_release_stderr(lua_State *L)
-{
-	(void)L;
-	if (host_stderr_saved < 0)
+	bool wants_stdout = lua_toboolean(L, 1) && isatty(STDOUT_FILENO), err = isatty(STDERR_FILENO);
+	if (host_caught.pipe >= 0 || (!wants_stdout && !err) || pipe2(fds, O_CLOEXEC) < 0)
 		return 0;
-	dup2(host_stderr_saved, STDERR_FILENO);
-	close(host_stderr_saved);
-	close(host_stderr_pipe);
-	host_stderr_saved = host_stderr_pipe = -1;
+	fcntl(fds[0], F_SETFL, O_NONBLOCK);
+	if (!wants_stdout)
+		fcntl(fds[1], F_SETFL, O_NONBLOCK); /* this process alone writes, and reads */
+	fcntl(fds[1], F_SETPIPE_SZ, HOST_PIPE);
+	fflush(NULL);
+	host_caught.pipe = fds[0];
+	if (err)
+		host_caught.err = host_move(STDERR_FILENO, fds[1]);
+	if (wants_stdout)
+		host_caught.terminal = host_move(STDOUT_FILENO, fds[1]);
+	close(fds[1]);
+	if (!wants_stdout)
+		return 0;
+	lua_pushfstring(L, "/proc/self/fd/%d", host_caught.terminal);
+	return 1;
+}
+
+/* caught_output() -> what has been written since the last call */
+TF_RAISES static int host_caught_output(lua_State *L)
+{
+	char text[HOST_CHUNK];
+	struct tf_buf all = TF_BUF_INIT;
+	ssize_t n = 0;
+	while (host_caught.pipe >= 0 && all.len < HOST_CAUGHT_MAX &&
+		(n = read(host_caught.pipe, text, sizeof(text))) > 0)
+		tf_buf_append(&all, text, (size_t)n);
+	lua_pushlstring(L, all.len ? all.data : "", all.len);
+	tf_buf_free(&all);
+	return 1;
+}
+
+/* release_output(): the terminal is what it was; what is still caught is written there */
+static int host_release_output(lua_State *L)
+{
+	char text[HOST_CHUNK];
+	(void)L;
+	if (host_caught.pipe < 0)
+		return 0;
+	fflush(NULL);
+	if (host_caught.terminal >= 0) {
+		dup2(host_caught.terminal, STDOUT_FILENO);
+		close(host_caught.terminal);
+	}
+	if (host_caught.err >= 0) {
+		dup2(host_caught.err, STDERR_FILENO);
+		close(host_caught.err);
+	}
+	for (ssize_t n; (n = read(host_caught.pipe, text, sizeof(text))) > 0;)
+		fwrite(text, 1, (size_t)n, stderr);
+	close(host_caught.pipe);
+	host_caught.terminal = host_caught.err = host_caught.pipe = -1;
 	return 0;
 }
 
@@ -392,9 +433,9 @@ int tf_bind_host_open(lua_State *L)
 		{"pid", host_pid},
 		{"sleep", host_sleep},
 		{"terminal", host_terminal},
-		{"catch_stderr", host_catch_stderr},
-		{"caught_stderr", host_caught_stderr},
-		{"release_stderr", host_release_stderr},
+		{"catch_output", host_catch_output},
+		{"caught_output", host_caught_output},
+		{"release_output", host_release_output},
 		{NULL, NULL},
 	};
 	lua_newtable(L);

@@ -193,7 +193,7 @@ local COLOURS = {
 ---@param now fun(): number
 ---@param out file*
 ---@param size fun(): integer, integer rows and columns
----@param logged (fun(): string)? what was logged since the last call
+---@param logged (fun(all: boolean?): string)? whole lines that were logged since the last call; all: half ones, too
 function M.tree(now, out, size, logged)
   return setmetatable({
     logged = logged or function()
@@ -361,7 +361,8 @@ function Tree:erase()
   end
 end
 
-function Tree:draw()
+---@param all boolean? it is the last time
+function Tree:draw(all)
   local lines, now = {}, self.now()
   local rows, columns = self.size()
   local shown = present(self)
@@ -373,7 +374,7 @@ function Tree:draw()
     end
   end
   self:erase()
-  self.out:write(self.logged(), table.concat(lines, "\n"), "\n")
+  self.out:write(self.logged(all), table.concat(lines, "\n"), "\n")
   self.out:flush()
   self.drawn = #lines
   self.last = self.now()
@@ -459,7 +460,7 @@ function Tree:finish(summary)
   if self.partial ~= "" then
     self:print "\n"
   end
-  self:draw()
+  self:draw(true)
   print_summary(self.out, summary)
   self.out:flush()
 end

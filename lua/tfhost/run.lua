@@ -31,11 +31,24 @@ local function choose_display(options, kind)
   if options.json then
     return display_module.json(host.now, io.stdout)
   end
-  -- Tasks of a parallel engine print from processes of their own, into the tree.
-  if host.terminal() and kind ~= "parallel" and not options.plain and os.getenv "TERM" ~= "dumb" then
-    host.catch_stderr()
-    local tree = display_module.tree(host.now, io.stdout, host.terminal, function()
-      return host.caught_stderr() .. (options.output and options.output() or "")
+  if host.terminal() and not options.plain and os.getenv "TERM" ~= "dumb" then
+    -- Tasks of a parallel engine print from processes of their own: they must not write into the tree.
+    local path = host.catch_output(kind == "parallel")
+    local out = path and io.open(path, "a") or io.stdout
+    if path and out == io.stdout then -- not a terminal that can be opened again
+      host.release_output()
+      return display_module.lines(host.now, io.stdout, options.output)
+    end
+    local partial = ""
+    local tree = display_module.tree(host.now, out, host.terminal, function(all)
+      local caught = partial .. host.caught_output()
+      local lines, rest = caught:match "^(.*\n)([^\n]*)$"
+      lines, rest = lines or "", rest or caught
+      if all and rest ~= "" then
+        lines, rest = lines .. rest .. "\n", ""
+      end
+      partial = rest
+      return lines .. (options.output and options.output() or "")
     end)
     tree.colours = (os.getenv "NO_COLOR" or "") == "" -- no-color.org
     return tree
@@ -73,8 +86,11 @@ local function guard_output(display)
   if not display.print then
     return function() end
   end
-  local print_, write = print, io.write
+  local print_, write, here = print, io.write, host.pid()
   _G.print = function(...) -- luacheck: ignore 122
+    if host.pid() ~= here then -- a process of the engine's: what it prints is caught
+      return print_(...)
+    end
     local parts = {}
     for i = 1, select("#", ...) do
       parts[i] = tostring((select(i, ...)))
@@ -82,7 +98,7 @@ local function guard_output(display)
     display:print(table.concat(parts, "\t") .. "\n")
   end
   io.write = function(...) -- luacheck: ignore 122
-    if io.output() ~= io.stdout then
+    if io.output() ~= io.stdout or host.pid() ~= here then
       return write(...)
     end
     display:print(table.concat { ... })
@@ -177,7 +193,7 @@ local function merged_options(from_builder, given)
 end
 
 local function complain(given, message)
-  host.release_stderr()
+  host.release_output()
   io.stdout:flush()
   io.stderr:write(given.command or "tfhost run", ": ", message, "\n", host.excerpt(message))
   return M.EXIT.INVALID
@@ -262,7 +278,7 @@ function M.execute(engine, flow, given)
   end
   local summary = summarize(engine, began, engine:signal())
   display:finish(summary)
-  host.release_stderr()
+  host.release_output()
   if summary.exit == M.EXIT.NO_WORKER then
     io.stderr:write(
       ("%s: no worker answered on topic%s %s\n"):format(

@@ -115,7 +115,7 @@ function M.main(given)
     end
     model.colour(graph, states)
   end
-  host.release_stderr()
+  host.release_output()
   return write(given, renderer(given.form)(graph))
 end
 
