@@ -14,7 +14,18 @@
 #include "cmd/lua_command.h"
 #include "cmd/transport_args.h"
 
-enum { KEY_JSON = 256, KEY_ONCE, KEY_INTERVAL, KEY_FOLLOW, KEY_UUID, KEY_WITHIN, KEY_GRACE, KEY_NO_WAIT };
+enum {
+	KEY_JSON = 256,
+	KEY_ONCE,
+	KEY_INTERVAL,
+	KEY_FOLLOW,
+	KEY_UUID,
+	KEY_WITHIN,
+	KEY_GRACE,
+	KEY_NO_WAIT,
+	KEY_RUN,
+	KEY_BACKEND
+};
 enum { OPERATE_TIMEOUT_MS = 5000, OPERATE_MAX_SECONDS = 100000000, OPERATE_MAX_TIMES = 1000000000 };
 
 struct operation {
@@ -32,6 +43,7 @@ struct operate_args {
 	struct tf_control_args control;
 	struct tf_value *more; /* object of the options beside those, or NULL; owned */
 	bool has_number;
+	bool elsewhere; /* it is about no worker */
 };
 
 #define OPERATE_JSON \
@@ -54,10 +66,16 @@ static const struct argp_option top_options[] = {
 
 static const struct argp_option events_options[] = {
 	{"follow", KEY_FOLLOW, 0, 0,
-		"Go on until interrupted, or until the worker ends (this is the default)", 0},
+		"Go on until interrupted, or until the workers have ended (this is the default)", 0},
 	{"json", KEY_JSON, 0, 0, "One JSON object an event and line", 0},
 	{"uuid", KEY_UUID, "UUID", 0, "Only of the atom or engine with this uuid, or with one that begins so",
 		0},
+	{"run", KEY_RUN, "UUID", 0,
+		"Instead of workers: the atoms of this flow (the beginning of the uuid, or last), as its "
+		"logbook "
+		"tells, whatever engine runs it; ends with the run",
+		0},
+	{"backend", KEY_BACKEND, "FILE", 0, "The logbook of --run (default: as for tfhost run)", 0},
 	{"times", 'n', "N", 0, "End after so many events", 0},
 	{0},
 };
@@ -116,9 +134,9 @@ static const struct operation operations[] = {
 		       "Costs the worker "
 		       "nothing while nobody follows."
 		       "\vExample: tfhost events --follow --json | jq -r .task\n\n"
-		       "Exit codes: 0 the workers have ended, or -n events have come; 1 there is none, or "
-		       "one was lost; 128 + "
-		       "signal; 64 wrong command line."},
+		       "Exit codes: 0 the workers or the run have ended, or -n events have come; 1 there is "
+		       "no worker, or "
+		       "one was lost; 2 no such flow; 128 + signal; 64 wrong command line."},
 	{.name = "slots",
 		.options = json_options,
 		.word = "+N|-N|N",
@@ -201,6 +219,13 @@ static error_t operate_parse(int key, char *value, struct argp_state *state)
 	case KEY_GRACE:
 		operate_number(args, "grace", value, 0, OPERATE_MAX_SECONDS, state);
 		return 0;
+	case KEY_RUN:
+		tf_args_set_text(&args->more, "run", value);
+		args->elsewhere = true;
+		return 0;
+	case KEY_BACKEND:
+		tf_args_set_text(&args->more, "backend", value);
+		return 0;
 	case KEY_NO_WAIT:
 		tf_args_set_flag(&args->more, "no_wait", true);
 		return 0;
@@ -245,9 +270,9 @@ static void operate_put_paths(struct tf_value **options, char *const *paths)
 static int operate_run(struct operate_args *args, const char *program)
 {
 	struct tf_err err;
-	char **paths, timeout[32];
+	char **paths = NULL, timeout[32];
 	const struct tf_control_args *c = &args->control;
-	if (tf_control_args_find(c, args->operation->one, &paths, &err) < 0) {
+	if (!args->elsewhere && tf_control_args_find(c, args->operation->one, &paths, &err) < 0) {
 		fprintf(stderr, "%s: %s\n", program, err.message);
 		return TF_EXIT_ERROR;
 	}
@@ -257,7 +282,8 @@ static int operate_run(struct operate_args *args, const char *program)
 	tf_args_set_member(&args->more, "timeout", timeout);
 	tf_args_set_flag(
 		&args->more, "finds", args->operation->all_always && !c->path && !c->pid && !c->topic);
-	operate_put_paths(&args->more, paths);
+	if (paths)
+		operate_put_paths(&args->more, paths);
 	tf_control_args_free(paths);
 	return tf_lua_command(program, "tfhost.operate", args->more, -1);
 }

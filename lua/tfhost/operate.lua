@@ -190,11 +190,19 @@ end
 
 -- ---- events ----
 
-local DETAILS = { "type", "seconds", "reason", "details", "generation", "hash", "classes", "slots", "count" }
+local DETAILS = {
+  "state", "type", "seconds", "reason", "details", "generation", "hash", "classes", "slots", "worker", "count",
+}
+local PLAIN = { state = true, type = true, reason = true } -- said without their names
 
-local function event_text(event)
+---An event as a line for people.
+---@param event table
+---@return string
+function M.event_text(event)
   local parts = { os.date("%H:%M:%S", event.at or os.time()), ("%-12s"):format(event.event) }
-  if event.task then
+  if event.atom or event.flow then
+    parts[#parts + 1] = event.atom or event.flow
+  elseif event.task then
     parts[#parts + 1] = event.action == "revert" and event.task .. " (revert)" or event.task
   end
   for _, name in ipairs(DETAILS) do
@@ -206,7 +214,7 @@ local function event_text(event)
     elseif type(value) == "table" then
       parts[#parts + 1] = json.readable(json.encode(value))
     elseif value ~= nil then
-      parts[#parts + 1] = (name == "type" or name == "reason") and tostring(value) or name .. " " .. tostring(value)
+      parts[#parts + 1] = PLAIN[name] and tostring(value) or name .. " " .. tostring(value)
     end
   end
   return table.concat(parts, "  "):gsub("%c+", " ")
@@ -215,6 +223,9 @@ end
 local FOREVER = 86400
 
 function M.events(given)
+  if given.run then
+    return require("tfhost.follow").main(given)
+  end
   local request = json.encode { command = "events", uuid = given.uuid }
   local streams, message = control.follow(given.paths, request, given.timeout)
   if not streams then
@@ -235,7 +246,7 @@ function M.events(given)
       if given.json then
         io.write('{"pid": ', tonumber(pids[index]) or "null", ", ", event:sub(2), "\n")
       else
-        io.write(#given.paths > 1 and pids[index] .. "  " or "", event_text(assert(values.decode(event))), "\n")
+        io.write(#given.paths > 1 and pids[index] .. "  " or "", M.event_text(assert(values.decode(event))), "\n")
       end
       io.stdout:flush()
     end

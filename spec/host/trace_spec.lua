@@ -153,6 +153,26 @@ describe("tfhost trace", function()
     assert.equal(0, run("trace", "last").code)
   end)
 
+  it("is followed while it runs", function()
+    local engine = process.spawn { tfhost, "run", dir .. "/flow.lua:bad", "--plain", "--engine", "serial", env = env() }
+    engine:wait_for("nap", 20)
+    local said = run("events", "--run", "last", "--json")
+    assert.equal(0, said.code, said.story)
+    assert.equal(3, engine:wait(20).code)
+    local last, flow = {}, nil
+    for text in said.stdout:gmatch "[^\n]+" do
+      local event = cjson.decode(text)
+      last[event.atom or "?"] = event
+      flow = event.event == "flow" and event or flow
+    end
+    assert.same({ "REVERTED", "bad" }, { flow.state, flow.flow })
+    assert.same({ "REVERTED", "revert", "REVERTED" }, { last.nap.state, last.nap.action, last.broken.state })
+    said = run("events", "--run", "last", "-n", "1")
+    assert.matches("^%d%d:%d%d:%d%d  atom +%S+  REVERTED", said.stdout)
+    assert.equal(1, select(2, said.stdout:gsub("\n", "")))
+    assert.equal(2, run("events", "--run", "ffff").code)
+  end)
+
   it("says that there is no such flow", function()
     for _, words in ipairs { { "trace", "ffff" }, { "trace", "xyz" }, { "trace", "last", "--backend", "none" },
       { "trace", "last", "--backend", dir .. "/empty.db" } } do
