@@ -22,6 +22,10 @@ void tf_slots_metrics(const char *whose, unsigned slots, unsigned busy, const st
 		out, name, "Processes of tasks that ended when they were not to, by cause.", "cause", deaths);
 	snprintf(name, sizeof(name), "tfhost_%s_slots_forked_total", whose);
 	tf_expose_counter(out, name, "Processes for tasks that were begun.", counts->forked);
+	snprintf(name, sizeof(name), "tfhost_%s_slots_replaced_total", whose);
+	tf_expose_head(out, name, "counter", "Of them, replaced between two tasks, by reason.");
+	tf_expose_sample(out, name, counts->spent, "reason", "tasks", NULL);
+	tf_expose_sample(out, name, counts->grown, "reason", "memory", NULL);
 }
 
 void tf_executor_parallel_metrics(const struct tf_executor *x, struct tf_buf *out)
