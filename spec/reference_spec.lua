@@ -149,7 +149,7 @@ return M, hidden
     { "an inner type", "---Does.\n---@param a table<string, fun(b: thing)>\nfunction M.f(a) end", "no type 'thing'" },
     { "an unknown parent", "---@class a.B: a.C\nlocal B = {}", "no type 'a.C'" },
     { "a class twice", "---@class a.B\nlocal B = {}\n---@class a.B\nlocal C = {}", "'a.B' is there already" },
-    { "no annotation", "function M.f() end", "x.lua:1: f has no annotations" },
+    { "no annotation", "function M.f() end", "x.lua:1: M.f has no annotations" },
     { "no text", "---@param a string\nfunction M.f(a) end", "f does not say what it does" },
     { "a parameter less", "---Does.\n---@param a string\nfunction M.f(a, b) end", "no @param for 'b'" },
     { "a parameter more", "---Does.\n---@param a string\nfunction M.f() end", "a @param 'a' that it does not have" },

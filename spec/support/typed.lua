@@ -56,7 +56,7 @@ local function plain(line)
   line = line:gsub("%d+%.%d+ ?m?s%f[%A]", "TIME"):gsub("%f[%w]" .. ("%x"):rep(16) .. "%f[%W]", "HASH")
   line = line:gsub("%f[%w]pid %d+", "pid N"):gsub("([Ww]orker[-_ ])%d+", "%1N")
   line = line:gsub("%d+ ms%f[%A]", "TIME"):gsub("%f[%S][%w-]+:%d%d%d+%f[%W]", "HOST:N"):gsub("█", ""):gsub("░", "")
-  line = line:gsub("amqp://[^@%s]*@[%w.:]+//", "BROKER") -- the one of the test
+  line = line:gsub("amqp://[^@%s]*@[%w.:]+/[%w/]*", "BROKER") -- the one of the test
   return (line:gsub("%s+", " "):gsub("^ ", ""):gsub(" $", ""))
 end
 
