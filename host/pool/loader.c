@@ -133,6 +133,7 @@ int tf_loader_main(int fd, const struct tf_runner *runner)
 	struct tf_err err;
 	struct loader l = {.fd = fd, .supervisor = getppid(), .runner = runner};
 	prctl(PR_SET_NAME, "tfhost-loader");
+	tf_mem_on_exhausted(NULL, NULL); /* of a slot, if this is a fork of one */
 	tf_process_close_stdin();
 	int rc = loader_load(&l, &err);
 	if (rc == 0) {
