@@ -52,7 +52,8 @@ static bool wants_next(const struct line_options *all, const char *letters)
 	return false;
 }
 
-_Noreturn static void refuse(const struct line_options *all, const char *program, const char *name, size_t len)
+_Noreturn static void refuse(
+	const struct line_options *all, const char *program, const char *name, size_t len)
 {
 	const char *names[LINE_OPTIONS], *near;
 	char word[64];
