@@ -2,7 +2,6 @@
 
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -30,17 +29,6 @@ uint64_t pool_delay(unsigned failures)
 	return ms < POOL_DELAY_MAX_MS ? ms : POOL_DELAY_MAX_MS;
 }
 
-/* Room for the most there can be, zeroes. Of its own, not of the heap: pages that are not touched cost nothing. */
-#define POOL_SLOTS_BYTES (2 * TF_POOL_MAX_SLOTS * sizeof(struct pool_slot))
-
-static struct pool_slot *pool_slots_new(void)
-{
-	void *room = mmap(NULL, POOL_SLOTS_BYTES, PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	TF_ASSERT(room != MAP_FAILED);
-	return room;
-}
-
 void pool_enter(struct tf_pool *p)
 {
 	p->depth++;
@@ -50,7 +38,7 @@ void pool_leave(struct tf_pool *p)
 {
 	if (--p->depth > 0 || !p->deleted)
 		return;
-	munmap(p->slots, POOL_SLOTS_BYTES);
+	free(p->slots);
 	free(p->class_limits);
 	free(p);
 }
@@ -221,13 +209,14 @@ int tf_pool_new(struct tf_loop *loop, const struct tf_pool_config *config,
 	p->wanted = config->idle_start ? 0 : config->slots;
 	p->oom = tf_oom_new();
 	p->slot_count = pool_places(p);
-	p->slots = pool_slots_new();
+	/* Room for the most there can be: pages that are not touched cost nothing. */
+	p->slots = tf_calloc(2 * TF_POOL_MAX_SLOTS, sizeof(*p->slots));
 	for (unsigned i = 0; i < p->slot_count; i++)
 		pool_slot_init(&p->slots[i], p);
 	int rc = pool_loader_start(p, err);
 	if (rc < 0) {
 		tf_oom_delete(p->oom);
-		munmap(p->slots, POOL_SLOTS_BYTES);
+		free(p->slots);
 		free(p);
 		return rc;
 	}
