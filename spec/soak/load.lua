@@ -17,6 +17,7 @@ local taskflow = require "taskflow"
 local unordered = require "taskflow.patterns.unordered_flow"
 
 local options_path, stop, seed = arg[1], arg[2], tonumber(arg[3])
+local COLLECT = 50 -- flows
 local PAUSE = 0.01 -- seconds between two flows: other processes want to run, too
 local options = cjson.decode(process.read(options_path))
 options.engine = "worker-based"
@@ -163,6 +164,9 @@ while process.read(stop) == "" do
     print(("bad %s: %s"):format(name, tostring(why)))
   end
   count[name], flows, tasks = (count[name] or 0) + 1, flows + 1, tasks + size
+  if flows % COLLECT == 0 then
+    collectgarbage() -- what is measured is what is kept, not how much garbage there was at most so far
+  end
   process.sleep(PAUSE)
 end
 print(("flows %d tasks %d"):format(flows, tasks))

@@ -15,7 +15,7 @@ local RELOAD = 3 -- seconds between two versions of the scripts; one in ten cann
 local WARM = 1 / 3
 -- Megabytes that a process may have grown by according to its slope: beside noise, and in a short run, which
 -- sees the warming up, too.
-local ALLOWED, ALLOWED_SHORT, SHORT = 2, 24, 300
+local ALLOWED, ALLOWED_SHORT, SHORT = 3, 24, 300
 local ALLOWED_PART = 0.05 -- or this part of what it has
 local DESCRIPTORS_SHORT = 16 -- in a short run, whose few looks may all have met a flow at work
 
