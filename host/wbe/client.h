@@ -98,7 +98,36 @@ bool tf_client_outcome(
 void tf_client_message(void *arg, const struct tf_message *m);
 void tf_client_oversized(void *arg, const struct tf_message *m);
 
+/* While a request waits for a worker to appear, probes start so far apart and slow down. */
+#define TF_CLIENT_HURRY_MS 100
+/* Longest sleep while something is in flight: see TF_PACE_STEP_MS. */
+#define TF_CLIENT_ATTENTION_MS (TF_PACE_STEP_MS / 2)
+/* A request that runs is asked for again so often, until the worker's queue is back. */
+#define TF_CLIENT_AGAIN_MS 1000
+
+static inline bool tf_client_in_grace(const struct tf_client *c)
+{
+	return tf_pace_ms(&c->pace) < c->grace_end;
+}
+
+/* silence.c */
+/* Give up workers that have been silent for too long, unless it is the broker that is. */
+void tf_client_judge_silence(struct tf_client *c);
+bool tf_client_broker_is_silent(const struct tf_client *c);
+
+/* recover.c */
+/* Send again what is due in this queue. A running request goes to its worker alone, a pending one to all. */
+void tf_client_send_again(struct tf_client *c, enum tf_flight_queue queue);
+/* Where requests are PENDING and no worker has said anything for a moment: is the queue there? */
+void tf_client_doubt(struct tf_client *c);
+
 /* dispatch.c */
+/* Publish the request; the next two are for what is WAITING or sent again. TF_EAGAIN: the transport is clogged. */
+int tf_client_send(
+	struct tf_client *c, struct tf_flight *f, const char *topic, unsigned flags, struct tf_err *err);
+/* It could not be: it fails, and is gone. */
+void tf_client_not_sent(
+	struct tf_client *c, struct tf_flight *f, const char *topic, const struct tf_err *err);
 /* A message came, whatever it is: the way to us is open. */
 void tf_client_heard(struct tf_client *c);
 /* Whether this probe is our own question to the broker. */
