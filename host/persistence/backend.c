@@ -29,6 +29,8 @@ static const char *after_scheme(const char *connection, const char *scheme)
 	return strncmp(connection + n, "://", 3) == 0 ? connection + n + 3 : NULL;
 }
 
+#define BACKEND_KNOWN "sqlite:///file, a path, postgresql://host/database, dir:///path (to read) and memory"
+
 /* SQLAlchemy's spelling: three slashes and a relative path, or four and an absolute one. */
 static const char *sqlite_path(const char *rest)
 {
@@ -57,11 +59,11 @@ int tf_backend_open(const struct tf_backend_config *config, struct tf_backend **
 			rest = sqlite_path(rest);
 		return kinds[i].ops->open(kinds[i].whole ? connection : rest, config, out, err);
 	}
+	if (!connection[0]) /* SQLite would take it for a file that goes when it is closed */
+		return tf_err_set(
+			err, TF_EINVAL, "the connection to a logbook is empty: known are " BACKEND_KNOWN);
 	if (strstr(connection, "://")) /* it may hold a password: only the scheme is told */
-		return tf_err_set(err, TF_ENOTFOUND,
-			"no backend for '%.*s://': known are sqlite:///file, a path, "
-			"postgresql://host/database, "
-			"dir:///path (to read) and memory",
+		return tf_err_set(err, TF_ENOTFOUND, "no backend for '%.*s://': known are " BACKEND_KNOWN,
 			(int)strcspn(connection, ":"), connection);
 	return open_path(config, out, err);
 }

@@ -155,7 +155,7 @@ static int run(struct sqlite *s, enum statement which, const char *what, struct 
 static void make_parents(const char *path)
 {
 	char *copy = tf_strdup(path);
-	for (char *p = strchr(copy + 1, '/'); p; p = strchr(p + 1, '/')) {
+	for (char *p = copy + strspn(copy, "/"); (p = strchr(p, '/')) != NULL; p++) {
 		*p = '\0';
 		mkdir(copy, 0700); /* what is wrong with it the opening tells */
 		*p = '/';

@@ -33,6 +33,7 @@ describe("backends", function()
       ["postgresql://u:secret@127.0.0.1:1/db"] = "postgresql://127.0.0.1:1/db: cannot connect",
       ["postgresql://u:secret@[::1/db"] = "it is spelled postgresql://user:password@host:port/database",
       ["mysql://u:secret@h/db"] = "no backend for 'mysql://'",
+      [""] = "the connection to a logbook is empty",
     } do
       local ok, why = pcall(backends.fetch, connection)
       assert.is_false(ok)
