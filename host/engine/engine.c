@@ -390,7 +390,7 @@ bool tf_engine_submit(struct tf_engine *e, uint32_t atom, bool revert, struct tf
 		.task_cls = spec->task_cls,
 		.task_version = spec->version,
 		.attempts = spec->attempts,
-		.limits = spec->limits,
+		.limits = &spec->limits,
 		.priority = spec->priority,
 		.concurrency = spec->concurrency,
 		.queue_ms =

@@ -21,10 +21,10 @@ struct tf_work {
 	const char *uuid;     /* of the atom detail: correlation id */
 	const char *name;     /* of an item: "map[1]" */
 	const char *task_cls; /* class name on the wire */
-	struct tf_value *task_version; /* array of integers */
-	unsigned attempts;             /* runs allowed when workers are lost; 0: the executor's default */
-	struct tf_limits limits;
-	int priority; /* of those that wait for a place the highest is next */
+	struct tf_value *task_version;  /* array of integers */
+	unsigned attempts;              /* runs allowed when workers are lost; 0: the executor's default */
+	const struct tf_limits *limits; /* NULL: none; by reference, for very many may wait to be submitted */
+	int priority;                   /* of those that wait for a place the highest is next */
 	unsigned
 		concurrency; /* so many of its class at a time, where this process has the class; 0: any number */
 	uint64_t queue_ms; /* so long it may wait for a worker to begin it; 0: no such limit */
@@ -33,10 +33,15 @@ struct tf_work {
 	bool result_failed;         /* revert: what execute gave */
 	struct tf_value *result;    /* revert: value or failure dict; NULL on execute */
 	struct tf_value *failures;  /* revert: object; NULL on execute */
-	const char *
-		performer; /* `began` told an earlier engine this of the action: it may still run there; "": that one may have
-			    * submitted it, and no more is known; or NULL */
+	/* `began` told an earlier engine this of the action: it may still run there; "": that one may have submitted it, and
+	 * no more is known; or NULL */
+	const char *performer;
 };
+
+static inline struct tf_limits tf_work_limits(const struct tf_work *w)
+{
+	return w->limits ? *w->limits : (struct tf_limits){0};
+}
 
 struct tf_completion {
 	unsigned atom;

@@ -27,26 +27,24 @@ struct tf_provide { /* symbol <- result */
 	enum { TF_WHOLE, TF_INDEX, TF_KEY } how; /* whole result, result[index], result[symbol] */
 	size_t index;
 };
-struct tf_atom_spec {
+struct tf_atom_spec { /* in order of sizes: a flow may have a million */
 	const char *name;
-	const char *task_cls;     /* class name on the wire */
-	struct tf_value *version; /* array of integers; NULL: [1, 0] */
-	int priority;
-	unsigned concurrency;             /* of its class; 0: none */
+	const char *task_cls;             /* class name on the wire */
+	struct tf_value *version;         /* array of integers; NULL: [1, 0] */
 	struct tf_limits limits;          /* of each action; zeroes: none of its own */
 	uint64_t queue_ms;                /* so long it may wait for a worker to begin it; 0: no such limit */
-	unsigned attempts;                /* runs allowed when workers are lost, 0: the engine's default */
 	const struct tf_binding *execute; /* execute's mapping */
-	size_t execute_count;
-	const struct tf_binding *revert; /* revert's mapping */
-	size_t revert_count;
+	const struct tf_binding *revert;  /* revert's mapping */
 	const struct tf_provide *provides;
-	size_t provide_count;
 	struct tf_value *inject; /* object: atom-local constants, or NULL */
 	/* A map: the parameter of `execute` that is bound to a list, or NULL. The task runs once for each element, which
 	 * it gets under this name; `limit` of these items at once, 0: any number. The result is the list of theirs. */
 	const char *each;
 	size_t limit;
+	uint32_t execute_count, revert_count, provide_count;
+	unsigned attempts; /* runs allowed when workers are lost, 0: the engine's default */
+	int priority;
+	unsigned concurrency; /* of its class; 0: none */
 	/* Reverting it calls nothing that looks at the failures of the flow, as far as this process knows. */
 	bool no_revert;
 };

@@ -286,13 +286,13 @@ static int parallel_submit(struct tf_executor *self, const struct tf_work *work,
 	w->atom = work->atom;
 	w->round = work->round;
 	w->came_us = tf_clock_us();
-	w->result_limit = work->limits.result;
+	w->result_limit = tf_work_limits(work).result;
 	w->request = (struct tf_request){
 		.task_cls = tf_strdup(work->task_cls ? work->task_cls : work->name),
 		.task_name = tf_strdup(work->name),
 		.task_version = tf_value_ref(work->task_version),
 		.action = work->action,
-		.limits = work->limits,
+		.limits = tf_work_limits(work),
 		.arguments = work->arguments ? tf_value_ref(work->arguments) : tf_value_empty_object(),
 		.has_result = work->action == TF_REVERT && work->result,
 		.result_failed = work->result_failed,

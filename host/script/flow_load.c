@@ -33,12 +33,12 @@ TF_RAISES static int flow_next(struct flow_walk *w)
 	return lua_gettop(w->L);
 }
 
-TF_RAISES static struct tf_binding *flow_bindings(lua_State *L, int atom, const char *key, size_t *count)
+TF_RAISES static struct tf_binding *flow_bindings(lua_State *L, int atom, const char *key, uint32_t *count)
 {
 	lua_getfield(L, atom, key);
 	luaL_checktype(L, -1, LUA_TTABLE);
 	int list = lua_gettop(L);
-	*count = lua_objlen(L, list);
+	*count = (uint32_t)lua_objlen(L, list);
 	struct tf_binding *out = lua_newuserdata(L, (*count + 1) * sizeof(*out)); /* list, array */
 	for (size_t i = 0; i < *count; i++) {
 		lua_rawgeti(L, list, (int)i + 1);
@@ -53,12 +53,12 @@ TF_RAISES static struct tf_binding *flow_bindings(lua_State *L, int atom, const 
 	return out;
 }
 
-TF_RAISES static struct tf_provide *flow_provides(lua_State *L, int atom, size_t *count)
+TF_RAISES static struct tf_provide *flow_provides(lua_State *L, int atom, uint32_t *count)
 {
 	lua_getfield(L, atom, "save_as");
 	luaL_checktype(L, -1, LUA_TTABLE);
 	int list = lua_gettop(L);
-	*count = lua_objlen(L, list);
+	*count = (uint32_t)lua_objlen(L, list);
 	struct tf_provide *out = lua_newuserdata(L, (*count + 1) * sizeof(*out)); /* list, array */
 	for (size_t i = 0; i < *count; i++) {
 		lua_rawgeti(L, list, (int)i + 1);

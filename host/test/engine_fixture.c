@@ -42,7 +42,7 @@ struct spec_parts {
 	struct tf_provide provides[MAX_NAMES];
 };
 
-static void parse_provides(struct json_object *provides, struct tf_provide *out, size_t *count)
+static void parse_provides(struct json_object *provides, struct tf_provide *out, uint32_t *count)
 {
 	struct json_object *names = provides;
 	bool set = json_object_is_type(provides, json_type_object) &&

@@ -366,7 +366,7 @@ static void test_refused_configurations(void **state)
 	c = ok;
 	c.retry.interval_max = -1;
 	refused(c, NULL, "retry_options");
-	refused(ok, "{\"poling_interval\": 1}", "\"poling_interval\" (known: polling_interval)");
+	refused(ok, "{\"poling_interval\": 1}", "\"poling_interval\", did you mean \"polling_interval\"?");
 	refused(ok, "[1]", "object");
 	refused(ok, "3", "object");
 }

@@ -151,7 +151,7 @@ static int submit_as(struct rig *r, const char *uuid, const char *cls, enum tf_a
 		.task_version = version,
 		.queue_ms = r->queue_ms,
 		.priority = r->priority,
-		.limits = r->limits,
+		.limits = &r->limits,
 		.action = action,
 		.arguments = none,
 		.failures = action == TF_REVERT ? none : NULL};

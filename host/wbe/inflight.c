@@ -123,7 +123,7 @@ struct tf_flight *tf_inflight_add(struct tf_inflight *t, const struct tf_work *w
 		.result_failed = w->result_failed,
 		.result = tf_value_ref(w->result),
 		.failures = tf_value_ref(w->failures),
-		.limits = w->limits,
+		.limits = tf_work_limits(w),
 	};
 	tf_map_set(t->by_uuid, f->uuid, f);
 	TAILQ_INSERT_TAIL(&t->all, f, all);
