@@ -480,13 +480,13 @@ static void an_outcome_that_nobody_takes_is_offered_for_a_minute(void **state)
 	expect(&r, "RESPONSE", A1, RUNNING);
 	fake_pool_done(r.pool, 0, false, "1");
 	size_t offers = 0;
-	while (r.wire->unsettled && offers < 1000) {
+	while (stats(&r).dropped == 0 && offers < 1000) {
 		fake_wire_confirm(r.wire, expect(&r, "RESPONSE", A1, "SUCCESS"), TF_RETURNED);
+		assert_int_equal(r.wire->acked, 1); /* the next request does not wait for it */
 		offers++;
 		pass(&r, 1000);
 	}
 	assert_in_range(offers, 59, 62);
-	assert_int_equal(r.wire->acked, 1);
 	assert_int_equal(stats(&r).dropped, 1);
 	/* had the engine come back, it would have got it */
 	request(&r, A2, NULL);
@@ -1152,8 +1152,8 @@ static void random_histories_leave_nothing_behind(void **state)
 				break;
 			}
 		}
-		/* let all end well */
-		for (int i = 0; i < 100 && r.wire->unsettled; i++) {
+		/* let all end well, also what is acknowledged because its engine was away: the last tries a second after */
+		for (int i = 0, more = 3; i < 100 && (r.wire->unsettled || more-- > 0); i++) {
 			struct fake_sent *s;
 			while (r.pool->count)
 				fake_pool_done(r.pool, 0, false, "1");

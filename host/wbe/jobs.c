@@ -132,6 +132,7 @@ void tf_job_delete(struct tf_server *s, struct tf_job *j, enum tf_settle how)
 		s->stats.requests--; /* not ours any more */
 	leave_lists(s, j);
 	tf_runqueue_leave(&s->queue, &j->place);
+	s->stranded -= j->stranded;
 	if (how == TF_REQUEUE && j->tag_live)
 		tf_ledger_put(s->given, j->key, "", 0);
 	settle(s, j, how);

@@ -13,6 +13,8 @@
 #define OFFER_MS 50
 #define OFFERS 5
 #define GIVE_UP_MS 60000
+/* Of so many at a time, while nobody reads their queues; more are given up at once. */
+#define STRANDED_MAX 1000
 /* Next try after the transport's queue was full. */
 #define CLOGGED_MS 100
 /* Unasked NOTIFY answers while the window is full: as often as engines probe. */
@@ -198,9 +200,11 @@ static void remember(struct tf_server *s, struct tf_job *j)
 static void give_up(struct tf_server *s, struct tf_job *j, const char *why)
 {
 	const struct tf_log_ids ids = tf_job_log_ids(j);
-	tf_warn_of(&ids, "worker",
-		"the outcome of task '%s' for topic '%s' (correlation id %s) is dropped: %s", j->task_name,
-		j->engine->reply_to, j->correlation_id, why);
+	uint64_t left_out;
+	if (tf_throttle_allows(&s->throttle, tf_clock_ms(&s->pace.clock), &left_out))
+		tf_warn_of(&ids, "worker",
+			"the outcome of task '%s' for topic '%s' (correlation id %s) is dropped: %s",
+			j->task_name, j->engine->reply_to, j->correlation_id, why);
 	s->stats.dropped++;
 	remember(s, j);
 	tf_promise_kept(s, j);
@@ -228,6 +232,20 @@ void tf_reply_final(struct tf_server *s, struct tf_job *j)
 		try_later(s, j, CLOGGED_MS);
 	else if (rc < 0)
 		give_up(s, j, err.message);
+}
+
+/* Whose engine is gone keeps no other request from coming: from now on the outcome is this process's, and no longer safe
+ * with the broker, as it is not with an engine that asks for it when it is back. */
+static bool is_worth_a_try(struct tf_server *s, struct tf_job *j, enum tf_publish_status status)
+{
+	if (status == TF_RETURNED && !j->stranded) {
+		if (s->stranded >= STRANDED_MAX)
+			return false;
+		j->stranded = true;
+		s->stranded++;
+		tf_job_acknowledge(s, j);
+	}
+	return tf_pace_ms(&s->pace) - j->finished_at < GIVE_UP_MS;
 }
 
 void tf_reply_published(void *arg, uint64_t id, enum tf_publish_status status, const struct tf_err *err)
@@ -259,7 +277,7 @@ void tf_reply_published(void *arg, uint64_t id, enum tf_publish_status status, c
 		tf_job_delete(s, j, TF_ACK);
 		s->window.ended++;
 		tf_jobs_look(s);
-	} else if (tf_pace_ms(&s->pace) - j->finished_at < GIVE_UP_MS) {
+	} else if (is_worth_a_try(s, j, status)) {
 		try_later(s, j, RETRY_MS);
 	} else {
 		give_up(s, j, err ? err->message : "no engine reads this topic any more");

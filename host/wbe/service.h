@@ -76,6 +76,7 @@ struct tf_job {
 	struct tf_buf final;  /* body */
 	uint64_t finished_at; /* paced */
 	bool retrying;        /* in `retry`; also while it is on offer */
+	bool stranded;        /* nobody reads the queue of its final message, for now */
 	uint64_t retry_at;    /* paced */
 };
 TAILQ_HEAD(tf_jobs, tf_job);
@@ -95,6 +96,7 @@ struct tf_held { /* a message that came while draining */
 };
 
 struct tf_server {
+	size_t stranded;      /* jobs */
 	struct tf_loop *loop; /* borrowed */
 	struct tf_server_events events;
 	void *arg;

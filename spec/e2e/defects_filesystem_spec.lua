@@ -28,15 +28,21 @@ describe("defects of the reference over a directory:", function()
   end)
 
   it("K3: a consumer of queue b takes what is for a.b", function()
-    local python, lua = both("filesystem", function(run)
+    local function steal(run)
       run.side.patched = true
       run.thief = run.worker { slots = 1 }
       -- The others are Python's in both cases: tfhost refuses a name with a dot.
       run.side.exchange = "other." .. run.side.exchange
       run.owner = peers.ready(run.side:worker("python", "work", { slots = 1 }))
-      -- Many, so that the thief gets one of them: who is quicker is chance.
       run.engine = run.side:start_engine("python", { "work" }, fan_out(48, 0.05), { transition_timeout = 6 })
-    end, function() end, 30)
+    end
+    local python, lua
+    for _ = 1, 4 do -- who is quicker is chance
+      python, lua = both("filesystem", steal, function() end, 30)
+      if python.state ~= "SUCCESS" then
+        break
+      end
+    end
     assert.is_not.equal("SUCCESS", python.state)
     assert.equal("SUCCESS", lua.state, lua.engine:story())
     assert.is_nil(by_host(lua)[lua.thief.pid])
