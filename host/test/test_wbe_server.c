@@ -1043,6 +1043,25 @@ static void an_idle_worker_drains_at_once(void **state)
 	rig_close(&r);
 }
 
+static void a_drain_does_not_wait_for_engines_that_are_gone(void **state)
+{
+	(void)state;
+	struct rig r = {0};
+	rig_open(&r);
+	request(&r, A1, NULL);
+	fake_pool_started(r.pool, 0);
+	expect(&r, "RESPONSE", A1, RUNNING);
+	fake_pool_done(r.pool, 0, false, "1");
+	tf_server_drain(r.s, 60000);
+	for (int seconds = 0; r.stops == 0; seconds++) {
+		assert_true(seconds < 5);
+		fake_wire_confirm(r.wire, expect(&r, "RESPONSE", A1, "SUCCESS"), TF_RETURNED);
+		pass(&r, 1000);
+	}
+	assert_int_equal(stats(&r).dropped, 1);
+	rig_close(&r);
+}
+
 static void a_drain_without_a_connection_ends(void **state)
 {
 	(void)state;
@@ -1208,6 +1227,7 @@ int main(void)
 		cmocka_unit_test(a_drain_ends_what_takes_longer_than_its_limit),
 		cmocka_unit_test(it_is_ready_with_scripts_and_a_connection_until_it_drains),
 		cmocka_unit_test(an_idle_worker_drains_at_once),
+		cmocka_unit_test(a_drain_does_not_wait_for_engines_that_are_gone),
 		cmocka_unit_test(a_drain_without_a_connection_ends),
 		cmocka_unit_test(a_lost_pool_fails_what_ran_and_ends),
 		cmocka_unit_test(a_second_signal_gives_everything_back),

@@ -13,6 +13,8 @@
 #define OFFER_MS 50
 #define OFFERS 5
 #define GIVE_UP_MS 60000
+#define LAST_TRIES_MS \
+	2000 /* of a worker that is to end, for an engine that is only coming back from a lost broker */
 /* Of so many at a time, while nobody reads their queues; more are given up at once. */
 #define STRANDED_MAX 1000
 /* Next try after the transport's queue was full. */
@@ -245,7 +247,8 @@ static bool is_worth_a_try(struct tf_server *s, struct tf_job *j, enum tf_publis
 		s->stranded++;
 		tf_job_acknowledge(s, j);
 	}
-	return tf_pace_ms(&s->pace) - j->finished_at < GIVE_UP_MS;
+	uint64_t patience = s->draining && j->stranded ? LAST_TRIES_MS : GIVE_UP_MS;
+	return tf_pace_ms(&s->pace) - j->finished_at < patience;
 }
 
 void tf_reply_published(void *arg, uint64_t id, enum tf_publish_status status, const struct tf_err *err)

@@ -237,7 +237,7 @@ describe("bounds of slots:", function()
     assert.is_true(parallel(many, 4).ok)
     local all = notes(side)
     assert.equal(2, most_at_once(all, "few"))
-    assert.matches("^few%d few%d many1", order_of(all))
+    assert.is_true(order_of(all):find("many1", 1, true) <= #"few1 few2 " + 1, order_of(all)) -- before the third of few
     local large = parallel({ { class = "Large", name = "l", inject = { n = 5000, text = "" } } }, 1)
     assert.equal("tfhost.SizeLimitExceeded", large.failure[1])
     assert.matches("task 'l': its result of 5002 bytes", large.failure[2])
