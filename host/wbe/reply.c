@@ -13,8 +13,8 @@
 #define OFFER_MS 50
 #define OFFERS 5
 #define GIVE_UP_MS 60000
-#define LAST_TRIES_MS \
-	2000 /* of a worker that is to end, for an engine that is only coming back from a lost broker */
+/* By a worker that is to end: for an engine that is only coming back from a lost broker. */
+#define LAST_TRIES_MS 2000
 /* Of so many at a time, while nobody reads their queues; more are given up at once. */
 #define STRANDED_MAX 1000
 /* Next try after the transport's queue was full. */
