@@ -161,8 +161,10 @@ static bool read_member(struct tf_json key, struct tf_json v, struct tf_peer *p,
 	size_t len = key.len - 2;
 	struct tf_buf plain = TF_BUF_INIT;
 	if (memchr(name, '\\', len)) { /* we do not write that, but it means the same */
-		if (tf_json_unescape(key, &plain, NULL) < 0)
-			return true;
+		if (tf_json_unescape(key, &plain, NULL) < 0) {
+			tf_buf_free(&plain);
+			return true; /* half a character: none of ours */
+		}
 		name = plain.len ? plain.data : "";
 		len = plain.len;
 	}

@@ -88,7 +88,8 @@ static void the_largest_header_fits(void **state)
 static void unknown_members_are_ignored(void **state)
 {
 	(void)state;
-	struct tf_peer p = tf_peer_parse(" {\"new\": [1, {\"a\": null}], \"v\": 2, \"round\": 1 } ");
+	struct tf_peer p =
+		tf_peer_parse(" {\"new\": [1, {\"a\": null}], \"h\\uDB0Bx\": 1, \"v\": 2, \"round\": 1 } ");
 	assert_true(p.present);
 	assert_int_equal(p.round, 1);
 	assert_int_equal(p.dispatch, -1);
