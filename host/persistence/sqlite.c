@@ -4,12 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <sqlite3.h>
 
+#include "base/folders.h"
 #include "base/mem.h"
 #include "persistence/backend.h"
 
@@ -154,13 +154,12 @@ static int run(struct sqlite *s, enum statement which, const char *what, struct 
 
 static void make_parents(const char *path)
 {
-	char *copy = tf_strdup(path);
-	for (char *p = copy + strspn(copy, "/"); (p = strchr(p, '/')) != NULL; p++) {
-		*p = '\0';
-		mkdir(copy, 0700); /* what is wrong with it the opening tells */
-		*p = '/';
+	char *folder = tf_strdup(path), *slash = strrchr(folder, '/');
+	if (slash) {
+		*slash = '\0';
+		(void)tf_make_folders(folder, 0700, NULL); /* what is wrong with it the opening tells */
 	}
-	free(copy);
+	free(folder);
 }
 
 static int version_of(struct sqlite *s, int *version, struct tf_err *err)

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/folders.h"
 #include "base/mem.h"
 
 char *tf_fs_folder_absolute(const char *path)
@@ -20,26 +21,12 @@ char *tf_fs_folder_absolute(const char *path)
 	return absolute;
 }
 
-/* Every part of the path, the last one included. What cannot be made shows when it is opened. */
-static void make_parents(const char *path)
-{
-	char *copy = tf_strdup(path), *slash;
-
-	for (slash = strchr(copy + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-		*slash = '\0';
-		mkdir(copy, 0777);
-		*slash = '/';
-	}
-	mkdir(copy, 0777);
-	free(copy);
-}
-
 int tf_fs_folder_open(const char *path, struct tf_err *err)
 {
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0 && errno == ENOENT) {
-		make_parents(path);
+		(void)tf_make_folders(path, 0777, NULL); /* what cannot be made shows when it is opened */
 		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	}
 	if (fd < 0)

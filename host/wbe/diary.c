@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/folders.h"
 #include "base/map.h"
 #include "base/mem.h"
 
@@ -82,24 +83,6 @@ size_t tf_diary_open_count(const struct tf_diary *d)
 
 /* ---- writing */
 
-/* The directory and those above it. */
-static int make_directory(const char *path, struct tf_err *err)
-{
-	char *copy = tf_strdup(path);
-	int rc = 0;
-	for (char *slash = copy; rc == 0 && slash; slash = strchr(slash + 1, '/')) {
-		char *end = strchr(slash + 1, '/');
-		if (end)
-			*end = '\0';
-		if (mkdir(copy, 0700) < 0 && errno != EEXIST)
-			rc = tf_err_sys(err, "cannot make %s", copy);
-		if (end)
-			*end = '/';
-	}
-	free(copy);
-	return rc;
-}
-
 static int open_locked(const char *path, int flags, struct tf_err *err)
 {
 	int fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -148,7 +131,7 @@ int tf_diary_take(struct tf_diary *d, const struct tf_diary_entry *e, uint64_t *
 	struct tf_buf record = TF_BUF_INIT;
 	struct open *o = TF_NEW(struct open);
 	int rc = 0;
-	if (d->fd < 0 && (rc = make_directory(d->dir, err)) == 0) {
+	if (d->fd < 0 && (rc = tf_make_folders(d->dir, 0700, err)) == 0) {
 		rc = open_locked(d->path, O_RDWR | O_CREAT | O_EXCL, err);
 		d->fd = rc < 0 ? -1 : rc;
 	}
