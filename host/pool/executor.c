@@ -15,7 +15,8 @@ struct parallel_work {
 	uint64_t job;
 	unsigned atom;
 	int64_t round;
-	struct tf_request request; /* members owned */
+	struct tf_request request;  /* members owned */
+	struct tf_value *too_large; /* owned; why it is not run, or NULL */
 	uint64_t result_limit;
 	uint64_t came_us, begun_us; /* the latter 0: not known to have begun */
 	bool cancelled;
@@ -83,6 +84,7 @@ static struct parallel_work *parallel_pop_waiting(struct parallel *x)
 static void parallel_work_free(struct parallel_work *w)
 {
 	tf_request_free(&w->request);
+	tf_value_unref(w->too_large);
 	free(w);
 }
 
@@ -137,27 +139,17 @@ static void parallel_fail_all(struct parallel *x, const char *why)
 	}
 }
 
-static bool parallel_is_too_large(const struct parallel_work *w)
-{
-	const struct tf_request *r = &w->request;
-	return r->action == TF_EXECUTE && r->limits.arguments &&
-	       tf_value_len(r->arguments) > r->limits.arguments;
-}
-
 /* Hand out what waits while the slots take more. */
 static void parallel_feed(struct parallel *x)
 {
 	struct parallel_work *w;
 	while (x->pool && (w = parallel_at(tf_runqueue_next(&x->queue)))) {
 		struct tf_err err;
-		const struct tf_request *r = &w->request;
-		if (parallel_is_too_large(w)) {
-			parallel_refuse(x, w,
-				tf_failure_size(r->task_name, "arguments", tf_value_len(r->arguments),
-					r->limits.arguments));
+		if (w->too_large) {
+			parallel_refuse(x, w, tf_value_ref(w->too_large));
 			continue;
 		}
-		int rc = tf_pool_submit(x->pool, w->job, r, &err);
+		int rc = tf_pool_submit(x->pool, w->job, &w->request, &err);
 		if (rc == TF_EAGAIN)
 			return;
 		tf_runqueue_take(&x->queue, &w->place);
@@ -303,7 +295,8 @@ static int parallel_submit(struct tf_executor *self, const struct tf_work *work,
 	if (cls)
 		tf_runqueue_limit(&x->queue, cls, work->concurrency);
 	tf_runqueue_add(&x->queue, &w->place, cls, work->priority, w->job);
-	if (!parallel_is_too_large(w))
+	w->too_large = tf_request_too_large(&w->request, w->request.limits.arguments);
+	if (!w->too_large)
 		return parallel_place(x, w, err);
 	tf_post_wake(x->post); /* its failure is not told from in here */
 	return 0;

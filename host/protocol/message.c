@@ -214,6 +214,13 @@ void tf_request_write(const struct tf_request *r, struct tf_buf *out)
 	tf_buf_putc(out, '}');
 }
 
+struct tf_value *tf_request_too_large(const struct tf_request *r, uint64_t limit)
+{
+	return r->action == TF_REVERT
+		       ? NULL
+		       : tf_failure_size(r->task_name, "arguments", tf_value_len(r->arguments), limit);
+}
+
 void tf_request_free(struct tf_request *r)
 {
 	free(r->task_cls);

@@ -55,6 +55,9 @@ int tf_request_parse(const char *body, size_t len, struct tf_request *out, struc
 /* Appends the body. A revert always carries result and failures (PROTOCOL.md 3.3). */
 void tf_request_write(const struct tf_request *r, struct tf_buf *out);
 void tf_request_free(struct tf_request *r); /* frees members, zeroes */
+/* Why arguments of more than `limit` bytes (0: any) are not run, as a failure; NULL: they are not too large, or it is a revert,
+ * which would be worse not made than large. */
+struct tf_value *tf_request_too_large(const struct tf_request *r, uint64_t limit);
 /* Deep enough for a second owner: strings copied, values referenced. */
 void tf_request_copy(const struct tf_request *r, struct tf_request *out);
 

@@ -120,10 +120,7 @@ bool tf_client_send_first(struct tf_client *c, struct tf_flight *f, const char *
 {
 	struct tf_err err;
 	const struct tf_request *r = &f->request;
-	struct tf_value *large = r->action == TF_EXECUTE
-					 ? tf_failure_size(r->task_name, "arguments",
-						   tf_value_len(r->arguments), r->limits.arguments)
-					 : NULL;
+	struct tf_value *large = tf_request_too_large(r, r->limits.arguments);
 	if (large) {
 		tf_client_complete(c, f, true, large);
 		return false;

@@ -32,15 +32,17 @@ void tf_client_arm(struct tf_client *c, uint64_t ms)
 	tf_timer_start(c->timer, ms, 0);
 }
 
-/* What the outcome tells about times. */
-static void measure(struct tf_client *c, const struct tf_flight *f, bool failed)
+/* What the outcome tells about times; returns how long it ran, 0: not known. */
+static uint64_t measure(struct tf_client *c, const struct tf_flight *f, bool failed)
 {
 	struct tf_tally_row *row = tf_tally_row(c->tally, f->request.task_cls);
 	failed ? row->failed++ : row->succeeded++;
 	if (!f->begun_us)
-		return;
+		return 0;
+	uint64_t ran_us = tf_clock_us() - f->begun_us;
 	tf_histogram_add(&c->stats.wait, f->begun_us - f->came_us);
-	tf_histogram_add(&c->stats.run, tf_clock_us() - f->begun_us);
+	tf_histogram_add(&c->stats.run, ran_us);
+	return ran_us;
 }
 
 bool tf_client_outcome(
@@ -50,7 +52,7 @@ bool tf_client_outcome(
 		tf_value_unref(result);
 		return false;
 	}
-	measure(c, f, failed);
+	uint64_t ran_us = measure(c, f, failed);
 	tf_supervision_unwatch(c->supervision, &f->watch);
 	char key[TF_CLIENT_KEY_MAX];
 	tf_ledger_put(c->settled, tf_client_key(key, f->uuid, (int)f->request.action, f->round), "", 0);
@@ -61,7 +63,7 @@ bool tf_client_outcome(
 		.result = result,
 		.receipt = tag,
 		.worker = f->worker,
-		.ran_s = f->begun_us ? (float)((double)(tf_clock_us() - f->begun_us) / 1e6) : 0};
+		.ran_s = (float)((double)ran_us / 1e6)};
 	tf_outbox_done(&c->outbox, &done);
 	tf_value_unref(result);
 	tf_flight_delete(f);

@@ -195,14 +195,11 @@ static struct tf_value *cannot_rebuild(const struct tf_request *r)
 	return types ? tf_failure_format(types, "%s", err.message) : NULL;
 }
 
-/* A revert that is not made would be worse than a large one. */
 static struct tf_value *too_large(const struct tf_server *s, const struct tf_request *r)
 {
 	struct tf_limits limits;
 	tf_job_limits(s, r, &limits);
-	return r->action == TF_EXECUTE ? tf_failure_size(r->task_name, "arguments",
-						 tf_value_len(r->arguments), limits.arguments)
-				       : NULL;
+	return tf_request_too_large(r, limits.arguments);
 }
 
 /* Why this request cannot be run, as a failure; NULL if it can. */
