@@ -9,9 +9,9 @@
 
 #include <stdint.h>
 
-#include "engine/arena.h"
+#include "base/arena.h"
 #include "engine/graph.h"
-#include "engine/intern.h"
+#include "base/intern.h"
 
 struct tf_plan {         /* a flow or an atom as the builder was told, by the id that it returned */
 	uint8_t kind;    /* enum tf_node_kind, never TF_NODE_END */

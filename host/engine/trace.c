@@ -5,8 +5,8 @@
 #include <time.h>
 
 #include "base/clock.h"
-#include "base/map.h"
 #include "base/mem.h"
+#include "base/intern.h"
 
 struct run {
 	uint32_t previous;    /* number of the atom's one before, from 1; 0: none */
@@ -29,15 +29,13 @@ struct tf_trace {
 	size_t atom_count;
 	struct run *runs;
 	uint32_t run_count, run_cap;
-	char **workers; /* owned */
-	uint32_t worker_count;
-	struct tf_map *numbers; /* of workers by name: (void *)(uintptr_t)number */
+	struct tf_intern *workers;
 };
 
 struct tf_trace *tf_trace_new(void)
 {
 	struct tf_trace *t = TF_NEW(struct tf_trace);
-	t->numbers = tf_map_new();
+	t->workers = tf_intern_new();
 	return t;
 }
 
@@ -45,10 +43,7 @@ void tf_trace_delete(struct tf_trace *t)
 {
 	if (!t)
 		return;
-	for (uint32_t i = 0; i < t->worker_count; i++)
-		free(t->workers[i]);
-	free(t->workers);
-	tf_map_delete(t->numbers, NULL);
+	tf_intern_delete(t->workers);
 	free(t->atoms);
 	free(t->runs);
 	free(t);
@@ -67,17 +62,7 @@ static struct atom *atom_of(struct tf_trace *t, uint32_t atom)
 
 static uint32_t worker_number(struct tf_trace *t, const char *name)
 {
-	if (!name)
-		return 0;
-	uintptr_t known = (uintptr_t)tf_map_get(t->numbers, name);
-	if (known || t->worker_count + 1 == TRACE_MAX_WORKERS)
-		return (uint32_t)known;
-	if ((t->worker_count & (t->worker_count - 1)) == 0)
-		t->workers = tf_realloc(t->workers,
-			(t->worker_count ? 2 * (size_t)t->worker_count : 1) * sizeof(*t->workers));
-	t->workers[t->worker_count++] = tf_strdup(name);
-	tf_map_set(t->numbers, name, (void *)(uintptr_t)t->worker_count);
-	return t->worker_count;
+	return name ? tf_intern_number(t->workers, name, TRACE_MAX_WORKERS - 1) : 0;
 }
 
 /* Room for one more of the atom: a new place, or that of its oldest. */
@@ -148,8 +133,9 @@ static void write_run(const struct tf_trace *t, const struct run *r, struct tf_b
 {
 	tf_buf_printf(out, "[\"%s\", \"%s\", %.6f, %.6f, %.6f, ", r->revert ? "revert" : "execute",
 		tf_state_name((enum tf_state)r->state), r->sent, (double)r->waited, (double)r->ran);
-	if (r->worker)
-		tf_json_write_string(out, t->workers[r->worker - 1], strlen(t->workers[r->worker - 1]));
+	const char *worker = r->worker ? tf_intern_text(t->workers, r->worker - 1) : NULL;
+	if (worker)
+		tf_json_write_string(out, worker, strlen(worker));
 	else
 		tf_buf_puts(out, "null");
 	tf_buf_putc(out, ']');

@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/map.h"
+#include "base/intern.h"
 #include "wbe/executor.h"
 #include "wbe/finder.h"
 #include "wbe/inflight.h"
@@ -42,8 +43,7 @@ struct tf_client {
 	struct tf_supervision *supervision; /* owned */
 	struct tf_map *tfhost_topics;       /* topics whose worker answered with our header */
 	struct tf_map *lanes;               /* by topic */
-	struct tf_map *worker_numbers;      /* by name: (void *)(uintptr_t)number, from 1 */
-	char **worker_names;                /* by number - 1; owned */
+	struct tf_intern *workers;          /* names for people, by their number - 1 */
 	struct tf_map *tfhost_seen;         /* topics where any worker ever did: Python may share them */
 	struct tf_outbox outbox;
 

@@ -248,7 +248,7 @@ static void config_free(struct tf_wbe_config *c)
 
 static const char *worker_name(const struct tf_executor *x, uint16_t number)
 {
-	return ((const struct tf_client *)x)->worker_names[number - 1];
+	return tf_intern_text(((const struct tf_client *)x)->workers, number - 1u);
 }
 
 static void destroy(struct tf_executor *x)
@@ -257,10 +257,7 @@ static void destroy(struct tf_executor *x)
 	stop(x);
 	tf_timer_delete(c->timer);
 	tf_inflight_delete(c->inflight);
-	for (size_t i = 0; i < tf_map_count(c->worker_numbers); i++)
-		free(c->worker_names[i]);
-	free(c->worker_names);
-	tf_map_delete(c->worker_numbers, NULL);
+	tf_intern_delete(c->workers);
 	tf_tally_delete(c->tally);
 	tf_buf_free(&c->scratch);
 	config_free(&c->config);
@@ -320,7 +317,7 @@ int tf_executor_wbe_new_with(struct tf_loop *loop, const struct tf_wbe_config *c
 	c->seam = *seam;
 	config_copy(config, &c->config);
 	c->timer = tf_timer_new(loop, on_timer, c);
-	c->worker_numbers = tf_map_new();
+	c->workers = tf_intern_new();
 	c->armed = UINT64_MAX;
 	c->inflight = tf_inflight_new();
 	c->tally = tf_tally_new();

@@ -88,14 +88,7 @@ static uint16_t number_of(struct tf_client *c, const struct tf_flight *f, const 
 		snprintf(text, sizeof(text), "%s:%" PRId64, peer->host, peer->pid);
 		name = text;
 	}
-	uintptr_t known = name ? (uintptr_t)tf_map_get(c->worker_numbers, name) : 0;
-	size_t count = tf_map_count(c->worker_numbers);
-	if (!name || known || count == UINT16_MAX)
-		return (uint16_t)known;
-	c->worker_names = tf_realloc(c->worker_names, (count + 1) * sizeof(*c->worker_names));
-	c->worker_names[count] = tf_strdup(name);
-	tf_map_set(c->worker_numbers, name, (void *)(uintptr_t)(count + 1));
-	return (uint16_t)(count + 1);
+	return name ? (uint16_t)tf_intern_number(c->workers, name, UINT16_MAX) : 0;
 }
 
 static void on_running(struct tf_client *c, struct tf_flight *f, const struct tf_peer *peer)

@@ -1,10 +1,10 @@
-#include "engine/intern.h"
+#include "base/intern.h"
 
 #include <string.h>
 
 #include "base/err.h"
 #include "base/mem.h"
-#include "engine/arena.h"
+#include "base/arena.h"
 
 enum { FIRST_SLOTS = 64 }; /* a power of two */
 
@@ -100,6 +100,12 @@ uint32_t tf_intern_add(struct tf_intern *t, const char *s)
 uint32_t tf_intern_find(const struct tf_intern *t, const char *s)
 {
 	return *slot_of(t, s, hash_of(s));
+}
+
+uint32_t tf_intern_number(struct tf_intern *t, const char *s, uint32_t limit)
+{
+	uint32_t id = t->count < limit ? tf_intern_add(t, s) : tf_intern_find(t, s);
+	return id == TF_NONE ? 0 : id + 1;
 }
 
 const char *tf_intern_text(const struct tf_intern *t, uint32_t id)

@@ -1,6 +1,6 @@
 /* Memory that lives and dies with one owner: many small pieces, one release. */
-#ifndef TF_ENGINE_ARENA_H
-#define TF_ENGINE_ARENA_H
+#ifndef TF_BASE_ARENA_H
+#define TF_BASE_ARENA_H
 
 #include <stddef.h>
 
