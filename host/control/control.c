@@ -12,11 +12,11 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "control/door.h"
 
 enum {
 	CONTROL_BACKLOG = 16,
 	CONTROL_CHUNK = 4096,
-	CONTROL_PAUSE_MS = 100,
 	CONTROL_MAX_OUT = 16 << 20, /* bytes of answers that a client has not read */
 	CONTROL_MAX_CALLS = 64,     /* of one client, not answered */
 };
@@ -45,10 +45,7 @@ struct tf_control {
 	const struct tf_command *const *commands;
 	void *subject;
 	char *path; /* owned */
-	int fd;
-	struct tf_io *io;
-	struct tf_timer *pause; /* until clients are accepted again */
-	bool paused;            /* the last one could not be */
+	struct tf_door *door;
 	TAILQ_HEAD(, client) clients;
 	unsigned client_count;
 };
@@ -240,34 +237,9 @@ static bool is_welcome(int fd)
 	       (who.uid == geteuid() || who.uid == 0);
 }
 
-static void control_resume(void *arg)
+static void control_entered(void *arg, int fd)
 {
 	struct tf_control *control = arg;
-	tf_io_watch(control->io, TF_IO_READ);
-}
-
-/* Who asks to be let in stays at the door when nothing can be opened, and the loop would be told of it without end. */
-static void control_pause(struct tf_control *control, int why)
-{
-	if (why == EAGAIN || why == EWOULDBLOCK || why == EINTR || why == ECONNABORTED)
-		return;
-	if (!control->paused)
-		tf_warn("control", "%s: clients have to wait: %s", control->path, strerror(why));
-	control->paused = true;
-	tf_io_watch(control->io, 0);
-	tf_timer_start(control->pause, CONTROL_PAUSE_MS, 0);
-}
-
-static void control_io(void *arg, int events)
-{
-	struct tf_control *control = arg;
-	(void)events;
-	int fd = accept4(control->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (fd < 0) {
-		control_pause(control, errno);
-		return;
-	}
-	control->paused = false;
 	if (control->client_count >= TF_CONTROL_CLIENTS || !is_welcome(fd)) {
 		close(fd);
 		return;
@@ -349,12 +321,9 @@ int tf_control_new(struct tf_loop *loop, const char *kind, const char *path,
 		return fd;
 	}
 	struct tf_control *c = TF_NEW(struct tf_control);
-	*c = (struct tf_control){
-		.loop = loop, .commands = commands, .subject = subject, .path = full, .fd = fd};
+	*c = (struct tf_control){.loop = loop, .commands = commands, .subject = subject, .path = full};
 	TAILQ_INIT(&c->clients);
-	c->io = tf_io_new(loop, fd, control_io, c);
-	c->pause = tf_timer_new(loop, control_resume, c);
-	tf_io_watch(c->io, TF_IO_READ);
+	c->door = tf_door_new(loop, fd, "control", full, control_entered, c);
 	*out = c;
 	return 0;
 }
@@ -373,9 +342,7 @@ void tf_control_delete(struct tf_control *c)
 		if (client_flush(client))
 			client_delete(client);
 	}
-	tf_io_delete(c->io);
-	tf_timer_delete(c->pause);
-	close(c->fd);
+	tf_door_delete(c->door);
 	unlink(c->path);
 	free(c->path);
 	free(c);

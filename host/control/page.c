@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "control/door.h"
 #include "control/http_request.h"
 
 enum {
@@ -35,8 +36,7 @@ struct tf_page {
 	struct tf_loop *loop;
 	struct tf_page_config config;
 	char *url;
-	int fd;
-	struct tf_io *io;
+	struct tf_door *door;
 	struct tf_timer *timer;
 	TAILQ_HEAD(, client) clients; /* oldest first */
 	unsigned count;
@@ -65,7 +65,6 @@ static void on_timer(void *arg)
 	uint64_t now = now_ms(p);
 	while ((c = TAILQ_FIRST(&p->clients)) != NULL && c->until <= now)
 		client_delete(c);
-	tf_io_watch(p->io, TF_IO_READ);
 	if (p->count == 0)
 		tf_timer_stop(p->timer);
 }
@@ -157,16 +156,9 @@ static void client_io(void *arg, int events)
 	client_flush(c);
 }
 
-static void page_io(void *arg, int events)
+static void page_entered(void *arg, int fd)
 {
 	struct tf_page *p = arg;
-	(void)events;
-	int fd = accept4(p->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (fd < 0) { /* without a free descriptor the loop would be told of the client without end */
-		tf_io_watch(p->io, 0);
-		tf_timer_start(p->timer, PAGE_LOOK_MS, PAGE_LOOK_MS);
-		return;
-	}
 	if (p->count >= TF_PAGE_CLIENTS) {
 		close(fd);
 		return;
@@ -255,11 +247,9 @@ int tf_page_new(
 	if (!p->config.patience_ms)
 		p->config.patience_ms = TF_PAGE_MS;
 	TAILQ_INIT(&p->clients);
-	p->fd = fd;
 	p->url = url_of(fd);
 	p->timer = tf_timer_new(loop, on_timer, p);
-	p->io = tf_io_new(loop, fd, page_io, p);
-	tf_io_watch(p->io, TF_IO_READ);
+	p->door = tf_door_new(loop, fd, "metrics", p->url, page_entered, p);
 	tf_info("metrics", "at %s", p->url);
 	*out = p;
 	return 0;
@@ -277,9 +267,8 @@ void tf_page_delete(struct tf_page *p)
 		return;
 	while ((c = TAILQ_FIRST(&p->clients)) != NULL)
 		client_delete(c);
-	tf_io_delete(p->io);
+	tf_door_delete(p->door);
 	tf_timer_delete(p->timer);
-	close(p->fd);
 	free(p->url);
 	free(p);
 }
