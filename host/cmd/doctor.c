@@ -64,11 +64,11 @@ static const char doctor_doc[] =
 
 static void put_member(struct tf_buf *line, const char *name, const char *text)
 {
-	tf_buf_printf(line, "%s\"%s\": ", line->len ? ", " : "{", name);
+	tf_buf_puts(line, line->len ? ", " : "{");
 	if (text)
-		tf_json_write_string(line, text, tf_utf8_valid_len(text, strlen(text)));
+		tf_json_write_text(line, name, text);
 	else
-		tf_buf_puts(line, "null");
+		tf_buf_printf(line, "\"%s\": null", name);
 }
 
 static void doctor_found(

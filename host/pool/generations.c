@@ -661,7 +661,6 @@ const struct tf_label *tf_generations_label(const struct tf_generations *g)
 	return g->told ? &g->told->label : &none;
 }
 
-/* Hand it to that generation, if there is a place beside what the others run. */
 /* Generations share the slots: what one may begin, others leave. */
 static bool others_fill_slots(const struct tf_generations *g, const struct generation *n)
 {
@@ -669,6 +668,7 @@ static bool others_fill_slots(const struct tf_generations *g, const struct gener
 	return others > 0 && own + others >= g->config.pool.slots;
 }
 
+/* Hand it to that generation, if there is a place beside what the others run. */
 static int submit_to(struct tf_generations *g, struct generation *n, uint64_t job, const struct tf_request *r,
 	struct tf_err *err)
 {

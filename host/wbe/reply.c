@@ -238,17 +238,19 @@ void tf_reply_final(struct tf_server *s, struct tf_job *j)
 
 /* Whose engine is gone keeps no other request from coming: from now on the outcome is this process's, and no longer safe
  * with the broker, as it is not with an engine that asks for it when it is back. */
-static bool is_worth_a_try(struct tf_server *s, struct tf_job *j, enum tf_publish_status status)
+static void strand(struct tf_server *s, struct tf_job *j)
 {
-	if (status == TF_RETURNED && !j->stranded) {
-		if (s->stranded >= STRANDED_MAX)
-			return false;
-		j->stranded = true;
-		s->stranded++;
-		tf_job_acknowledge(s, j);
-	}
+	if (j->stranded)
+		return;
+	j->stranded = true;
+	s->stranded++;
+	tf_job_acknowledge(s, j);
+}
+
+static bool is_worth_a_try(const struct tf_server *s, const struct tf_job *j)
+{
 	uint64_t patience = s->draining && j->stranded ? LAST_TRIES_MS : GIVE_UP_MS;
-	return tf_pace_ms(&s->pace) - j->finished_at < patience;
+	return s->stranded <= STRANDED_MAX && tf_pace_ms(&s->pace) - j->finished_at < patience;
 }
 
 void tf_reply_published(void *arg, uint64_t id, enum tf_publish_status status, const struct tf_err *err)
@@ -280,11 +282,14 @@ void tf_reply_published(void *arg, uint64_t id, enum tf_publish_status status, c
 		tf_job_delete(s, j, TF_ACK);
 		s->window.ended++;
 		tf_jobs_look(s);
-	} else if (is_worth_a_try(s, j, status)) {
-		try_later(s, j, RETRY_MS);
-	} else {
-		give_up(s, j, err ? err->message : "no engine reads this topic any more");
+		return;
 	}
+	if (status == TF_RETURNED)
+		strand(s, j);
+	if (is_worth_a_try(s, j))
+		try_later(s, j, RETRY_MS);
+	else
+		give_up(s, j, err ? err->message : "no engine reads this topic any more");
 }
 
 void tf_reply_retry(struct tf_server *s)

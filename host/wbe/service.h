@@ -96,7 +96,6 @@ struct tf_held { /* a message that came while draining */
 };
 
 struct tf_server {
-	size_t stranded;      /* jobs */
 	struct tf_loop *loop; /* borrowed */
 	struct tf_server_events events;
 	void *arg;
@@ -133,6 +132,7 @@ struct tf_server {
 	} blocked;
 	unsigned asked;   /* for so many unsettled requests of the topic */
 	size_t live_tags; /* jobs with one */
+	size_t stranded;  /* jobs that are */
 	TAILQ_HEAD(, tf_engine_peer) engines;
 	struct tf_map *engines_by_topic;
 	TAILQ_HEAD(tf_audience, tf_listener) audience; /* who asked last comes last */

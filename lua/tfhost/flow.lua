@@ -425,9 +425,9 @@ local COMMANDS = { list = list, show = show, resume = resume, cancel = cancel, d
 ---@return integer exit code
 function M.main(given)
   given.command = "tfhost flow " .. given.action
-  local backend, message = logbook.open(given)
+  local backend, message = logbook.need(given)
   if not backend then
-    return fail(given, message or "there is no logbook: --backend and TFHOST_BACKEND say none")
+    return fail(given, message)
   end
   local ok, code = pcall(COMMANDS[given.action], given, backend)
   if not ok then

@@ -48,13 +48,9 @@ end
 ---@param given table run, backend, times, json, command
 ---@return integer exit code
 function M.main(given)
-  local backend, message = logbook.open(given)
-  local row
-  if backend then
-    row, message = logbook.find(given.run, backend)
-  end
-  if not row then
-    io.stderr:write(given.command, ": ", message or "there is no logbook", "\n")
+  local backend, row = logbook.flow(given, given.run)
+  if not backend then
+    io.stderr:write(given.command, ": ", row, "\n")
     return M.EXIT.INVALID
   end
   local seen, state, left = {}, nil, given.times or math.huge

@@ -158,6 +158,30 @@ function M.find(uuid, backend)
   return nil, message
 end
 
+---The backend, for who can do nothing without one.
+---@param given { backend: string?, durability: string? }
+---@return taskflow.Backend? nil: there is none, or it cannot be opened
+---@return string? message
+function M.need(given)
+  local backend, message = M.open(given)
+  return backend, not backend and (message or "there is no logbook: --backend and TFHOST_BACKEND say none") or nil
+end
+
+---A flow in it: the two before in one.
+---@param given { backend: string?, durability: string? }
+---@param uuid string as for find
+---@return taskflow.Backend? nil: there is no such flow, or no backend
+---@return table|string row, or what is wrong
+function M.flow(given, uuid)
+  local backend, message = M.need(given)
+  if not backend then
+    return nil, message
+  end
+  local row
+  row, message = M.find(uuid, backend)
+  return row and backend, row or message
+end
+
 ---Delete a flow, and its book if that has no other.
 ---@param backend taskflow.Backend
 ---@param uuid string

@@ -269,13 +269,9 @@ end
 ---@param given table uuid, backend, json, all, command
 ---@return integer exit code
 function M.main(given)
-  local backend, message = logbook.open(given)
-  local row
-  if backend then
-    row, message = logbook.find(given.uuid, backend)
-  end
-  if not row then
-    io.stderr:write(given.command, ": ", message or "there is no logbook: --backend and TFHOST_BACKEND say none", "\n")
+  local backend, row = logbook.flow(given, given.uuid)
+  if not backend then
+    io.stderr:write(given.command, ": ", row, "\n")
     return M.EXIT.INVALID
   end
   local runs = M.runs(assert(backend._handle:atoms(row.uuid)))

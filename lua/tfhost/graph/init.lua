@@ -53,16 +53,11 @@ end
 
 -- States by atom of a run that the logbook has, or nil and what is wrong.
 local function states_of(given)
-  local backend, message = logbook.open(given)
+  local backend, row = logbook.flow(given, given.run)
   if not backend then
-    return nil, message or "there is no logbook: --backend and TFHOST_BACKEND say none"
+    return nil, row
   end
-  local row, found = logbook.find(given.run, backend)
-  if not row then
-    return nil, found
-  end
-  local atoms
-  atoms, message = backend._handle:atoms(row.uuid)
+  local atoms, message = backend._handle:atoms(row.uuid)
   if not atoms then
     return nil, message
   end
