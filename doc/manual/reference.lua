@@ -131,16 +131,20 @@ for _, row in ipairs(MODULES) do
 end
 
 -- Classes of the library's own modules are told if something that is told names them.
+local tell_whole
 local function tell(subject)
   for _, name in ipairs(types_of(subject)) do
     local entry = classes[name]
     if entry and not entry.told then
       entry.told = true
-      tell(entry.subject)
-      for _, member in ipairs(entry.members) do
-        tell(member)
-      end
+      tell_whole(entry)
     end
+  end
+end
+function tell_whole(entry)
+  tell(entry.subject)
+  for _, member in ipairs(entry.members) do
+    tell(member)
   end
 end
 for _, section in ipairs(sections) do
@@ -149,10 +153,7 @@ for _, section in ipairs(sections) do
   end
   for _, entry in ipairs(section.classes) do
     if entry.told then
-      tell(entry.subject)
-      for _, member in ipairs(entry.members) do
-        tell(member)
-      end
+      tell_whole(entry)
     end
   end
 end
