@@ -114,6 +114,7 @@ static const struct member members[] = {
 	MEMBER("cancel", NUMBER, cancel),
 	MEMBER("drop", NUMBER, drop),
 	MEMBER("ask", NUMBER, ask),
+	MEMBER("given", NUMBER, given),
 	MEMBER("echo", NUMBER, echo),
 	MEMBER("expires", NUMBER, expires),
 	MEMBER("priority", PRIORITY, priority),
@@ -246,6 +247,7 @@ const char *tf_peer_write(const struct tf_peer *p, char buf[TF_PEER_MAX])
 	at = put_number(at, "cancel", p->cancel);
 	at = put_number(at, "drop", p->drop);
 	at = put_number(at, "ask", p->ask);
+	at = put_number(at, "given", p->given);
 	at = put_number(at, "echo", p->echo);
 	at = put_number(at, "expires", p->expires);
 	at = put_limit(at, "time_ms", p->limits.time_ms);

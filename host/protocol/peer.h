@@ -11,7 +11,8 @@
  *   NOTIFY:    {"v":1,"drop":1,"round":R,"action":A}     the same, for a request that has its outcome already: if it was not
  *              begun, forget it, and say nothing
  *   NOTIFY:    {"v":1,"ask":1,"round":R,"action":A}      engine -> all workers of a topic: who has that request (waits with it,
- *              runs it, has its outcome) says so: a RESPONSE with the state PENDING (and the question's "echo"), RUNNING, or the outcome
+ *              runs it, has its outcome) says so: a RESPONSE with the state PENDING (and the question's "echo"), RUNNING, or the outcome;
+ *              PENDING with "given":1 from who gave it back to the queue lately, and cannot know more
  *   RESPONSE:  {"v":1,"worker":W,"host":H,"pid":P,"round":R,"dispatch":D,"action":A,"generation":G,"hash":X}
  *              a final one with "ran_us": microseconds that the task ran
  *   NOTIFY:    {"v":1,"worker":W,"host":H,"pid":P}   answer, and beat  worker -> engine;  {"v":1} probe
@@ -46,6 +47,7 @@ struct tf_peer {
 	int64_t cancel;                  /* 1: end that request; -1 if absent */
 	int64_t drop;                    /* 1: forget that request; -1 if absent */
 	int64_t ask;                     /* 1: who has that request? -1 if absent */
+	int64_t given;                   /* 1: it was given back to its queue lately; -1 if absent */
 	int64_t echo;                    /* of a probe and its answer; -1 if absent */
 	struct tf_limits limits;         /* of a request; zeroes: none */
 	int priority;                    /* of a request */
@@ -69,6 +71,7 @@ struct tf_peer {
 		.cancel = -1, \
 		.drop = -1, \
 		.ask = -1, \
+		.given = -1, \
 		.echo = -1, \
 		.expires = -1, \
 		.action = -1, \

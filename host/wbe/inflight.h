@@ -63,6 +63,7 @@ struct tf_flight {
 	char *performer;       /* owned or NULL; worker that may run it for an earlier engine; "": any may */
 	unsigned gone;         /* of its lane, when it was asked for */
 	int64_t asked;         /* number of that question */
+	bool given;            /* the answer was that it had gone back to the queue */
 	char *unreadable;      /* owned or NULL; what is wrong with its outcome */
 	enum tf_flight_queue queue;
 	struct tf_waiting *waiting; /* in TF_QUEUE_WAITING */

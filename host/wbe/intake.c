@@ -120,7 +120,7 @@ static void on_ask(struct tf_server *s, const struct tf_message *m, const struct
 	else if (j && j->state == TF_JOB_FINISHED)
 		tf_reply_hurry(s, j);
 	else if (j || tf_ledger_get(s->given, key, &len))
-		tf_reply_pending(s, m, peer);
+		tf_reply_pending(s, m, peer, !j);
 	free(key);
 }
 

@@ -79,6 +79,10 @@ void tf_client_rejoin_due(struct tf_client *c)
 {
 	struct tf_flight *f;
 	uint64_t now = tf_pace_ms(&c->pace);
-	while ((f = tf_inflight_next_again(c->inflight, TF_QUEUE_ASKING)) != NULL && f->again_at <= now)
-		tf_client_give_up_rejoining(c, f);
+	while ((f = tf_inflight_next_again(c->inflight, TF_QUEUE_ASKING)) != NULL && f->again_at <= now) {
+		if (f->given)
+			tf_client_search(c, f);
+		else
+			tf_client_give_up_rejoining(c, f);
+	}
 }

@@ -54,7 +54,7 @@ static int send_running(struct tf_server *s, struct tf_job *j, struct tf_err *er
 	return rc;
 }
 
-void tf_reply_pending(struct tf_server *s, const struct tf_message *m, const struct tf_peer *of)
+void tf_reply_pending(struct tf_server *s, const struct tf_message *m, const struct tf_peer *of, bool given)
 {
 	char header[TF_PEER_MAX];
 	struct tf_peer peer = s->self;
@@ -62,6 +62,7 @@ void tf_reply_pending(struct tf_server *s, const struct tf_message *m, const str
 	peer.round = of->round;
 	peer.action = of->action;
 	peer.echo = of->echo;
+	peer.given = given ? 1 : -1;
 	tf_buf_reset(&s->scratch);
 	tf_response_write(&pending, &s->scratch);
 	const struct tf_message reply = {.topic = m->reply_to,

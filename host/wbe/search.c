@@ -20,6 +20,7 @@ void tf_client_search(struct tf_client *c, struct tf_flight *f)
 		tf_client_give_up_rejoining(c, f);
 		return;
 	}
+	f->given = false;
 	tf_inflight_again(c->inflight, f, TF_QUEUE_SEARCHING, UINT64_MAX);
 	c->search_anew = true;
 	c->search_at = 0;
@@ -42,6 +43,11 @@ void tf_client_found(struct tf_client *c, struct tf_flight *f, const struct tf_p
 	if (f->queue != TF_QUEUE_ASKING || !f->topic || peer->echo != f->asked ||
 		f->gone != tf_client_lane(c, f->topic)->gone)
 		return;
+	/* It was in the queue again since the question had come through: another one finds out who has taken it. */
+	if (peer->given == 1) {
+		f->given = true;
+		return;
+	}
 	tf_inflight_published(c->inflight, f->publish); /* what becomes of the question does not matter */
 	tf_inflight_move(c->inflight, f, TF_REQUEST_PENDING);
 	f->lane = tf_client_lane(c, f->topic);

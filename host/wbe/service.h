@@ -280,8 +280,8 @@ void tf_reply_event(struct tf_server *s, struct tf_job *j, const char *type, str
 /* A request that was with another worker before: does its engine, one of ours, still want it? It waits for a moment, is dropped
  * if that says no or is gone for seconds, and is enqueued otherwise. */
 void tf_reply_offer(struct tf_server *s, struct tf_job *j);
-/* To a question (its header: `peer`): the request waits for a slot, here or in the queue. */
-void tf_reply_pending(struct tf_server *s, const struct tf_message *m, const struct tf_peer *of);
+/* To a question (its header: `of`): the request waits for a slot here; `given`: it went back to the queue lately. */
+void tf_reply_pending(struct tf_server *s, const struct tf_message *m, const struct tf_peer *of, bool given);
 /* A final message that waits to be tried again is tried now. */
 void tf_reply_hurry(struct tf_server *s, struct tf_job *j);
 /* Send the final message of `j`, whose `final` is composed; on trouble it will be tried again. */
