@@ -46,6 +46,7 @@ struct tf_flight {
 	enum tf_request_state state;
 	uint64_t since;  /* of submission, of the loss of its worker, or of its renewal; the caller's time */
 	uint16_t worker; /* who ran it, for people, as in tf_completion */
+	bool given;      /* who was asked for it answered that it had gone back to the queue */
 	uint64_t came_us, begun_us; /* of tf_clock_us; the latter 0: not known to have begun */
 	uint64_t queue_ms; /* how long it may be WAITING and PENDING, whatever the reason; 0: no such limit */
 	uint64_t begin_by; /* the caller's time; when that is over, if it has such a limit */
@@ -63,7 +64,6 @@ struct tf_flight {
 	char *performer;       /* owned or NULL; worker that may run it for an earlier engine; "": any may */
 	unsigned gone;         /* of its lane, when it was asked for */
 	int64_t asked;         /* number of that question */
-	bool given;            /* the answer was that it had gone back to the queue */
 	char *unreadable;      /* owned or NULL; what is wrong with its outcome */
 	enum tf_flight_queue queue;
 	struct tf_waiting *waiting; /* in TF_QUEUE_WAITING */
