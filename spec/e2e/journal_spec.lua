@@ -70,9 +70,10 @@ describe("a Python engine on a tfhost worker that is killed", function()
 
   it("runs nothing twice while another worker keeps the queue, and gets what was not acknowledged", function()
     local first = worker()
-    local engine = side:start_engine("python", { "work" }, flow(1.5, 1.5))
+    local engine = side:start_engine("python", { "work" }, flow(2.5, 2.5))
     begun(2)
     local other = worker()
+    process.sleep(0.5) -- that it serves does not say that the broker knows
     first:kill "KILL"
     first:wait(5)
     local again = worker() -- finds the diary, and that the queue is still there
