@@ -5,63 +5,39 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/uuid.h"
-#include "clock_fake.h"
 #include "cmocka_all.h"
-#include "fake_pool.h"
-#include "fake_wire.h"
-#include "loop/loop.h"
+#include "server_rig.h"
 #include "temp_folder.h"
 #include "wbe/diary.h"
-#include "wbe/server.h"
 
-#define FLOW "6227eb8f-222c-44bd-8b77-78f8133307bb"
 #define DEAD "c0d9c6b0-1111-4222-8333-444444444444"
 #define BODY \
 	"{\"task_cls\": \"m.T\", \"task_name\": \"t\", \"task_version\": [1, 0], \"action\": \"execute\"}"
 
 struct rig {
 	struct temp_folder folder;
-	struct tf_loop *loop;
-	struct tf_clock_fake clock;
-	struct tf_server *s;
-	struct fake_wire *wire;
-	struct fake_pool *pool;
+	struct server_rig w;
 };
-
-static int open_wire(struct tf_loop *loop, const struct tf_transport_config *config,
-	const struct tf_transport_events *events, void *arg, struct tf_transport **out, struct tf_err *err)
-{
-	int rc = fake_wire_open(loop, config, events, arg, out, err);
-	fake_wire_tracks(fake_wire_last);
-	return rc;
-}
 
 static void start(struct rig *r)
 {
 	static const char *const classes[] = {"m.T", NULL};
-	static const struct tf_server_events events = {0};
-	const struct tf_wbe_seam seam = {.clock = &r->clock.clock, .open = open_wire};
-	const struct tf_server_config config = {.transport.exchange = "x",
-		.topic = "tasks",
-		.pool.slots = 4,
-		.journal = r->folder.path,
-		.journal_ms = 5000};
-	assert_int_equal(
-		tf_server_new_with(r->loop, &config, &seam, &fake_pool_ops, &events, NULL, &r->s, NULL), 0);
-	r->wire = fake_wire_last;
-	r->pool = fake_pool_last;
-	fake_wire_state(r->wire, true);
-	fake_pool_ready(r->pool, classes);
-	tf_server_tick(r->s);
+	r->w = (struct server_rig){.classes = classes,
+		.tracks = true,
+		.config = {.pool.slots = 4, .journal = r->folder.path, .journal_ms = 5000}};
+	server_open(&r->w);
+}
+
+static void stop(struct rig *r)
+{
+	if (r->w.s)
+		server_close(&r->w);
 }
 
 static int set_up(void **state)
 {
 	struct rig *r = TF_NEW(struct rig);
 	temp_folder_make(&r->folder);
-	r->loop = tf_loop_new();
-	tf_clock_fake_init(&r->clock, 1000);
 	*state = r;
 	return 0;
 }
@@ -69,8 +45,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	struct rig *r = *state;
-	tf_server_delete(r->s);
-	tf_loop_delete(r->loop);
+	stop(r);
 	temp_folder_remove(&r->folder);
 	free(r);
 	return 0;
@@ -78,29 +53,22 @@ static int tear_down(void **state)
 
 static void request(struct rig *r, const char *id)
 {
-	const struct tf_message m = {.topic = "tasks",
-		.type = "REQUEST",
-		.reply_to = FLOW,
-		.correlation_id = id,
-		.content_type = "application/json",
-		.body = BODY,
-		.body_len = strlen(BODY)};
-	fake_wire_deliver(r->wire, &m);
-	tf_server_tick(r->s);
+	server_deliver(&r->w, "REQUEST", id, NULL, BODY, false);
+	tf_server_tick(r->w.s);
 }
 
 /* The oldest message: to this topic, about this request, with this in its body. Confirmed, or returned. */
 static void expect(
 	struct rig *r, const char *topic, const char *id, const char *text, enum tf_publish_status status)
 {
-	struct fake_sent *s = fake_wire_take(r->wire);
+	struct fake_sent *s = fake_wire_take(r->w.wire);
 	assert_non_null(s);
 	assert_string_equal(s->m.topic, topic);
 	if (id)
 		assert_string_equal(s->m.correlation_id, id);
 	assert_non_null(strstr(s->m.body, text));
 	if (s->id)
-		fake_wire_confirm(r->wire, s->id, status);
+		fake_wire_confirm(r->w.wire, s->id, status);
 	fake_sent_free(s);
 }
 
@@ -117,7 +85,7 @@ static void leave(struct rig *r, const char *const *hows)
 	for (int i = 0; hows[i]; i++) {
 		char id[2] = {(char)('A' + i), '\0'};
 		uint64_t entry;
-		const struct tf_diary_entry e = {.reply_to = (char *)FLOW,
+		const struct tf_diary_entry e = {.reply_to = (char *)ENGINE,
 			.correlation_id = id,
 			.body = (char *)BODY,
 			.body_len = strlen(BODY)};
@@ -141,14 +109,13 @@ static void a_request_is_kept_from_running_to_delivery(void **state)
 	start(r);
 	request(r, "A");
 	assert_int_equal(files(r), 0); /* its queue has it */
-	fake_pool_started(r->pool, 0);
+	fake_pool_started(r->w.pool, 0);
 	assert_int_equal(files(r), 1);
-	expect(r, FLOW, "A", "RUNNING", TF_PUBLISHED);
-	fake_pool_done(r->pool, 0, false, "7");
-	expect(r, FLOW, "A", "SUCCESS", TF_PUBLISHED);
-	assert_int_equal(r->wire->acked, 1);
-	tf_server_delete(r->s);
-	r->s = NULL;
+	expect(r, ENGINE, "A", "RUNNING", TF_PUBLISHED);
+	fake_pool_done(r->w.pool, 0, false, "7");
+	expect(r, ENGINE, "A", "SUCCESS", TF_PUBLISHED);
+	assert_int_equal(r->w.wire->acked, 1);
+	stop(r);
 	assert_int_equal(files(r), 0);
 }
 
@@ -157,20 +124,16 @@ static void what_runs_long_is_acknowledged_and_kept(void **state)
 	struct rig *r = *state;
 	start(r);
 	request(r, "A");
-	fake_pool_started(r->pool, 0);
-	for (int i = 0; i < 49; i++) {
-		tf_clock_fake_advance(&r->clock, 100);
-		tf_server_tick(r->s);
-	}
-	assert_int_equal(r->wire->acked, 0);
-	tf_clock_fake_advance(&r->clock, 200);
-	tf_server_tick(r->s);
-	assert_int_equal(r->wire->acked, 1);
-	tf_server_delete(r->s); /* in the midst of it */
-	r->s = NULL;
+	fake_pool_started(r->w.pool, 0);
+	server_pass(&r->w, 4900);
+	assert_int_equal(r->w.wire->acked, 0);
+	tf_clock_fake_advance(&r->w.clock, 200);
+	tf_server_tick(r->w.s);
+	assert_int_equal(r->w.wire->acked, 1);
+	stop(r); /* in the midst of it */
 	assert_int_equal(files(r), 1);
 	start(r); /* another one goes on with it */
-	assert_int_equal(r->pool->count, 1);
+	assert_int_equal(r->w.pool->count, 1);
 }
 
 static void outcomes_are_delivered_and_what_nobody_else_has_is_run(void **state)
@@ -178,19 +141,18 @@ static void outcomes_are_delivered_and_what_nobody_else_has_is_run(void **state)
 	struct rig *r = *state;
 	leave(r, (const char *const[]){"e", "a", NULL});
 	start(r);
-	expect(r, FLOW, "A", "kept", TF_RETURNED); /* once more, later */
-	assert_int_equal(r->pool->count, 1);
-	fake_pool_started(r->pool, 0);
-	expect(r, FLOW, "B", "RUNNING", TF_PUBLISHED);
-	fake_pool_done(r->pool, 0, false, "7");
-	expect(r, FLOW, "B", "SUCCESS", TF_PUBLISHED);
-	tf_clock_fake_advance(&r->clock, 900);
-	tf_server_tick(r->s);
-	tf_clock_fake_advance(&r->clock, 900);
-	tf_server_tick(r->s);
-	expect(r, FLOW, "A", "kept", TF_PUBLISHED);
-	tf_server_delete(r->s);
-	r->s = NULL;
+	expect(r, ENGINE, "A", "kept", TF_RETURNED); /* once more, later */
+	assert_int_equal(r->w.pool->count, 1);
+	fake_pool_started(r->w.pool, 0);
+	expect(r, ENGINE, "B", "RUNNING", TF_PUBLISHED);
+	fake_pool_done(r->w.pool, 0, false, "7");
+	expect(r, ENGINE, "B", "SUCCESS", TF_PUBLISHED);
+	tf_clock_fake_advance(&r->w.clock, 900);
+	tf_server_tick(r->w.s);
+	tf_clock_fake_advance(&r->w.clock, 900);
+	tf_server_tick(r->w.s);
+	expect(r, ENGINE, "A", "kept", TF_PUBLISHED);
+	stop(r);
 	assert_int_equal(files(r), 0);
 }
 
@@ -200,7 +162,7 @@ static void what_its_queue_has_is_left_to_it(void **state)
 	leave(r, (const char *const[]){"", NULL});
 	start(r);
 	expect(r, "tfhost-worker." DEAD, NULL, "{}", TF_PUBLISHED);
-	assert_int_equal(r->pool->count, 0);
+	assert_int_equal(r->w.pool->count, 0);
 	assert_int_equal(files(r), 0);
 }
 
@@ -209,12 +171,12 @@ static void what_went_with_its_queue_is_run(void **state)
 	struct rig *r = *state;
 	leave(r, (const char *const[]){"", "", NULL});
 	start(r);
-	assert_int_equal(r->pool->count, 0);
+	assert_int_equal(r->w.pool->count, 0);
 	expect(r, "tfhost-worker." DEAD, NULL, "{}", TF_RETURNED);
-	assert_int_equal(r->pool->count, 2);
-	fake_wire_state(r->wire, false); /* no delivery of a connection, so it is not gone with one */
-	fake_wire_state(r->wire, true);
-	assert_int_equal(r->pool->count, 2);
+	assert_int_equal(r->w.pool->count, 2);
+	fake_wire_state(r->w.wire, false); /* no delivery of a connection, so it is not gone with one */
+	fake_wire_state(r->w.wire, true);
+	assert_int_equal(r->w.pool->count, 2);
 	assert_int_equal(files(r), 1); /* ours */
 }
 

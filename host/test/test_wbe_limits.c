@@ -7,85 +7,36 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/uuid.h"
-#include "clock_fake.h"
 #include "cmocka_all.h"
-#include "fake_pool.h"
-#include "fake_wire.h"
-#include "loop/loop.h"
-#include "wbe/server.h"
-
-#define ENGINE "6227eb8f-222c-44bd-8b77-78f8133307bb"
+#include "server_rig.h"
 
 enum { NAMES = 64 };
 
 static const char *const classes[] = {"m.Few", "m.Many", NULL};
 
-struct rig {
-	struct tf_loop *loop;
-	struct tf_clock_fake clock;
-	struct tf_server *s;
-	struct fake_wire *wire;
-	struct fake_pool *pool;
-	struct tf_server_config config;
-	struct tf_class_limits few; /* what m.Few says of itself */
-};
-
-static void rig_open(struct rig *r)
+/* One slot unless told. */
+static void limits_open(struct server_rig *r)
 {
-	const struct tf_wbe_seam seam = {.clock = &r->clock.clock, .open = fake_wire_open};
-	static const struct tf_server_events events = {0};
-	struct tf_err err;
-	r->loop = tf_loop_new();
-	tf_clock_fake_init(&r->clock, 1000000);
-	r->config.transport.exchange = "x";
-	r->config.topic = "tasks";
+	r->classes = classes;
+	r->limited = "m.Few";
 	if (!r->config.pool.slots)
 		r->config.pool.slots = 1;
-	if (tf_server_new_with(r->loop, &r->config, &seam, &fake_pool_ops, &events, r, &r->s, &err) < 0)
-		fail_msg("%s", err.message);
-	r->wire = fake_wire_last;
-	r->pool = fake_pool_last;
-	r->pool->limited = "m.Few";
-	r->pool->class_limits = r->few;
-	fake_wire_state(r->wire, true);
-	fake_pool_ready(r->pool, classes);
-	tf_server_tick(r->s);
+	server_open(r);
 }
 
-static void rig_close(struct rig *r)
-{
-	tf_server_delete(r->s);
-	tf_loop_delete(r->loop);
-}
-
-static void pass(struct rig *r, uint64_t ms)
-{
-	for (; ms; ms -= 100) {
-		tf_clock_fake_advance(&r->clock, 100);
-		tf_server_tick(r->s);
-	}
-}
-
-static void deliver(struct rig *r, const char *cls, const char *action, const char *name, const char *header,
-	const char *arguments)
+static void deliver(struct server_rig *r, const char *cls, const char *action, const char *name,
+	const char *header, const char *arguments)
 {
 	char id[TF_UUID_LEN + 1];
 	tf_uuid(id);
 	char *body = tf_asprintf("{\"task_cls\": \"%s\", \"task_name\": \"%s\", \"task_version\": [1, 0], "
 				 "\"action\": \"%s\", \"arguments\": %s}",
 		cls, name, action, arguments);
-	fake_wire_deliver(r->wire, &(struct tf_message){.topic = "tasks",
-					   .type = "REQUEST",
-					   .reply_to = ENGINE,
-					   .correlation_id = id,
-					   .peer = header,
-					   .content_type = "application/json",
-					   .body = body,
-					   .body_len = strlen(body)});
+	server_deliver(r, "REQUEST", id, header, body, false);
 	free(body);
 }
 
-static void request(struct rig *r, const char *cls, const char *name, int priority)
+static void request(struct server_rig *r, const char *cls, const char *name, int priority)
 {
 	char header[80];
 	snprintf(header, sizeof(header), "{\"v\":1,\"round\":1,\"priority\":%d}", priority);
@@ -93,7 +44,7 @@ static void request(struct rig *r, const char *cls, const char *name, int priori
 }
 
 /* Of m.Few, a request for each letter. */
-static void request_few(struct rig *r, const char *letters, int priority)
+static void request_few(struct server_rig *r, const char *letters, int priority)
 {
 	for (; *letters; letters++)
 		request(r, "m.Few", (char[]){*letters, '\0'}, priority);
@@ -106,7 +57,7 @@ static void append(char names[NAMES], const char *name)
 }
 
 /* Names of what is in slots. */
-static const char *running(const struct rig *r)
+static const char *running(const struct server_rig *r)
 {
 	static char names[NAMES];
 	names[0] = '\0';
@@ -115,7 +66,7 @@ static const char *running(const struct rig *r)
 	return names;
 }
 
-static void finish(struct rig *r, size_t i)
+static void finish(struct server_rig *r, size_t i)
 {
 	fake_pool_started(r->pool, i);
 	fake_pool_done(r->pool, i, false, "1");
@@ -123,7 +74,7 @@ static void finish(struct rig *r, size_t i)
 }
 
 /* All that is left, one after the other. */
-static const char *order(struct rig *r)
+static const char *order(struct server_rig *r)
 {
 	static char names[NAMES];
 	names[0] = '\0';
@@ -135,7 +86,7 @@ static const char *order(struct rig *r)
 }
 
 /* The only message that was sent says this. */
-static void expect(struct rig *r, const char *const *texts)
+static void expect(struct server_rig *r, const char *const *texts)
 {
 	struct fake_sent *s = fake_wire_take(r->wire);
 	assert_non_null(s);
@@ -152,8 +103,8 @@ static void expect(struct rig *r, const char *const *texts)
 static void a_free_slot_takes_the_highest_priority(void **state)
 {
 	(void)state;
-	struct rig r = {.config.transport.prefetch = 16};
-	rig_open(&r);
+	struct server_rig r = {.config.transport.prefetch = 16};
+	limits_open(&r);
 	request(&r, "m.Many", "x", 0); /* it has the slot already */
 	request(&r, "m.Many", "a", -1);
 	request(&r, "m.Many", "b", 0);
@@ -161,22 +112,22 @@ static void a_free_slot_takes_the_highest_priority(void **state)
 	deliver(&r, "m.Many", "execute", "d", NULL, "{}"); /* Python gives none: 0 */
 	request(&r, "m.Many", "e", 7);
 	assert_string_equal(order(&r), "xcebda");
-	rig_close(&r);
+	server_close(&r);
 }
 
 /* What the pool gives back keeps its rank. */
 static void what_comes_back_keeps_its_rank(void **state)
 {
 	(void)state;
-	struct rig r = {.config.transport.prefetch = 16};
-	rig_open(&r);
+	struct server_rig r = {.config.transport.prefetch = 16};
+	limits_open(&r);
 	request(&r, "m.Many", "a", 5);
 	request(&r, "m.Many", "b", 3);
 	request(&r, "m.Many", "c", 5);
 	fake_pool_back(r.pool, 0);
 	request(&r, "m.Many", "d", 5);
 	assert_string_equal(order(&r), "acdb");
-	rig_close(&r);
+	server_close(&r);
 }
 
 /* ---- concurrency */
@@ -184,8 +135,9 @@ static void what_comes_back_keeps_its_rank(void **state)
 static void a_class_has_a_limit(void **state)
 {
 	(void)state;
-	struct rig r = {.config = {.pool.slots = 4, .transport.prefetch = 16}, .few = {.concurrency = 2}};
-	rig_open(&r);
+	struct server_rig r = {
+		.config = {.pool.slots = 4, .transport.prefetch = 16}, .class_limits = {.concurrency = 2}};
+	limits_open(&r);
 	request_few(&r, "abcd", 9);
 	request(&r, "m.Many", "x", 0);
 	assert_string_equal(running(&r), "abx"); /* nobody waits for what has to wait */
@@ -197,79 +149,80 @@ static void a_class_has_a_limit(void **state)
 	assert_string_equal(running(&r), "byc"); /* a slot is free, the class is not */
 	finish(&r, 0);
 	assert_string_equal(running(&r), "ycd");
-	rig_close(&r);
+	server_close(&r);
 }
 
 static void the_worker_knows_better_than_the_class(void **state)
 {
 	(void)state;
 	static struct tf_concurrency own[] = {{.cls = (char *)"m.Few", .limit = 1}};
-	struct rig r = {.config = {.pool.slots = 4,
-				.transport.prefetch = 16,
-				.concurrency = own,
-				.concurrency_count = 1},
-		.few = {.concurrency = 3}};
-	rig_open(&r);
+	struct server_rig r = {.config = {.pool.slots = 4,
+				       .transport.prefetch = 16,
+				       .concurrency = own,
+				       .concurrency_count = 1},
+		.class_limits = {.concurrency = 3}};
+	limits_open(&r);
 	request_few(&r, "abcd", 0);
 	assert_string_equal(running(&r), "a");
 	finish(&r, 0);
 	assert_string_equal(running(&r), "b");
-	rig_close(&r);
+	server_close(&r);
 }
 
 /* A revert uses what the class is limited for, too. */
 static void reverts_count(void **state)
 {
 	(void)state;
-	struct rig r = {.config = {.pool.slots = 4, .transport.prefetch = 16}, .few = {.concurrency = 1}};
-	rig_open(&r);
+	struct server_rig r = {
+		.config = {.pool.slots = 4, .transport.prefetch = 16}, .class_limits = {.concurrency = 1}};
+	limits_open(&r);
 	deliver(&r, "m.Few", "revert", "a", "{\"v\":1,\"round\":1}", "{}");
 	request(&r, "m.Few", "b", 0);
 	assert_string_equal(running(&r), "a");
-	rig_close(&r);
+	server_close(&r);
 }
 
 /* What waits for its class does not keep others from coming here, and is offered to other workers after a while. */
 static void what_waits_for_its_class_takes_no_place(void **state)
 {
 	(void)state;
-	struct rig r = {.config = {.pool.slots = 2}, .few = {.concurrency = 1}};
-	rig_open(&r);
+	struct server_rig r = {.config = {.pool.slots = 2}, .class_limits = {.concurrency = 1}};
+	limits_open(&r);
 	assert_int_equal(r.wire->limit, 0); /* as it was opened: 4 */
 	request_few(&r, "abcd", 0);
 	assert_int_equal(r.wire->limit, 4 + 4); /* three wait for their class: room in steps */
 	request(&r, "m.Many", "x", 0);
 	assert_string_equal(running(&r), "ax");
-	pass(&r, 600);
+	server_pass(&r, 600);
 	finish(&r, 1); /* others go on: nothing stands still here */
 	request(&r, "m.Many", "y", 0);
-	pass(&r, 300);
+	server_pass(&r, 300);
 	assert_int_equal(r.wire->requeued, 0);
 	finish(&r, 1);
 	request(&r, "m.Many", "z", 0);
-	pass(&r, 300);
+	server_pass(&r, 300);
 	assert_int_equal(r.wire->requeued, 3);
-	pass(&r, 100);
+	server_pass(&r, 100);
 	assert_int_equal(r.wire->limit, 4);
 	request_few(&r, "bcd", 0); /* straight back: at growing distances */
-	pass(&r, 1500);
+	server_pass(&r, 1500);
 	assert_int_equal(r.wire->requeued, 3);
-	pass(&r, 700);
+	server_pass(&r, 700);
 	assert_int_equal(r.wire->requeued, 6);
-	rig_close(&r);
+	server_close(&r);
 }
 
 static void a_drain_gives_back_what_waits_for_its_class(void **state)
 {
 	(void)state;
-	struct rig r = {.config = {.pool.slots = 2}, .few = {.concurrency = 1}};
-	rig_open(&r);
+	struct server_rig r = {.config = {.pool.slots = 2}, .class_limits = {.concurrency = 1}};
+	limits_open(&r);
 	request(&r, "m.Few", "a", 0);
 	request(&r, "m.Few", "b", 0);
 	tf_server_drain(r.s, 0);
 	assert_int_equal(r.wire->requeued, 1);
 	assert_string_equal(running(&r), "a");
-	rig_close(&r);
+	server_close(&r);
 }
 
 /* ---- sizes */
@@ -277,8 +230,8 @@ static void a_drain_gives_back_what_waits_for_its_class(void **state)
 static void arguments_that_are_too_large_reach_no_slot(void **state)
 {
 	(void)state;
-	struct rig r = {.config = {.limits = {.arguments = 20}, .pool.slots = 4}};
-	rig_open(&r);
+	struct server_rig r = {.config = {.limits = {.arguments = 20}, .pool.slots = 4}};
+	limits_open(&r);
 	deliver(&r, "m.Many", "execute", "fits", NULL, "{\"a\": \"0123456789\"}");
 	assert_int_equal(r.pool->count, 1);
 	deliver(&r, "m.Many", "execute", "large", NULL, "{\"a\": \"01234567890123\"}");
@@ -288,14 +241,14 @@ static void arguments_that_are_too_large_reach_no_slot(void **state)
 	/* A revert that is not made would be worse. */
 	deliver(&r, "m.Many", "revert", "back", NULL, "{\"a\": \"01234567890123\"}");
 	assert_string_equal(running(&r), "fitsback");
-	rig_close(&r);
+	server_close(&r);
 }
 
 static void a_result_that_is_too_large_is_a_failure(void **state)
 {
 	(void)state;
-	struct rig r = {.config = {.limits = {.result = 20}}};
-	rig_open(&r);
+	struct server_rig r = {.config = {.limits = {.result = 20}}};
+	limits_open(&r);
 	deliver(&r, "m.Many", "execute", "t", "{\"v\":1,\"round\":1}", "{}");
 	fake_pool_done(r.pool, 0, false, "\"012345678901234567\"");
 	expect(&r, (const char *[]){"SUCCESS", NULL});
@@ -309,15 +262,16 @@ static void a_result_that_is_too_large_is_a_failure(void **state)
 		"{\"exception_str\": \"it is full\", \"traceback_str\": \"\", \"exc_type_names\": "
 		"[\"Exception\"], \"version\": 1}");
 	expect(&r, (const char *[]){"FAILURE", "it is full", NULL});
-	rig_close(&r);
+	server_close(&r);
 }
 
 /* The flow's word counts before the class's, that before the worker's. */
 static void who_says_the_size_first(void **state)
 {
 	(void)state;
-	struct rig r = {.config = {.limits = {.arguments = 10}, .pool.slots = 8}, .few = {.arguments = 20}};
-	rig_open(&r);
+	struct server_rig r = {
+		.config = {.limits = {.arguments = 10}, .pool.slots = 8}, .class_limits = {.arguments = 20}};
+	limits_open(&r);
 	deliver(&r, "m.Few", "execute", "a", NULL, "{\"a\": \"0123456789\"}"); /* 19 */
 	assert_string_equal(running(&r), "a");
 	deliver(&r, "m.Many", "execute", "b", NULL, "{\"a\": \"0123456789\"}");
@@ -328,7 +282,7 @@ static void who_says_the_size_first(void **state)
 	deliver(&r, "m.Many", "execute", "d", "{\"v\":1,\"round\":1,\"arguments\":19}",
 		"{\"a\": \"0123456789\"}");
 	assert_string_equal(running(&r), "ad");
-	rig_close(&r);
+	server_close(&r);
 }
 
 int main(void)
