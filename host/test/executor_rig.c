@@ -1,5 +1,6 @@
 #include "executor_rig.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,6 +27,13 @@ static void on_done(void *arg, const struct tf_completion *c)
 		r->stop_in_done = false;
 		r->x->ops->stop(r->x);
 	}
+}
+
+static void on_began(void *arg, unsigned atom, int64_t round, const char *performer)
+{
+	struct executor_rig *r = arg;
+	(void)atom, (void)round;
+	snprintf(r->performer_seen, sizeof(r->performer_seen), "%s", performer);
 }
 
 static void on_event(void *arg, unsigned atom, int64_t round, const char *type, struct tf_value *details)
@@ -58,20 +66,37 @@ void executor_start(struct executor_rig *r)
 	r->wire = fake_wire_last;
 }
 
-void executor_open(struct executor_rig *r)
+static void make(struct executor_rig *r)
 {
 	const struct tf_wbe_seam seam = {.clock = &r->clock.clock, .open = fake_wire_open};
 	struct tf_err err;
-	r->loop = tf_loop_new();
-	tf_clock_fake_init(&r->clock, 1000000);
 	r->config.reply_topic = FLOW;
 	r->config.topics = r->config.topics ? r->config.topics : topics;
 	if (tf_executor_wbe_new_with(r->loop, &r->config, &seam, &r->x, &err) < 0)
 		fail_msg("%s", err.message);
-	r->x->events =
-		(struct tf_executor_events){.done = on_done, .event = on_event, .withdrawn = on_withdrawn};
+	r->x->events = (struct tf_executor_events){
+		.done = on_done, .began = on_began, .event = on_event, .withdrawn = on_withdrawn};
 	r->x->arg = r;
 	executor_start(r);
+}
+
+void executor_open(struct executor_rig *r)
+{
+	r->loop = tf_loop_new();
+	tf_clock_fake_init(&r->clock, 1000000);
+	make(r);
+}
+
+static void hear_nothing(void *arg, const struct tf_completion *c)
+{
+	(void)arg, (void)c;
+}
+
+void executor_resume(struct executor_rig *r)
+{
+	r->x->events.done = hear_nothing;
+	r->x->ops->destroy(r->x);
+	make(r);
 }
 
 void executor_up(struct executor_rig *r)

@@ -31,10 +31,11 @@ struct executor_rig {
 	size_t done, failed, events, withdrawn;
 	struct tf_completion last; /* result owned */
 	char *last_event;
-	bool inside;           /* no callback may come */
-	uint64_t queue_ms;     /* of what is submitted */
-	int priority;          /* likewise */
-	const char *performer; /* likewise: NULL unless the request may have been sent in an earlier life */
+	bool inside;             /* no callback may come */
+	uint64_t queue_ms;       /* of what is submitted */
+	int priority;            /* likewise */
+	const char *performer;   /* likewise: NULL unless the request may have been sent in an earlier life */
+	char performer_seen[64]; /* who said last that it runs what was submitted */
 	struct tf_limits limits;
 	bool stop_in_done;
 	bool hold_receipts;    /* the outcomes are not safe yet */
@@ -48,6 +49,8 @@ void executor_open(struct executor_rig *r);
 void executor_start(struct executor_rig *r);
 void executor_up(struct executor_rig *r);
 void executor_close(struct executor_rig *r);
+/* The engine is killed, another one takes its place and name. It knows what was told until then; nothing is submitted. */
+void executor_resume(struct executor_rig *r);
 
 /* An hour is a matter of milliseconds: steps as the timer would make them. */
 void executor_pass(struct executor_rig *r, uint64_t ms);

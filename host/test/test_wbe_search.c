@@ -51,12 +51,11 @@ static size_t requests(struct executor_rig *r)
 	return n;
 }
 
-/* Submitted, and its question has come through the topic's queue: all its workers are asked. Returns that number. */
-static int64_t asked(struct executor_rig *r)
+/* Up, with one worker, and submitted. */
+static void open_searching(struct executor_rig *r)
 {
 	static const char *const topics[] = {"alpha", NULL};
 	r->config.topics = topics;
-	r->performer = "";
 	executor_open(r);
 	fake_wire_tracks(r->wire); /* for its groups */
 	executor_up(r);
@@ -64,6 +63,13 @@ static int64_t asked(struct executor_rig *r)
 	fake_wire_drop(r->wire);
 	executor_submit(r, A1, "m.T");
 	executor_pass(r, 100);
+}
+
+/* The question has come through the topic's queue: all its workers are asked. Returns that number. */
+static int64_t asked(struct executor_rig *r)
+{
+	r->performer = "";
+	open_searching(r);
 	answer(r, number_to(r, "alpha"));
 	int64_t number = number_to(r, GROUP);
 	assert_true(number >= 0);
@@ -111,12 +117,32 @@ static void what_went_back_to_the_queue_is_asked_for_again(void **state)
 	executor_close(&r);
 }
 
+/* Who had begun it is gone, and nobody claims it: that was one run of those that it may have. */
+static void what_a_lost_worker_had_begun_counts_as_a_run(void **state)
+{
+	(void)state;
+	for (unsigned attempts = 1; attempts <= 2; attempts++) {
+		struct executor_rig r = {.config.attempts = attempts, .performer = W2};
+		open_searching(&r);
+		executor_pass(&r, 2600);
+		answer(&r, number_to(&r, "alpha"));
+		assert_true(number_to(&r, GROUP) >= 0);
+		executor_pass(&r, 1200);
+		assert_int_equal(requests(&r), attempts - 1);
+		assert_int_equal(r.done, attempts == 1);
+		if (r.done)
+			assert_executor_failed(&r, "tfhost.WorkerLost", "which ran task 'add'");
+		executor_close(&r);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_nobody_claims_is_sent),
 		cmocka_unit_test(what_waits_with_a_worker_is_not),
 		cmocka_unit_test(what_went_back_to_the_queue_is_asked_for_again),
+		cmocka_unit_test(what_a_lost_worker_had_begun_counts_as_a_run),
 	};
 	tf_log_set_level(TF_LOG_OFF);
 	return cmocka_run_group_tests_name("wbe_search", tests, NULL, NULL);

@@ -114,6 +114,12 @@ static inline bool tf_client_in_grace(const struct tf_client *c)
 /* Give up workers that have been silent for too long, unless it is the broker that is. */
 void tf_client_judge_silence(struct tf_client *c);
 bool tf_client_broker_is_silent(const struct tf_client *c);
+/* A worker is lost with `f`, in the way that `story` tells, which is taken over. */
+void tf_client_lose(struct tf_client *c, struct tf_flight *f, char *story);
+/* Runs that `f` may have in all. */
+unsigned tf_client_attempts(const struct tf_client *c, const struct tf_flight *f);
+/* Whether `f` was lost with as many workers as it may be: it fails then, and is gone. */
+bool tf_client_used_up(struct tf_client *c, struct tf_flight *f);
 
 /* recover.c */
 /* Send again what is due in this queue. A running request goes to its worker alone, a pending one to all. */

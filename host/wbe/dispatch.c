@@ -43,7 +43,7 @@ int tf_client_send(
 	peer.priority = f->priority;
 	if (f->queue_ms && f->state != TF_REQUEST_RUNNING)
 		peer.expires = (int64_t)(tf_limits_wall_ms() + queue_time_left(c, f));
-	if (f->losses + 1 >= (f->attempts ? f->attempts : c->config.attempts))
+	if (f->losses + 1 >= tf_client_attempts(c, f))
 		peer.once = 1; /* the last attempt, which its engine watches over */
 	/* A Python worker gets what TaskFlow sends and no more; a private queue is one of ours. */
 	bool ours = !(flags & TF_PUBLISH_DECLARE) || tf_map_get(c->tfhost_seen, topic);

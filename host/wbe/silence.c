@@ -26,32 +26,45 @@ static char *loss_story(const struct tf_client *c, const struct tf_watched *w, c
 	return b.data;
 }
 
-/* The worker of `f` is lost: another one may take it, unless it was tried often enough. */
-static void hand_over(struct tf_client *c, struct tf_flight *f, const struct tf_watched *w)
+void tf_client_lose(struct tf_client *c, struct tf_flight *f, char *story)
 {
-	unsigned attempts = f->attempts ? f->attempts : c->config.attempts;
-	char *story = loss_story(c, w, f);
-	struct tf_log_ids ids = tf_flight_log_ids(c, f);
-	ids.worker = w->peer.worker;
-	tf_debug_of(&ids, "engine", "%s", story);
 	c->stats.lost++;
 	f->losses++;
 	f->begun_us = 0;
-	if (c->cancelling && f->request.action == TF_EXECUTE) {
-		tf_client_complete(c, f, true,
-			tf_failure_format(tf_types_cancelled, "%s; its engine was cancelled", story));
-		free(story);
-		return;
-	}
-	if (f->losses >= attempts) {
-		tf_client_complete(c, f, true,
-			tf_failure_format(tf_types_worker_lost, "%s; attempts used up: %u of %u", story,
-				f->losses, attempts));
-		free(story);
-		return;
-	}
 	free(f->loss);
 	f->loss = story;
+}
+
+unsigned tf_client_attempts(const struct tf_client *c, const struct tf_flight *f)
+{
+	return f->attempts ? f->attempts : c->config.attempts;
+}
+
+bool tf_client_used_up(struct tf_client *c, struct tf_flight *f)
+{
+	unsigned attempts = tf_client_attempts(c, f);
+	if (f->losses < attempts)
+		return false;
+	tf_client_complete(c, f, true,
+		tf_failure_format(tf_types_worker_lost, "%s; attempts used up: %u of %u", f->loss, f->losses,
+			attempts));
+	return true;
+}
+
+/* The worker of `f` is lost: another one may take it, unless it was tried often enough. */
+static void hand_over(struct tf_client *c, struct tf_flight *f, const struct tf_watched *w)
+{
+	struct tf_log_ids ids = tf_flight_log_ids(c, f);
+	ids.worker = w->peer.worker;
+	tf_client_lose(c, f, loss_story(c, w, f));
+	tf_debug_of(&ids, "engine", "%s", f->loss);
+	if (c->cancelling && f->request.action == TF_EXECUTE) {
+		tf_client_complete(c, f, true,
+			tf_failure_format(tf_types_cancelled, "%s; its engine was cancelled", f->loss));
+		return;
+	}
+	if (tf_client_used_up(c, f))
+		return;
 	c->stats.handed_over++;
 	tf_supervision_unwatch(c->supervision, &f->watch);
 	tf_inflight_wait_again(c->inflight, f, tf_pace_ms(&c->pace));

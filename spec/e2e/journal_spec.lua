@@ -58,6 +58,7 @@ describe("a Python engine on a tfhost worker that is killed", function()
     process.poll(5, function()
       return #side:journal "end" > 0
     end)
+    process.sleep(0.3) -- the task has said so itself: its worker has to hear of it yet
     first:kill "KILL"
     first:wait(5)
     local second = worker()

@@ -102,7 +102,7 @@ describe("out of memory:", function()
   end
 
   -- AddressSanitizer reserves terabytes of addresses, and starts under no limit of them.
-  local limited = os.getenv "TFHOST_SANITIZED" and pending or it
+  local limited = os.getenv "TFHOST_TEST_SANITIZED" and pending or it
 
   limited("the limit of the process, which no pcall can swallow", function()
     local w = worker "ulimit -v 400000;"
