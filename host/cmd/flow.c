@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "base/mem.h"
 #include "cmd/command.h"
 #include "cmd/command_line.h"
 #include "cmd/lua_command.h"
+#include "cmd/observe_args.h"
 #include "cmd/transport_args.h"
 
 enum { KEY_BACKEND = 256, KEY_DURABILITY, KEY_JSON, KEY_PLAIN, KEY_ALL, KEY_FORCE, KEY_UNFINISHED, KEY_WAIT };
@@ -41,8 +41,9 @@ enum { ACTION_COUNT = sizeof(flow_actions) / sizeof(flow_actions[0]) };
 
 struct flow_args {
 	const char *action, *uuid, *backend, *durability;
-	struct tf_value *engine; /* object or NULL, owned */
-	bool all, force, unfinished, json, plain, verbose;
+	struct tf_value *engine;  /* object or NULL, owned */
+	struct tf_value *observe; /* likewise */
+	bool all, force, unfinished, json, plain;
 	double wait;
 };
 
@@ -113,6 +114,9 @@ static error_t flow_parse(int key, char *value, struct argp_state *state)
 {
 	struct flow_args *args = state->input;
 	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[1] = &args->observe;
+		return 0;
 	case KEY_BACKEND:
 		args->backend = value;
 		return 0;
@@ -141,7 +145,7 @@ static error_t flow_parse(int key, char *value, struct argp_state *state)
 		args->plain = true;
 		return 0;
 	case 'v':
-		tf_log_set_level(TF_LOG_DEBUG);
+		tf_args_set_text(&args->observe, "log_level", "debug");
 		return 0;
 	case ARGP_KEY_ARG:
 		flow_add_word(args, value, state);
@@ -154,7 +158,8 @@ static error_t flow_parse(int key, char *value, struct argp_state *state)
 	}
 }
 
-static const struct argp_child flow_children[] = {{&tf_lua_dir_argp, 0, NULL, 0}, {0}};
+static const struct argp_child flow_children[] = {
+	{&tf_lua_dir_argp, 0, NULL, 0}, {&tf_observe_argp, 0, "Log and metrics:", 2}, {0}};
 
 static const struct argp flow_argp = {
 	.children = flow_children,
@@ -207,6 +212,7 @@ static struct tf_value *flow_options_value(const struct flow_args *args)
 	tf_args_set_member(&all, "wait", wait);
 	tf_args_set_member(&all, "argv", tf_value_text(words));
 	tf_args_set_member(&all, "engine_options", args->engine ? tf_value_text(args->engine) : "{}");
+	tf_args_set_member(&all, "flags", args->observe ? tf_value_text(args->observe) : "{}");
 	tf_value_unref(words);
 	return all;
 }
@@ -219,5 +225,6 @@ int tf_cmd_flow(int argc, char **argv)
 	int code = tf_lua_command(argv[0], "tfhost.flow", options, -1);
 	tf_value_unref(options);
 	tf_value_unref(args.engine);
+	tf_value_unref(args.observe);
 	return code;
 }

@@ -1,4 +1,4 @@
-/* The options by which a process tells what it does: log lines and metrics. Shared by `run` and `worker`. */
+/* The options by which a process tells what it does: log lines and metrics. Shared by `run`, `flow` and `worker`. */
 #ifndef TF_CMD_OBSERVE_ARGS_H
 #define TF_CMD_OBSERVE_ARGS_H
 

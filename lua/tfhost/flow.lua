@@ -2,8 +2,10 @@
 local exceptions = require "taskflow.exceptions"
 local host = require "tfhost.host"
 local json = require "tfhost.json"
+local log = require "tfhost.log"
 local logbook = require "tfhost.logbook"
 local run = require "tfhost.run"
+local settings = require "tfhost.settings"
 local values = require "taskflow.values"
 
 local M = {}
@@ -312,6 +314,9 @@ local function resume_all(given, backend)
       for _, word in ipairs(given.argv) do
         words[#words + 1] = word
       end
+      for key, value in pairs(given.flags) do
+        words[#words + 1] = ("--%s=%s"):format(key:gsub("_", "-"), value)
+      end
       for i, word in ipairs(words) do
         words[i] = quoted(word)
       end
@@ -421,10 +426,17 @@ end
 
 local COMMANDS = { list = list, show = show, resume = resume, cancel = cancel, delete = delete }
 
----@param given table command line: action, uuid, all, force, json, plain, unfinished, wait, backend, durability, argv
+---@param given table command line: action, uuid, all, force, json, plain, unfinished, wait, backend, durability, argv,
+---flags (log_format, log_level, metrics)
 ---@return integer exit code
 function M.main(given)
   given.command = "tfhost flow " .. given.action
+  local chosen, wrong, usage = settings.run { flags = given.flags }
+  if not chosen then
+    return fail(given, wrong, usage and run.EXIT.USAGE)
+  end
+  log.configure(chosen.host.log_format, chosen.host.log_level)
+  given.metrics = chosen.host.metrics
   local backend, message = logbook.need(given)
   if not backend then
     return fail(given, message)

@@ -107,9 +107,13 @@ describe("tfhost flow", function()
     process.write(dir .. "/steps.lua", quick)
     killed()
     killed()
-    local words = { peers.tfhost, "flow", "resume", "--all", "--plain", "--backend", db, env = { QUICK = "1" } }
+    local observed = { "--metrics", "0", "--log-format", "logfmt" }
+    local words = { peers.tfhost, "flow", "resume", "--all", "--plain", "--backend", db, unpack(observed) }
+    words.env = { QUICK = "1" }
     local all = process.run(words)
     assert.equal(0, all.code, all.story)
+    local pages = select(2, all.stderr:gsub('level=info area=metrics msg="at http://127.0.0.1:%d+/metrics', ""))
+    assert.equal(2, pages, all.stderr)
     assert.equal(2, select(2, all.stdout:gsub("flow 'steps': SUCCESS", "")))
     assert.equal(0, #flow("list", "--unfinished", "--json").stdout)
     assert.equal(0, flow("delete", "--all").code)
