@@ -107,6 +107,13 @@ void executor_up(struct executor_rig *r)
 	tf_executor_wbe_tick(r->x);
 }
 
+void executor_ready(struct executor_rig *r, const char *worker)
+{
+	executor_open(r);
+	executor_up(r);
+	executor_answer(r, "alpha", "m.T", worker ? executor_by(worker, -1) : NULL);
+}
+
 void executor_close(struct executor_rig *r)
 {
 	r->x->ops->destroy(r->x);

@@ -48,6 +48,8 @@ void executor_open(struct executor_rig *r);
 /* Start it again, after a stop. */
 void executor_start(struct executor_rig *r);
 void executor_up(struct executor_rig *r);
+/* Opened and up, and a worker of topic alpha offers m.T: one of ours by this name, of Python if NULL. */
+void executor_ready(struct executor_rig *r, const char *worker);
 void executor_close(struct executor_rig *r);
 /* The engine is killed, another one takes its place and name. It knows what was told until then; nothing is submitted. */
 void executor_resume(struct executor_rig *r);

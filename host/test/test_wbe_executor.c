@@ -151,9 +151,7 @@ static void arguments_that_are_too_large_stay_here(void **state)
 {
 	(void)state;
 	struct executor_rig r = {.limits = {.arguments = 1}};
-	executor_open(&r);
-	executor_up(&r);
-	executor_answer(&r, "alpha", "m.T", NULL);
+	executor_ready(&r, NULL);
 	fake_wire_drop(r.wire);
 	executor_submit(&r, A1, "m.T");
 	tf_executor_wbe_tick(r.x);
@@ -166,9 +164,7 @@ static void the_header_goes_where_a_tfhost_worker_was_seen(void **state)
 {
 	(void)state;
 	struct executor_rig r = {0};
-	executor_open(&r);
-	executor_up(&r);
-	executor_answer(&r, "alpha", "m.T", executor_by(W1, -1));
+	executor_ready(&r, W1);
 	executor_answer(&r, "beta", "m.Python", NULL);
 	fake_wire_drop(r.wire);
 	executor_submit(&r, A1, "m.T");
@@ -219,9 +215,7 @@ static void what_cannot_be_sent_fails(void **state)
 {
 	(void)state;
 	struct executor_rig r = {0};
-	executor_open(&r);
-	executor_up(&r);
-	executor_answer(&r, "alpha", "m.T", NULL);
+	executor_ready(&r, NULL);
 	fake_wire_drop(r.wire);
 	executor_submit(&r, A1, "m.T");
 	struct fake_sent *s = executor_sent(&r, "REQUEST", "alpha");
@@ -278,9 +272,7 @@ static void what_was_sent_to_nobody_can_be_withdrawn(void **state)
 {
 	(void)state;
 	struct executor_rig r = {0};
-	executor_open(&r);
-	executor_up(&r);
-	executor_answer(&r, "alpha", "m.T", NULL);
+	executor_ready(&r, NULL);
 	executor_submit(&r, A1, "m.T");
 	executor_submit(&r, A2, "m.Unknown");
 	r.x->ops->withdraw(r.x);
@@ -302,9 +294,7 @@ static void stop_gives_up_everything(void **state)
 {
 	(void)state;
 	struct executor_rig r = {0};
-	executor_open(&r);
-	executor_up(&r);
-	executor_answer(&r, "alpha", "m.T", executor_by(W1, -1));
+	executor_ready(&r, W1);
 	executor_submit(&r, A1, "m.T");
 	executor_respond(&r, A1, executor_by(W1, 1), "RUNNING", "{}");
 	executor_submit(&r, A2, "m.Nobody");
@@ -331,9 +321,7 @@ static void done_may_stop_the_executor(void **state)
 {
 	(void)state;
 	struct executor_rig r = {0};
-	executor_open(&r);
-	executor_up(&r);
-	executor_answer(&r, "alpha", "m.T", NULL);
+	executor_ready(&r, NULL);
 	executor_submit(&r, A1, "m.T");
 	executor_submit(&r, A2, "m.T");
 	executor_respond(&r, A1, NULL, "SUCCESS", "{\"result\": 1}");

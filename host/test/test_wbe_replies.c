@@ -57,9 +57,7 @@ static void events_come_in_any_state_and_in_order(void **state)
 {
 	(void)state;
 	struct executor_rig r = {0};
-	executor_open(&r);
-	executor_up(&r);
-	executor_answer(&r, "alpha", "m.T", NULL);
+	executor_ready(&r, NULL);
 	executor_submit(&r, A1, "m.T");
 	executor_respond(&r, A1, NULL, "EVENT", "{\"event_type\": \"early\", \"details\": {}}");
 	executor_respond(&r, A1, NULL, "RUNNING", "{}");
@@ -81,9 +79,7 @@ static void replies_of_other_rounds_and_actions_are_stale(void **state)
 {
 	(void)state;
 	struct executor_rig r = {0};
-	executor_open(&r);
-	executor_up(&r);
-	executor_answer(&r, "alpha", "m.T", NULL);
+	executor_ready(&r, NULL);
 	assert_int_equal(executor_submit_as(&r, A1, "m.T", TF_EXECUTE, 3), 0);
 	executor_respond(&r, A1, executor_by(W1, 2), "RUNNING", "{}");
 	executor_respond(&r, A1, executor_by(W1, 2), "SUCCESS", "{\"result\": 1}");
@@ -159,9 +155,7 @@ static void an_outcome_that_is_too_large_fails_the_request(void **state)
 {
 	(void)state;
 	struct executor_rig r = {0};
-	executor_open(&r);
-	executor_up(&r);
-	executor_answer(&r, "alpha", "m.T", NULL);
+	executor_ready(&r, NULL);
 	executor_submit(&r, A1, "m.T");
 	executor_respond(&r, A1, NULL, "RUNNING", "{}");
 	struct tf_message m = {.topic = FLOW, .type = "RESPONSE", .correlation_id = A2, .body = ""};
@@ -179,9 +173,7 @@ static void a_malformed_event_does_not_end_its_request(void **state)
 {
 	(void)state;
 	struct executor_rig r = {0};
-	executor_open(&r);
-	executor_up(&r);
-	executor_answer(&r, "alpha", "m.T", NULL);
+	executor_ready(&r, NULL);
 	executor_submit(&r, A1, "m.T");
 	executor_respond(&r, A1, NULL, "RUNNING", "{}");
 	executor_respond(&r, A1, NULL, "EVENT", "{}");
@@ -229,9 +221,7 @@ static void malformed_messages_are_rejected_and_counted(void **state)
 	unsigned seed = tf_random(1000000);
 	print_message("seed %u\n", seed);
 	srand(seed);
-	executor_open(&r);
-	executor_up(&r);
-	executor_answer(&r, "alpha", "m.T", NULL);
+	executor_ready(&r, NULL);
 	size_t good = r.wire->acked;
 	for (size_t i = 0; i < 10000; i++) {
 		static const char *const types[] = {"NOTIFY", "RESPONSE", "REQUEST", "", "notify", NULL};
@@ -286,9 +276,7 @@ static void the_cost_of_a_reply_does_not_grow_with_the_requests(void **state)
 	struct executor_rig r = {0};
 	char uuid[TF_UUID_LEN + 1];
 	enum { MANY = 50000 };
-	executor_open(&r);
-	executor_up(&r);
-	executor_answer(&r, "alpha", "m.T", executor_by(W1, -1));
+	executor_ready(&r, W1);
 	char(*ids)[TF_UUID_LEN + 1] = tf_calloc(MANY, sizeof(*ids));
 	for (size_t i = 0; i < MANY; i++) {
 		tf_uuid(uuid);

@@ -11,9 +11,7 @@ static void unplaced_and_unstarted_requests_expire(void **state)
 {
 	(void)state;
 	struct executor_rig r = {0};
-	executor_open(&r);
-	executor_up(&r);
-	executor_answer(&r, "alpha", "m.T", NULL);
+	executor_ready(&r, NULL);
 	executor_submit(&r, A1, "m.T");
 	executor_pass(&r, 30000);
 	executor_submit(&r, A2, "m.Nobody");
@@ -45,9 +43,7 @@ static void who_stands_in_line_does_not_expire(void **state)
 {
 	(void)state;
 	struct executor_rig r = {0};
-	executor_open(&r);
-	executor_up(&r);
-	executor_answer(&r, "alpha", "m.T", executor_by(W1, -1));
+	executor_ready(&r, W1);
 	executor_submit(&r, A1, "m.T");
 	executor_submit(&r, A2, "m.T");
 	executor_respond(&r, A1, executor_by(W1, 1), "RUNNING", "{}");
@@ -73,9 +69,7 @@ static void what_waited_beyond_its_queue_limit_is_ended_when_it_begins(void **st
 {
 	(void)state;
 	struct executor_rig r = {0};
-	executor_open(&r);
-	executor_up(&r);
-	executor_answer(&r, "alpha", "m.T", executor_by(W1, -1));
+	executor_ready(&r, W1);
 	r.queue_ms = 2000;
 	executor_submit(&r, A1, "m.T");
 	r.queue_ms = 0;
@@ -128,9 +122,7 @@ static void a_silent_worker_is_lost(void **state)
 {
 	(void)state;
 	struct executor_rig r = {.config.attempts = 1};
-	executor_open(&r);
-	executor_up(&r);
-	executor_answer(&r, "alpha", "m.T", executor_by(W1, -1));
+	executor_ready(&r, W1);
 	executor_submit(&r, A1, "m.T");
 	executor_submit(&r, A2, "m.T");
 	executor_respond(&r, A1, executor_by(W1, 1), "RUNNING", "{}");
@@ -161,9 +153,7 @@ static void a_request_may_change_its_worker(void **state)
 {
 	(void)state;
 	struct executor_rig r = {.config.attempts = 1};
-	executor_open(&r);
-	executor_up(&r);
-	executor_answer(&r, "alpha", "m.T", executor_by(W1, -1));
+	executor_ready(&r, W1);
 	executor_submit(&r, A1, "m.T");
 	executor_respond(&r, A1, executor_by(W1, 1), "RUNNING", "{}");
 	executor_pass(&r, 2000);
@@ -237,9 +227,7 @@ static void while_the_connection_is_down_no_timer_runs(void **state)
 {
 	(void)state;
 	struct executor_rig r = {.config.attempts = 1};
-	executor_open(&r);
-	executor_up(&r);
-	executor_answer(&r, "alpha", "m.T", executor_by(W1, -1));
+	executor_ready(&r, W1);
 	executor_submit(&r, A1, "m.T");
 	executor_submit(&r, A2, "m.T");
 	executor_respond(&r, A2, executor_by(W1, 1), "RUNNING", "{}");
@@ -275,9 +263,7 @@ static void what_may_be_lost_with_the_broker_is_sent_again(void **state)
 {
 	(void)state;
 	struct executor_rig r = {0};
-	executor_open(&r);
-	executor_up(&r);
-	executor_answer(&r, "alpha", "m.T", executor_by(W1, -1));
+	executor_ready(&r, W1);
 	executor_submit(&r, A1, "m.T");
 	executor_submit(&r, A2, "m.T");
 	executor_respond(&r, A2, executor_by(W1, 1), "RUNNING", "{}");
@@ -322,9 +308,7 @@ static void nothing_is_sent_to_python_workers_twice(void **state)
 {
 	(void)state;
 	struct executor_rig r = {0};
-	executor_open(&r);
-	executor_up(&r);
-	executor_answer(&r, "alpha", "m.T", NULL);
+	executor_ready(&r, NULL);
 	executor_submit(&r, A1, "m.T");
 	executor_submit(&r, A2, "m.T");
 	executor_respond(&r, A2, NULL, "RUNNING", "{}");
@@ -357,9 +341,7 @@ static void another_worker_takes_what_a_lost_one_ran(void **state)
 {
 	(void)state;
 	struct executor_rig r = {0};
-	executor_open(&r);
-	executor_up(&r);
-	executor_answer(&r, "alpha", "m.T", executor_by(W1, -1));
+	executor_ready(&r, W1);
 	executor_submit(&r, A1, "m.T");
 	assert_request(&r, "alpha", 1);
 	executor_respond(&r, A1, executor_by(W1, 1), "RUNNING", "{}");
@@ -383,9 +365,7 @@ static void a_cancel_reaches_what_runs_on_workers_of_ours(void **state)
 {
 	(void)state;
 	struct executor_rig r = {0};
-	executor_open(&r);
-	executor_up(&r);
-	executor_answer(&r, "alpha", "m.T", executor_by(W1, -1));
+	executor_ready(&r, W1);
 	executor_submit(&r, A1, "m.T");
 	executor_submit(&r, A2, "m.Unknown");
 	assert_request(&r, "alpha", 1);
@@ -432,9 +412,7 @@ static void nobody_takes_over_is_a_lost_worker_after_a_while(void **state)
 {
 	(void)state;
 	struct executor_rig r = {0};
-	executor_open(&r);
-	executor_up(&r);
-	executor_answer(&r, "alpha", "m.T", executor_by(W1, -1));
+	executor_ready(&r, W1);
 	executor_submit(&r, A1, "m.T");
 	executor_pass(&r, 30000);
 	executor_respond(&r, A1, executor_by(W1, 1), "RUNNING", "{}");
