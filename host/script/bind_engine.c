@@ -16,12 +16,13 @@
 #include "script/value_lua.h"
 
 #define ENGINE_TYPE "tfhost.engine"
-/* Registry: handle -> environment of its userdata, weak. */
-#define ENGINE_HANDLES "tfhost.engine.handles"
+/* Its address is the key in the registry of a table: handle -> environment of its userdata, weak. */
+static char engine_handles;
 
 void tf_engine_handle_env(lua_State *L, const struct tf_engine_handle *h)
 {
-	lua_getfield(L, LUA_REGISTRYINDEX, ENGINE_HANDLES);
+	lua_pushlightuserdata(L, &engine_handles);
+	lua_rawget(L, LUA_REGISTRYINDEX);
 	lua_pushlightuserdata(L, (void *)(uintptr_t)h);
 	lua_rawget(L, -2);
 	lua_remove(L, -2);
@@ -98,7 +99,8 @@ TF_RAISES static struct tf_engine_handle *handle_new(lua_State *L)
 	lua_newtable(L); /* options, handle, environment */
 	lua_pushvalue(L, -1);
 	lua_setfenv(L, -3);
-	lua_getfield(L, LUA_REGISTRYINDEX, ENGINE_HANDLES);
+	lua_pushlightuserdata(L, &engine_handles);
+	lua_rawget(L, LUA_REGISTRYINDEX);
 	lua_pushlightuserdata(L, h);
 	lua_pushvalue(L, -3);
 	lua_rawset(L, -3);
@@ -106,7 +108,22 @@ TF_RAISES static struct tf_engine_handle *handle_new(lua_State *L)
 	return h;
 }
 
-/* load{ steps, tasks, handlers, engine, store, defer_reverts, never_resolve, ... } -> handle */
+/* The atoms are in reach by their numbers, unless other tasks run for some of them. Stack as in engine_load. */
+TF_RAISES static void keep_atoms(lua_State *L, const struct tf_engine_handle *h)
+{
+	lua_getfield(L, 1, "tasks");
+	lua_pushnil(L);
+	bool others = lua_next(L, -2);
+	lua_settop(L, 3);
+	if (others)
+		return;
+	lua_getfield(L, 1, "order");
+	tf_flow_number(L, 4, h->graph);
+	lua_rawseti(L, 3, ENGINE_ATOMS);
+	lua_settop(L, 3);
+}
+
+/* load{ steps, order, tasks, handlers, engine, store, defer_reverts, never_resolve, ... } -> handle */
 TF_RAISES static int engine_load(lua_State *L)
 {
 	struct tf_err err;
@@ -128,6 +145,8 @@ TF_RAISES static int engine_load(lua_State *L)
 	if (tf_flow_load(L, 4, h->graph, &err) < 0 || tf_graph_compile(h->graph, &err) < 0 ||
 		tf_engine_handle_executor(L, 1, h, &err) < 0)
 		return tf_bind_fail(L, &err);
+	if (h->serial)
+		keep_atoms(L, h);
 	h->virtual_time = tf_bind_boolean(L, 1, "virtual_time");
 	h->virtual_clock = (struct tf_clock){.now_ms = tf_engine_handle_virtual_ms, .arg = h};
 	struct tf_engine_options options = {
@@ -512,12 +531,13 @@ TF_RAISES static int engine_odd_name(lua_State *L)
 
 int tf_bind_engine_open(lua_State *L)
 {
-	lua_newtable(L); /* handles */
+	lua_pushlightuserdata(L, &engine_handles);
+	lua_newtable(L); /* key, handles */
 	lua_newtable(L);
 	lua_pushliteral(L, "v");
 	lua_setfield(L, -2, "__mode");
 	lua_setmetatable(L, -2);
-	lua_setfield(L, LUA_REGISTRYINDEX, ENGINE_HANDLES);
+	lua_rawset(L, LUA_REGISTRYINDEX);
 	luaL_newmetatable(L, ENGINE_TYPE);
 	lua_pushcfunction(L, engine_gc);
 	lua_setfield(L, -2, "__gc");

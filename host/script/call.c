@@ -1,6 +1,7 @@
 #include "script/call.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 
 #include <lauxlib.h>
@@ -17,10 +18,34 @@ struct call_trace {
 	bool wanted;
 };
 
-/* (error) -> error. Upvalue 1: struct call_trace. */
+/* Of the innermost call that is under way. */
+static struct call_trace *call_tracing;
+
+/* Push the function if the state has made it; else nothing. Never raises. */
+static bool call_push_made(lua_State *L, lua_CFunction fn)
+{
+	lua_pushlightuserdata(L, (void *)(uintptr_t)fn);
+	lua_rawget(L, LUA_REGISTRYINDEX);
+	if (!lua_isnil(L, -1))
+		return true;
+	lua_pop(L, 1);
+	return false;
+}
+
+TF_RAISES void tf_call_push(lua_State *L, int (*fn)(lua_State *L))
+{
+	if (call_push_made(L, fn))
+		return;
+	lua_pushcfunction(L, fn);
+	lua_pushlightuserdata(L, (void *)(uintptr_t)fn); /* function, key */
+	lua_pushvalue(L, -2);
+	lua_rawset(L, LUA_REGISTRYINDEX);
+}
+
+/* (error) -> error */
 static int call_handler(lua_State *L)
 {
-	struct call_trace *trace = lua_touserdata(L, lua_upvalueindex(1));
+	struct call_trace *trace = call_tracing;
 	trace->text.len = 0; /* a handler may run again for an error inside itself */
 	if (trace->wanted)
 		tf_failure_lua_traceback(L, 1, trace->entry, &trace->text);
@@ -31,10 +56,12 @@ static int call_handler(lua_State *L)
 static int call_run(lua_State *L, int nargs, int nresults, struct call_trace *trace)
 {
 	int base = lua_gettop(L) - nargs; /* index of the function */
-	lua_pushlightuserdata(L, trace);
-	lua_pushcclosure(L, call_handler, 1);
+	struct call_trace *outer = call_tracing;
+	tf_call_push(L, call_handler);
 	lua_insert(L, base); /* handler, function, arguments */
+	call_tracing = trace;
 	int status = lua_pcall(L, nargs, nresults, base);
+	call_tracing = outer;
 	lua_remove(L, base);
 	return status == 0 ? 0 : TF_ELUA;
 }
@@ -84,10 +111,32 @@ int tf_call(struct lua_State *L, int nargs, int nresults, struct tf_err *err)
 	return TF_ELUA;
 }
 
+struct call_first {
+	lua_CFunction fn;
+	void *arg;
+};
+
+/* The first call of a function in a state, which makes it. */
+TF_RAISES static int call_first(lua_State *L)
+{
+	const struct call_first *call = lua_touserdata(L, 1);
+	tf_call_push(L, call->fn);
+	lua_pushlightuserdata(L, call->arg);
+	lua_call(L, 1, 0);
+	return 0;
+}
+
 int tf_call_protected(struct lua_State *L, int (*fn)(struct lua_State *L), void *arg, struct tf_err *err)
 {
-	/* lua_cpcall needs no memory before it is protected; the stack of L may be full. */
-	int status = lua_cpcall(L, fn, arg);
+	int status;
+	if (lua_checkstack(L, 3) && call_push_made(L, fn)) {
+		lua_pushlightuserdata(L, arg);
+		status = lua_pcall(L, 1, 0, 0);
+	} else {
+		/* lua_cpcall needs no memory before it is protected; the stack of L may be full. */
+		struct call_first first = {fn, arg};
+		status = lua_cpcall(L, call_first, &first);
+	}
 	if (status == 0)
 		return 0;
 	const char *text = lua_tostring(L, -1);

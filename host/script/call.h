@@ -13,6 +13,9 @@ struct lua_State;
  * C memory that nobody else would free. */
 #define TF_RAISES
 
+/* Push a C function without upvalues. A state makes it once: calls of tasks are many. */
+TF_RAISES void tf_call_push(struct lua_State *L, int (*fn)(struct lua_State *L));
+
 /* As lua_pcall of the function below its nargs arguments. 0: nresults are on the stack. TF_ELUA: function
  * and arguments are gone, nothing is pushed, err->message is Lua's message ("tasks.lua:7: boom"; a table
  * with a __tostring or a `message` speaks through that). */

@@ -277,9 +277,21 @@ struct lua_State *tf_engine_handle_tasks(void *arg)
 	return h->tasks;
 }
 
-TF_RAISES void tf_engine_handle_push_task(void *arg, const char *name, struct lua_State *L)
+TF_RAISES void tf_engine_handle_push_task(void *arg, unsigned atom, const char *name, lua_State *L)
 {
 	tf_engine_handle_env(L, arg);
+	lua_rawgeti(L, -1, ENGINE_ATOMS); /* env, atoms */
+	if (lua_istable(L, -1)) {
+		lua_rawgeti(L, -1, (int)atom + 1);
+		lua_replace(L, -3);
+		lua_pop(L, 1);
+		if (!lua_isnil(L, -1))
+			return;
+		lua_pop(L, 1); /* an item of a map */
+		tf_engine_handle_env(L, arg);
+	} else {
+		lua_pop(L, 1);
+	}
 	lua_getfield(L, -1, "tasks");
 	lua_getfield(L, -1, name);
 	if (lua_isnil(L, -1))

@@ -63,7 +63,9 @@ TF_RAISES int tf_engine_keep_load(
 struct tf_engine_events tf_engine_keep_events(const struct tf_engine_handle *h);
 void tf_engine_keep_close(struct tf_engine_handle *h);
 
-/* Environment of the userdata, pushed on L: { handlers, tasks, ... }. Nil once collected. */
+/* Environment of the userdata, pushed on L: { handlers, tasks, ... }; at ENGINE_ATOMS the atoms by number, from 1, if
+ * these are what runs. Nil once collected. */
+enum { ENGINE_ATOMS = 1 };
 TF_RAISES void tf_engine_handle_env(struct lua_State *L, const struct tf_engine_handle *h);
 
 /* The handle at index 1. Raises if it is none, closed, or another process's. */
@@ -92,7 +94,7 @@ extern const struct tf_engine_events tf_engine_handle_events;
 void tf_engine_handle_tick(void *arg);
 /* What the serial executor asks: arg is the handle. */
 struct lua_State *tf_engine_handle_tasks(void *arg);
-TF_RAISES void tf_engine_handle_push_task(void *arg, const char *name, struct lua_State *L);
+TF_RAISES void tf_engine_handle_push_task(void *arg, unsigned atom, const char *name, struct lua_State *L);
 void tf_engine_handle_raised(void *arg, const char *name, struct lua_State *L);
 
 /* engine_executor.c: make h->executor from the options at `index` (checked by lua/taskflow/engines/options.lua). */

@@ -74,7 +74,7 @@ TF_RAISES static int serial_run_protected(lua_State *L)
 	struct tf_request request = serial_request(run->work);
 	struct serial_sink sink = {.x = run->x, .atom = run->work->atom, .round = run->work->round};
 	struct tf_runner_sink runner_sink = {.event = serial_event, .arg = &sink};
-	run->x->host.push_task(run->x->host.arg, run->work->name, L);
+	run->x->host.push_task(run->x->host.arg, run->work->atom, run->work->name, L);
 	run->result = tf_task_runner_perform(L, -1, &request, &runner_sink, &run->failed);
 	return 0;
 }

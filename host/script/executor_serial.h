@@ -16,8 +16,8 @@ struct lua_State;
 struct tf_serial_host {
 	void *arg;
 	struct lua_State *(*state)(void *arg); /* where actions run */
-	/* Push the task instance of this name. Raises if there is none. */
-	TF_RAISES void (*push_task)(void *arg, const char *name, struct lua_State *L);
+	/* Push the task instance of that number and name. Raises if there is none. */
+	TF_RAISES void (*push_task)(void *arg, unsigned atom, const char *name, struct lua_State *L);
 	/* The action raised; its error value is at the top of L (popped by the caller). May be NULL. */
 	void (*raised)(void *arg, const char *name, struct lua_State *L);
 };

@@ -241,6 +241,26 @@ TF_RAISES static int flow_step(struct flow_walk *w)
 	return id;
 }
 
+void tf_flow_number(lua_State *L, int index, const struct tf_graph *g)
+{
+	size_t count = tf_graph_atom_count(g), same = 0;
+	int id = 0, last = (int)count, atom;
+	for (; same < count && (atom = tf_graph_atom_of(g, id)) <= (int)same; id++)
+		same += atom >= 0;
+	if (same == count) {
+		lua_pushvalue(L, index);
+		return;
+	}
+	lua_createtable(L, last, 0);
+	id = 0;
+	for (int i = 1; i <= last; id++) {
+		if ((atom = tf_graph_atom_of(g, id)) < 0)
+			continue;
+		lua_rawgeti(L, index, i++);
+		lua_rawseti(L, -2, atom + 1);
+	}
+}
+
 int tf_flow_load(lua_State *L, int index, struct tf_graph *g, struct tf_err *err)
 {
 	int top = lua_gettop(L), rc = 0;

@@ -17,4 +17,8 @@ struct lua_State;
  * Not compiled yet. Negative with err when a value of the flow cannot be represented or the graph refuses. */
 TF_RAISES int tf_flow_load(struct lua_State *L, int index, struct tf_graph *g, struct tf_err *err);
 
+/* Push the atoms of the list at `index`, which are in order of adding, by number, from 1: that list itself where both are
+ * the same. `g` is compiled. */
+TF_RAISES void tf_flow_number(struct lua_State *L, int index, const struct tf_graph *g);
+
 #endif

@@ -114,6 +114,11 @@ static const char *arguments_parameter(lua_State *L, int function, int n)
 	return name;
 }
 
+TF_RAISES bool tf_task_takes_arguments(lua_State *L, int function)
+{
+	return arguments_parameter(L, function, 2) != NULL;
+}
+
 /* Push a value for each parameter after self and take it out of the arguments. Appends the quoted names of those
  * that miss; *missing counts them. */
 TF_RAISES static void arguments_push_parameters(

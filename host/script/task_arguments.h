@@ -2,6 +2,8 @@
 #ifndef TF_SCRIPT_TASK_ARGUMENTS_H
 #define TF_SCRIPT_TASK_ARGUMENTS_H
 
+#include <stdbool.h>
+
 #include "protocol/message.h"
 #include "script/call.h"
 
@@ -13,6 +15,9 @@ struct tf_task_arguments {
 /* A lua_CFunction: (task, light userdata of the struct) -> function, self, a value for each parameter. Nothing if
  * the task has no function for the action, or if `failure` is set. Rules: task_runner.h. */
 TF_RAISES int tf_task_arguments(struct lua_State *L);
+
+/* Whether the function at that index has a parameter besides self. */
+TF_RAISES bool tf_task_takes_arguments(struct lua_State *L, int function);
 
 /* Push field `name` of the task at `index`, as its class or what it shares with others of it says. */
 TF_RAISES void tf_task_field(struct lua_State *L, int index, const char *name);

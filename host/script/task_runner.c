@@ -37,29 +37,47 @@ struct tf_task_runner {
 
 /* ---- one action ---- */
 
+enum hook { PRE_EXECUTE, POST_EXECUTE, PRE_REVERT, POST_REVERT, HOOKS };
+static const char *const hook_names[HOOKS] = {"pre_execute", "post_execute", "pre_revert", "post_revert"};
+
+/* What all tasks of a class share that say no more than their name. */
+struct perform_class {
+	bool has[HOOKS];
+	bool bare; /* execute takes no arguments */
+	struct tf_limits limits;
+};
+/* Keys of the metatable that such tasks share: struct perform_class, and `execute`. */
+enum { CLASS_FACTS = 1, CLASS_EXECUTE = 2 };
+
 struct perform {
 	struct tf_task_arguments arguments; /* first: tf_task_arguments gets the address of both */
 	const struct tf_runner_sink *sink;
+	const struct perform_class *class; /* NULL: the task says more than its name */
+	const void *task;                  /* its table */
+	struct perform *outer;
 	struct tf_value *result;
 	bool failed;
 };
 
-/* The function that a task's `notify` calls: (type, details). Upvalue 1: userdata that points to the perform
- * while it lasts, for a task may keep the function. */
-TF_RAISES static int perform_sink(lua_State *L)
+/* The actions that are under way, the innermost first: a task may run an engine of its own. */
+static struct perform *performing;
+
+TF_RAISES int tf_task_runner_notify(lua_State *L)
 {
-	struct perform **box = lua_touserdata(L, lua_upvalueindex(1));
-	const char *type = luaL_checkstring(L, 1);
+	const void *task = lua_topointer(L, 1);
+	const char *type = luaL_checkstring(L, 2);
 	struct tf_err err;
-	if (!*box)
-		tf_bind_raise(
-			L, "InvalidState", "the action of this task has ended: it cannot notify any more");
-	const struct tf_runner_sink *sink = (*box)->sink;
-	if (!lua_isnoneornil(L, 2) && (!lua_istable(L, 2) || tf_value_lua_is_list(L, 2)))
+	const struct perform *p = performing;
+	while (p && p->task != task)
+		p = p->outer;
+	lua_pushboolean(L, p != NULL);
+	if (!p)
+		return 1;
+	const struct tf_runner_sink *sink = p->sink;
+	if (!lua_istable(L, 3) || tf_value_lua_is_list(L, 3))
 		tf_bind_raise(
 			L, "TypeError", "the details of event '%s' must be a table with string keys", type);
-	struct tf_value *details =
-		lua_isnoneornil(L, 2) ? tf_value_empty_object() : tf_value_lua_get(L, 2, "details", &err);
+	struct tf_value *details = tf_value_lua_get(L, 3, "details", &err);
 	if (!details)
 		tf_bind_raise(L, "TypeError", "event '%s': %s", type, err.message);
 	bool is_object = tf_json_type(tf_value_json(details)) == TF_JSON_OBJECT;
@@ -69,7 +87,7 @@ TF_RAISES static int perform_sink(lua_State *L)
 	if (!is_object)
 		tf_bind_raise(
 			L, "TypeError", "the details of event '%s' must be a table with string keys", type);
-	return 0;
+	return 1;
 }
 
 /* The field of the task at index `task`, a number of those units. */
@@ -108,14 +126,19 @@ TF_RAISES static void perform_tell_limits(
 		sink->limits(sink->arg, l);
 }
 
-/* What the request leaves open, the task says. */
-TF_RAISES static void perform_limits(
-	lua_State *L, int task, const struct tf_request *r, const struct tf_runner_sink *sink)
+TF_RAISES static struct tf_limits perform_own_limits(lua_State *L, int task)
 {
-	struct tf_limits l = r->limits;
-	const struct tf_limits own = {.time_ms = perform_limit(L, task, "time_limit", 1000),
+	return (struct tf_limits){.time_ms = perform_limit(L, task, "time_limit", 1000),
 		.warning_ms = perform_limit(L, task, "time_warning", 1000),
 		.memory = perform_limit(L, task, "memory_limit", 1)};
+}
+
+/* What the request leaves open, the task says. */
+TF_RAISES static void perform_limits(lua_State *L, int task, const struct perform_class *class,
+	const struct tf_request *r, const struct tf_runner_sink *sink)
+{
+	struct tf_limits l = r->limits;
+	const struct tf_limits own = class ? class->limits : perform_own_limits(L, task);
 	tf_limits_fill(&l, &own);
 	if (sink->defaults)
 		tf_limits_fill(&l, sink->defaults);
@@ -127,23 +150,56 @@ TF_RAISES static void perform_limits(
 		perform_guard_begin(L, l.memory, sink);
 }
 
-/* Push a box for `p` and the key of sinks; the task at index `task` can notify from here on. */
-TF_RAISES static struct perform **perform_open_sink(lua_State *L, int task, struct perform *p)
+TF_RAISES static bool perform_has(lua_State *L, int task, const char *name)
 {
-	struct perform **box = lua_newuserdata(L, sizeof(*box));
-	*box = p;
-	lua_pushliteral(L, "_sink"); /* box, "_sink" */
-	lua_pushvalue(L, -1);
-	lua_pushvalue(L, -3);
-	lua_pushcclosure(L, perform_sink, 1);
-	lua_rawset(L, task);
-	return box;
+	tf_task_field(L, task, name);
+	bool has = !lua_isnil(L, -1);
+	lua_pop(L, 1);
+	return has;
 }
 
-/* Call the function NAME of the task at index 1, if it has one; the failure of that, or NULL. */
-TF_RAISES static struct tf_value *perform_call_hook(lua_State *L, const char *name)
+/* Stack: metatable of the task's class at the top, which keeps what is found out. */
+TF_RAISES static const struct perform_class *perform_learn_class(lua_State *L, int task)
+{
+	int meta = lua_gettop(L);
+	struct perform_class *class = lua_newuserdata(L, sizeof(*class));
+	*class = (struct perform_class){.limits = perform_own_limits(L, task)};
+	for (int hook = 0; hook < HOOKS; hook++)
+		class->has[hook] = perform_has(L, task, hook_names[hook]);
+	tf_task_field(L, task, "execute"); /* class, function */
+	class->bare = !tf_task_takes_arguments(L, lua_gettop(L));
+	lua_rawseti(L, meta, CLASS_EXECUTE);
+	lua_rawseti(L, meta, CLASS_FACTS);
+	return class;
+}
+
+/* NULL if the task at that index says more than its name. Valid while the task is. */
+TF_RAISES static const struct perform_class *perform_class_of(lua_State *L, int task)
+{
+	const struct perform_class *class = NULL;
+	if (!lua_getmetatable(L, task))
+		return NULL;
+	lua_rawgeti(L, -1, CLASS_FACTS); /* metatable, facts */
+	class = lua_touserdata(L, -1);
+	lua_pop(L, 1);
+	if (!class) {
+		lua_pushliteral(L, "example");
+		lua_rawget(L, -2);
+		bool plain = !lua_isnil(L, -1);
+		lua_pop(L, 1);
+		class = plain ? perform_learn_class(L, task) : NULL;
+	}
+	lua_pop(L, 1);
+	return class;
+}
+
+/* Call that function of the task at index 1, if it has one; the failure of that, or NULL. */
+TF_RAISES static struct tf_value *perform_call_hook(lua_State *L, const struct perform *p, enum hook hook)
 {
 	struct tf_value *failure = NULL;
+	const char *name = hook_names[hook];
+	if (p->class && !p->class->has[hook])
+		return NULL;
 	tf_task_field(L, 1, name);
 	if (lua_isnil(L, -1)) {
 		lua_pop(L, 1);
@@ -154,27 +210,41 @@ TF_RAISES static struct tf_value *perform_call_hook(lua_State *L, const char *na
 	return failure;
 }
 
+/* Push function and arguments of the action, (task, perform) at 1 and 2: how many; 0 if there is nothing to call, and
+ * *failure is the failure if that is one. */
+TF_RAISES static int perform_push_call(lua_State *L, struct perform *p, struct tf_value **failure)
+{
+	const struct tf_request *r = p->arguments.request;
+	int top = lua_gettop(L);
+	*failure = NULL;
+	if (p->class && p->class->bare && r->action == TF_EXECUTE && !r->has_result && !r->failures &&
+		tf_value_len(r->arguments) == strlen("{}")) {
+		lua_getmetatable(L, 1);
+		lua_rawgeti(L, -1, CLASS_EXECUTE);
+		lua_replace(L, -2);
+		lua_pushvalue(L, 1);
+		return 2;
+	}
+	tf_call_push(L, tf_task_arguments);
+	lua_pushvalue(L, 1);
+	lua_pushvalue(L, 2);
+	if (tf_call_catch(L, 2, LUA_MULTRET, tf_action_name(r->action), failure) < 0)
+		return 0;
+	*failure = p->arguments.failure;
+	p->arguments.failure = NULL;
+	return lua_gettop(L) - top;
+}
+
 /* The action itself: the failure, or NULL with the returned value in p->result. (task, perform) at 1 and 2. */
 TF_RAISES static struct tf_value *perform_call_action(lua_State *L, struct perform *p)
 {
 	struct tf_value *failure;
-	const char *name = tf_action_name(p->arguments.request->action);
-	int top = lua_gettop(L);
-	lua_pushcfunction(L, tf_task_arguments);
-	lua_pushvalue(L, 1);
-	lua_pushvalue(L, 2);
-	if (tf_call_catch(L, 2, LUA_MULTRET, name, &failure) < 0)
-		return failure;
-	if (p->arguments.failure) {
-		failure = p->arguments.failure;
-		p->arguments.failure = NULL;
+	int top = lua_gettop(L), count = perform_push_call(L, p, &failure);
+	if (count == 0) {
+		p->result = failure ? NULL : tf_value_null();
 		return failure;
 	}
-	if (lua_gettop(L) == top) {
-		p->result = tf_value_null();
-		return NULL;
-	}
-	if (tf_call_catch(L, lua_gettop(L) - top - 1, 1, name, &failure) < 0)
+	if (tf_call_catch(L, count - 1, 1, tf_action_name(p->arguments.request->action), &failure) < 0)
 		return failure;
 	struct tf_err err;
 	p->result = lua_isnil(L, -1) ? tf_value_null() : tf_value_lua_get(L, -1, "result", &err);
@@ -217,13 +287,14 @@ TF_RAISES static int perform_phases(lua_State *L)
 {
 	struct perform *p = lua_touserdata(L, 2);
 	bool execute = p->arguments.request->action == TF_EXECUTE;
-	struct tf_value *failure = perform_call_hook(L, execute ? "pre_execute" : "pre_revert");
+	performing = p;
+	struct tf_value *failure = perform_call_hook(L, p, execute ? PRE_EXECUTE : PRE_REVERT);
 	if (!failure)
 		failure = perform_call_action(L, p);
 	if (failure)
 		p->result = failure;
 	p->failed = failure != NULL;
-	struct tf_value *post = perform_call_hook(L, execute ? "post_execute" : "post_revert");
+	struct tf_value *post = perform_call_hook(L, p, execute ? POST_EXECUTE : POST_REVERT);
 	if (post && p->failed) {
 		p->result = perform_chain(post, p->result);
 	} else if (post) {
@@ -253,7 +324,7 @@ static struct tf_value *perform_check_failures(const struct tf_request *r)
 TF_RAISES struct tf_value *tf_task_runner_perform(struct lua_State *L, int index, const struct tf_request *r,
 	const struct tf_runner_sink *sink, bool *failed)
 {
-	struct perform p = {.arguments = {.request = r}, .sink = sink};
+	struct perform p = {.arguments = {.request = r}, .sink = sink, .outer = performing};
 	int top = lua_gettop(L);
 	*failed = true;
 	if (!lua_checkstack(L, 16))
@@ -263,11 +334,12 @@ TF_RAISES struct tf_value *tf_task_runner_perform(struct lua_State *L, int index
 		return failure;
 	lua_pushvalue(L, index);
 	int task = lua_gettop(L);
-	struct perform **box = perform_open_sink(L, task, &p); /* task, box, key */
-	perform_limits(L, task, r, sink);
+	p.class = perform_class_of(L, task);
+	p.task = lua_topointer(L, task);
+	perform_limits(L, task, p.class, r, sink);
 	if (sink->started)
 		sink->started(sink->arg);
-	lua_pushcfunction(L, perform_phases);
+	tf_call_push(L, perform_phases);
 	lua_pushvalue(L, task);
 	lua_pushlightuserdata(L, &p);
 	if (tf_call_catch(L, 2, 0, "notify", &failure) < 0) { /* between its calls: no memory, a finalizer */
@@ -275,11 +347,8 @@ TF_RAISES struct tf_value *tf_task_runner_perform(struct lua_State *L, int index
 		p.result = failure;
 		p.failed = true;
 	}
+	performing = p.outer; /* whatever was raised */
 	tf_memory_guard_end(&perform_guard);
-	*box = NULL;
-	lua_pushnil(
-		L); /* task, box, key, nil: the task has the key, so nothing is allocated, and nothing raises */
-	lua_rawset(L, task);
 	lua_settop(L, top);
 	*failed = p.failed;
 	return p.result;

@@ -3,9 +3,8 @@
  *
  * What it asks of the Lua library: `taskflow.task` is_class(x); a class is called as Class{name = n} and
  * gives an instance with fields execute, revert, pre_execute, post_execute, pre_revert, post_revert (by
- * index, functions or nil, `self` first) and `name`; instance:register_sink(fn) is not needed: while an
- * action runs, the instance's field `_sink` is function(type, details), which `notify` and `update_progress`
- * call. `taskflow.failure` from_dict(table) -> Failure.
+ * index, functions or nil, `self` first) and `name`. An instance whose metatable has an `example` shares all of these
+ * with it; what is found out about them is kept in the metatable. `taskflow.failure` from_dict(table) -> Failure.
  *
  * Arguments reach parameters BY NAME (debug.getlocal on the function), as Python's keywords do: an unknown
  * name or a missing one that is not optional is a TypeError failure in Python's words. A parameter is optional
@@ -35,5 +34,9 @@ const struct tf_runner *tf_task_runner_get(const struct tf_task_runner *r); /* b
  * sink->started just before the action. As tf_runner.run otherwise: what the action raises is its failure. */
 TF_RAISES struct tf_value *tf_task_runner_perform(struct lua_State *L, int index, const struct tf_request *r,
 	const struct tf_runner_sink *sink, bool *failed);
+
+/* A lua_CFunction: (task, type, details) -> true if an action of that task is under way here: the event has gone to its
+ * sink; else false. */
+TF_RAISES int tf_task_runner_notify(struct lua_State *L);
 
 #endif

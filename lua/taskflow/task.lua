@@ -111,7 +111,6 @@ end
 ---One task of a flow. Inside execute and revert it is `self`.
 ---@class taskflow.Task: taskflow.Atom
 ---@field notifier taskflow.Notifier listeners for update_progress and "*"
----@field package _sink fun(type: string, details: table)? where events go while an action runs
 local Task = {}
 
 ---A class of tasks; calling it makes one. On the wire it is named by the module that returned it and its field there,
@@ -127,10 +126,7 @@ function Task:notify(event_type, details)
     exceptions.raise(exceptions.ValueError, "notify: the event type must be a non-empty string, and not '*'")
   end
   details = check.is(details == nil and {} or details, "table", "notify: the details")
-  local sink = rawget(self, "_sink")
-  if sink then
-    sink(event_type, details)
-  else
+  if not host.notify(self, event_type, details) then -- no action of it is under way
     self.notifier:notify(event_type, details)
   end
 end
@@ -333,9 +329,7 @@ local function instantiate(class, options)
     exceptions.raise(exceptions.TypeError, "the name of a task must be a string")
   end
   if class.plain_meta and only_name(options) then
-    -- With room for all PLAIN members from the start, which otherwise would cost a table anew.
-    local where = place.caller() or class.where
-    return setmetatable({ name = name, where = where, _sink = false, _limits = false }, class.plain_meta)
+    return setmetatable({ name = name, where = place.caller() or class.where }, class.plain_meta)
   end
   local self = {
     name = name,
@@ -423,7 +417,7 @@ local function make_class(class)
 end
 
 -- All that an instance may have of its own that says no more than its name.
-local PLAIN = { "name", "where", "_sink", "_limits", "notifier" }
+local PLAIN = { "name", "where", "_limits", "notifier" }
 
 -- An instance that says no more than its name shares all else with `example`: flows have very many of them.
 local function share(class, example)

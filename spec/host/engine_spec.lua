@@ -77,11 +77,11 @@ describe("engine", function()
       assert.is_nil(next(weak))
     end)
 
-    it("survives a collection in the middle of a run, and events of a task that has ended are refused", function()
+    it("survives a collection in the middle of a run; events after an action are for listeners alone", function()
       local kept
       local Keeps = task.Task {
         execute = function(self)
-          kept = self._sink
+          kept = self
           collectgarbage()
           self:notify("alive", { n = 1 })
         end,
@@ -95,7 +95,34 @@ describe("engine", function()
       engines.load(lf.Flow("f"):add(t)):run()
       collectgarbage()
       assert.same({ 1 }, seen)
-      assert.truthy(failing(kept, "late", {}):find "the action of this task has ended")
+      kept:notify("alive", { n = 2 })
+      assert.same({ 1, 2 }, seen)
+    end)
+
+    it("tells events of a task whose action runs another engine from those of that engine's tasks", function()
+      local inner, seen = nil, {}
+      local Both = task.Task {
+        execute = function(self)
+          if self.name == "outer" then
+            engines.load(lf.Flow("g"):add(inner)):run()
+            self:notify "after"
+          else
+            self:notify "within"
+            pcall(error, "no action ends by this")
+          end
+        end,
+      }
+      inner = Both { name = "inner" }
+      local outer = Both { name = "outer" }
+      for _, t in ipairs { inner, outer } do
+        t.notifier:register("*", function(event)
+          if event ~= "update_progress" then
+            seen[#seen + 1] = t.name .. " " .. event
+          end
+        end)
+      end
+      engines.load(lf.Flow("f"):add(outer)):run()
+      assert.same({ "inner within", "outer after" }, seen)
     end)
 
     it("tells listeners that come while the flow runs, the first of the process too", function()

@@ -351,7 +351,8 @@ end
 
 -- Options that the host reads, with defaults filled in.
 local function host_options(self)
-  local out = { steps = self._plan.steps, tasks = instances(self), handlers = handlers(self) }
+  local plan = self._plan
+  local out = { steps = plan.steps, order = plan.order, tasks = instances(self), handlers = handlers(self) }
   for key, value in pairs(self.options) do
     out[key] = value
   end
