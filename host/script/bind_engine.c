@@ -117,13 +117,14 @@ TF_RAISES static void keep_atoms(lua_State *L, const struct tf_engine_handle *h)
 	lua_settop(L, 3);
 	if (others)
 		return;
-	lua_getfield(L, 1, "order");
-	tf_flow_number(L, 4, h->graph);
+	lua_getfield(L, 1, "plan");
+	lua_getfield(L, 4, "order");
+	tf_flow_number(L, 5, h->graph);
 	lua_rawseti(L, 3, ENGINE_ATOMS);
 	lua_settop(L, 3);
 }
 
-/* load{ steps, order, tasks, handlers, engine, store, defer_reverts, never_resolve, ... } -> handle */
+/* load{ plan, tasks, handlers, engine, store, defer_reverts, never_resolve, ... } -> handle */
 TF_RAISES static int engine_load(lua_State *L)
 {
 	struct tf_err err;
@@ -141,7 +142,8 @@ TF_RAISES static int engine_load(lua_State *L)
 	h->graph = tf_graph_new();
 	if (tf_engine_keep_open(L, 1, h, &err) < 0)
 		return tf_bind_fail(L, &err);
-	lua_getfield(L, 1, "steps");
+	lua_getfield(L, 1, "plan");
+	luaL_checktype(L, 4, LUA_TTABLE);
 	if (tf_flow_load(L, 4, h->graph, &err) < 0 || tf_graph_compile(h->graph, &err) < 0 ||
 		tf_engine_handle_executor(L, 1, h, &err) < 0)
 		return tf_bind_fail(L, &err);
@@ -500,35 +502,6 @@ static int engine_cores(lua_State *L)
 	return 1;
 }
 
-/* Whether the name at the top of the stack is one to look at closely: empty, no text, with a NUL or beyond ASCII. */
-TF_RAISES static bool engine_is_odd(lua_State *L)
-{
-	if (lua_type(L, -1) != LUA_TSTRING)
-		return true;
-	size_t len, i = 0;
-	const char *name = lua_tolstring(L, -1, &len);
-	while (i < len && (signed char)name[i] > 0)
-		i++;
-	return len == 0 || i < len;
-}
-
-/* odd_name(atoms, first = 1) -> index of the first atom from `first` on whose name is not plain ASCII, or nil */
-TF_RAISES static int engine_odd_name(lua_State *L)
-{
-	luaL_checktype(L, 1, LUA_TTABLE);
-	lua_settop(L, 2);
-	for (lua_Integer i = luaL_optinteger(L, 2, 1), n = (lua_Integer)lua_objlen(L, 1); i <= n; i++) {
-		lua_rawgeti(L, 1, (int)i);
-		lua_getfield(L, 3, "name");
-		if (engine_is_odd(L)) {
-			lua_pushinteger(L, i);
-			return 1;
-		}
-		lua_settop(L, 2);
-	}
-	return 0;
-}
-
 int tf_bind_engine_open(lua_State *L)
 {
 	lua_pushlightuserdata(L, &engine_handles);
@@ -552,7 +525,5 @@ int tf_bind_engine_open(lua_State *L)
 	lua_setfield(L, -2, "load");
 	lua_pushcfunction(L, engine_cores);
 	lua_setfield(L, -2, "cores");
-	lua_pushcfunction(L, engine_odd_name);
-	lua_setfield(L, -2, "odd_name");
 	return 1;
 }

@@ -15,6 +15,9 @@ local text = require "taskflow.utils.text"
 ---@field retry taskflow.Retry?
 ---@field pattern "linear"|"unordered"|"graph"
 ---@field package _nodes (taskflow.Task|taskflow.Flow)[] in order of adding
+---@field package _known table<taskflow.Task|taskflow.Flow, integer> the place of each in _nodes
+---@field package _nested boolean it is or was in another flow
+---@field package _mixed boolean not all of its children are tasks whose class is here
 local Flow = {}
 
 local M = { Flow = Flow }
@@ -97,6 +100,8 @@ function M.define(definition)
       _parents = setmetatable({}, { __mode = "k" }),
       _symbols = {},
       _computing = false,
+      _nested = false,
+      _mixed = false,
     }
     if self.retry and self.retry.name == nil then
       self.retry.name = name .. "_retry"
@@ -140,8 +145,10 @@ end
 ---Tell the flows around `flow` that what it requires and provides may have changed.
 ---@param flow taskflow.Flow
 function M.touch(flow)
-  flow._symbols = next(flow._symbols) == nil and flow._symbols or {}
-  if next(flow._parents) == nil then
+  if flow._symbols.provides or flow._symbols.requires then
+    flow._symbols = {}
+  end
+  if not flow._nested then
     return
   end
   local queue, seen = { flow }, { [flow] = true }
@@ -163,11 +170,21 @@ end
 ---@param flow taskflow.Flow
 ---@param node taskflow.Task|taskflow.Flow
 function M.attach(flow, node)
-  flow._known[node] = true
-  flow._nodes[#flow._nodes + 1] = node
+  local number = #flow._nodes + 1
+  flow._known[node] = number
+  flow._nodes[number] = node
   if M.is_flow(node) then
-    node._parents[flow] = true
+    node._parents[flow], node._nested, flow._mixed = true, true, true
+  elseif task.is_reference(node) then
+    flow._mixed = true
   end
+end
+
+---Whether these arguments are one task.
+---@param ... any
+---@return boolean
+function M.is_one_task(...)
+  return select("#", ...) == 1 and task.is_task((...))
 end
 
 -- What flow:add was given once, as a node; nil if the flow has it.
@@ -203,6 +220,14 @@ end
 ---@param ... taskflow.Task|taskflow.Flow|string|table tasks, flows, or references (taskflow.task.Reference)
 ---@return taskflow.Flow
 function Flow:add(...)
+  if M.is_one_task(...) then
+    local node = ...
+    if not self._known[node] then
+      M.attach(self, node)
+      M.touch(self)
+    end
+    return self
+  end
   for _, node in ipairs(M.new_nodes(self, ...)) do
     M.attach(self, node)
   end

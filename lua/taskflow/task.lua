@@ -481,6 +481,13 @@ REFERENCE_OPTIONS.auto_extract = nil
 
 local reference_meta = { mark = task_mark, __index = checked, __tostring = Task.__tostring }
 
+---Whether a task is a reference, without its class.
+---@param value any
+---@return boolean
+function M.is_reference(value)
+  return getmetatable(value) == reference_meta
+end
+
 -- Without the code nothing is known but what the flow says.
 local NO_SIGNATURE = { params = {}, accepts_any = true }
 

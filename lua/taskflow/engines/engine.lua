@@ -58,7 +58,7 @@ local function places(self, message)
     for _, atom in ipairs(self._plan.order) do
       local line
       if atom.name == name and atom.where then
-        local flow = self._plan.flows[atom]
+        local flow = self._plan.flow_of(atom)
         line = ("'%s'%s is made at %s"):format(name, flow and (" of flow '%s'"):format(flow.name) or "", atom.where)
       end
       if line and not out[line] then
@@ -138,11 +138,11 @@ end
 local function identify(self, index)
   local name = self._handle:name(index)
   if name then
-    return name, self._plan.atoms[name]
+    return name, self._plan.named(name)
   end
   local map, position = self._handle:item(index)
   local map_name = self._handle:name(map)
-  return ("%s[%d]"):format(map_name, position), self._plan.atoms[map_name], map_name, position
+  return ("%s[%d]"):format(map_name, position), self._plan.named(map_name), map_name, position
 end
 
 local function call_by_name(atom, f, arguments)
@@ -211,7 +211,7 @@ local function check_decision(self, retry, answer, delay)
     local message = ("%s (from on_failure of retry '%s', flow '%s')"):format(
       wrong,
       retry.name,
-      self._plan.flows[retry].name
+      self._plan.flow_of(retry).name
     )
     raise_at(place.of_function(retry.on_failure), "on_failure", exceptions.ValueError, message)
   end
@@ -248,7 +248,7 @@ local function handlers(self)
   end
 
   function h.retry(index, method, arguments, history, own_failure, flow_failures)
-    local atom = self._plan.atoms[self._handle:name(index)]
+    local atom = self._plan.named(self._handle:name(index))
     local f = atom[method]
     if not f then
       return nil
@@ -288,7 +288,7 @@ end
 local function instances(self)
   local out = {}
   local fake = self._fake -- taskflow.testing
-  local atoms = self._plan.atoms -- not the engine: the host keeps what is returned, and would keep it alive
+  local named = self._plan.named -- not the engine: the host keeps what is returned, and would keep it alive
   for _, atom in ipairs(self.kind ~= "worker-based" and self._plan.references or {}) do
     out[atom.name] = not (fake and fake(atom)) and M.resolve(atom, self.kind) or nil
   end
@@ -298,13 +298,13 @@ local function instances(self)
   -- Items of maps come to be as they are asked for.
   return setmetatable(out, {
     __index = function(tasks, name)
-      local atom = atoms[name]
+      local atom = named(name)
       if atom then
         return atom
       end
       local map_name = name:gsub("%[%d+%]$", "")
-      local map = rawget(tasks, map_name) or atoms[map_name]
-      return map and (fake and fake(atoms[map_name]) or task.item(map, name))
+      local map = rawget(tasks, map_name) or named(map_name)
+      return map and (fake and fake(named(map_name)) or task.item(map, name))
     end,
   })
 end
@@ -351,8 +351,7 @@ end
 
 -- Options that the host reads, with defaults filled in.
 local function host_options(self)
-  local plan = self._plan
-  local out = { steps = plan.steps, order = plan.order, tasks = instances(self), handlers = handlers(self) }
+  local out = { plan = self._plan, tasks = instances(self), handlers = handlers(self) }
   for key, value in pairs(self.options) do
     out[key] = value
   end
@@ -374,22 +373,15 @@ local function host_options(self)
   return out
 end
 
--- Atoms that never had a name of their own, or one that is no text.
-local function check_names(plan)
-  local fault = text.name_fault(plan.name)
-  if fault then
-    exceptions.raise(exceptions.ValueError, "flow: " .. fault)
-  end
-  local odd = host.odd_name(plan.order)
-  while odd do
-    local atom = plan.order[odd]
-    fault = atom.name == "" and "it has an empty name" or text.name_fault(atom.name)
+-- For an atom that never had a name of its own, or one that is no text.
+local function name_check(plan)
+  return function(atom)
+    local fault = atom.name == "" and "it has an empty name" or text.name_fault(atom.name)
     if fault then
-      local flow = plan.flows[atom] or plan
+      local flow = plan.flow_of(atom) or plan
       local message = "an atom (made at %s, in flow '%s'): %s"
       exceptions.raise(exceptions.ValueError, message:format(tostring(atom.where), flow.name, fault))
     end
-    odd = host.odd_name(plan.order, odd + 1)
   end
 end
 
@@ -398,13 +390,17 @@ function Engine:_connect()
   if self._handle then
     return
   end
-  check_names(self._plan)
+  local fault = text.name_fault(self._plan.name)
+  if fault then
+    exceptions.raise(exceptions.ValueError, "flow: " .. fault)
+  end
+  self._plan.check_name = name_check(self._plan)
   if self.kind == "worker-based" then
     check_wire_names(self._plan)
   end
   self._handle = self:_check(host.load(host_options(self)))
   self._listen()
-  self._plan.steps = nil -- the host has the graph: a large flow is a lot to keep twice
+  self._plan.steps, self._plan.check_name = nil, nil -- the host has the graph: a large flow is a lot to keep twice
 end
 
 ---Flatten the flow. Done once; run does it by itself.

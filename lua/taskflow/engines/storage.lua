@@ -99,7 +99,7 @@ local function result_of(self, name, revert)
   if failed then
     return self._engine:_live(name, failure.from_dict(value))
   end
-  if not revert and retry_module.is_retry(self._engine._plan.atoms[name]) then
+  if not revert and retry_module.is_retry(self._engine._plan.named(name)) then
     return retry_module.history_from(value).entries
   end
   return value
@@ -239,7 +239,7 @@ end
 function Storage:get_retry_histories()
   local out = {}
   for _, name in ipairs(self._engine._handle:atoms()) do
-    if retry_module.is_retry(self._engine._plan.atoms[name]) then
+    if retry_module.is_retry(self._engine._plan.named(name)) then
       out[#out + 1] = { name, self:get_retry_history(name) }
     end
   end
@@ -289,7 +289,7 @@ end
 
 -- Retries make no progress.
 local function task_only(self, name)
-  if retry_module.is_retry(self._engine._plan.atoms[check.is(name, "string", "the name of a task")]) then
+  if retry_module.is_retry(self._engine._plan.named(check.is(name, "string", "the name of a task"))) then
     check.fail("Atom '%s' is not of the expected type: task", name)
   end
   return name

@@ -4,6 +4,7 @@
 local check = require "taskflow.utils.check"
 local exceptions = require "taskflow.exceptions"
 local flow = require "taskflow.flow"
+local links = require "taskflow.patterns.links"
 local place = require "taskflow.utils.place"
 local text = require "taskflow.utils.text"
 
@@ -12,35 +13,16 @@ local CYCLE = "No path through the node(s) in the graph produces an ordering tha
 ---How far a decider's "no" reaches.
 local DEPTHS = { ATOM = 0, NEIGHBORS = 1, FLOW = 2, ALL = 3 }
 
--- A graph keeps: _out[u][v] = link and _in[v][u] = link with link = { from, to, reasons, manual, decider, depth };
--- _provided[symbol] = providers; _wanted[symbol] = nodes that need it and have no provider yet.
+-- Children are known to each other by their numbers in _nodes. A graph keeps: _links between them (taskflow.patterns.links);
+-- _said[link] = { reasons, manual, decider, depth, title, where }, nothing for a link by hand of which there is no more to
+-- be said; _provided[symbol] = providers; _wanted[symbol] = nodes that need it and have no provider yet.
 local function init(self)
-  self._out, self._in, self._links = {}, {}, {}
+  self._links, self._said = links.new(), {}
   self._provided, self._wanted, self._journal = {}, {}, { n = 0 }
   self._changed = setmetatable({}, { __mode = "k" })
   for _, name in ipairs(self.retry and self.retry.provides or {}) do
     self._provided[name] = { self.retry }
   end
-end
-
--- Breadth-first walk over `edges` from `start`, which is not visited itself unless it is on a cycle.
-local function reach(edges, start, visit)
-  if not edges[start] then
-    return false
-  end
-  local queue, seen = { start }, {}
-  for _, node in ipairs(queue) do
-    for neighbour in pairs(edges[node] or {}) do
-      if not seen[neighbour] then
-        seen[neighbour] = true
-        if visit(neighbour) then
-          return true
-        end
-        queue[#queue + 1] = neighbour
-      end
-    end
-  end
-  return false
 end
 
 local function contains(list, value)
@@ -57,14 +39,13 @@ local function is_supplied(self, node, symbol)
   if self.retry and contains(self.retry.provides, symbol) then
     return true
   end
-  return reach(self._in, node, function(predecessor)
-    return contains(predecessor.provides, symbol)
+  return self._links:search(self._known[node], true, function(before)
+    return contains(self._nodes[before].provides, symbol)
   end)
 end
 
 -- Every change is noted with what was there before, so that a rejected addition leaves no trace: table, key, value, one
--- after the other. A flow has one journal, made once: those of a million links need this cheap. Without a journal
--- nothing can go wrong any more.
+-- after the other. A flow has one journal, made once. Without a journal nothing can go wrong any more.
 local NOTHING = {}
 
 local function assign(journal, t, key, value)
@@ -104,44 +85,46 @@ local function fail_cycle(self, from, to)
   )
 end
 
--- Of links by hand: most have none, and there may be a million.
-local NO_REASONS = {}
+-- What a link by hand says, if it has no decider.
+local BY_HAND = { manual = true, depth = DEPTHS.ALL }
+
+-- What is said of a link, to be added to.
+local function say(self, journal, link, new)
+  local said = self._said[link]
+  if not said then
+    said = { reasons = {}, manual = not new or nil }
+    assign(journal, self._said, link, said)
+  end
+  return said
+end
 
 -- Link two children, keeping what an existing link says. What it refuses, it refuses before it changes anything.
 local function connect(self, journal, from, to, data)
-  local link = self._out[from] and self._out[from][to]
+  local first, last = self._known[from], self._known[to]
+  local link = self._links:find(first, last)
+  local new = not link
   if not link then
-    if from == to then
+    if self._links:closes_cycle(first, last) then
       fail_cycle(self, from, to)
     end
-    -- Only a node with links on both sides can close a cycle.
-    if self._out[to] and self._in[from] then
-      local cyclic = reach(self._out, to, function(node)
-        return node == from
-      end)
-      if cyclic then
-        fail_cycle(self, from, to)
-      end
-    end
-    link = { from = from, to = to, reasons = NO_REASONS, manual = data.manual }
-    assign(journal, bucket(journal, self._out, from), to, link)
-    assign(journal, bucket(journal, self._in, to), from, link)
-    append(journal, self._links, link)
+    link = self._links:add(first, last)
   end
+  if data == BY_HAND and (new or not self._said[link]) then
+    return
+  end
+  local said = say(self, journal, link, new)
   if data.reason then
-    if link.reasons == NO_REASONS then
-      assign(journal, link, "reasons", {})
-    end
-    assign(journal, link.reasons, data.reason, true)
+    assign(journal, said.reasons, data.reason, true)
   end
   if data.manual then
-    assign(journal, link, "manual", true)
+    assign(journal, said, "manual", true)
   end
   if data.decider then
-    assign(journal, link, "decider", data.decider)
-    assign(journal, link, "depth", data.depth)
-    assign(journal, link, "title", data.title)
-    assign(journal, link, "where", data.where)
+    self._decides = true
+    assign(journal, said, "decider", data.decider)
+    assign(journal, said, "depth", data.depth)
+    assign(journal, said, "title", data.title)
+    assign(journal, said, "where", data.where)
   end
 end
 
@@ -246,6 +229,7 @@ local function attach(self, journal, node)
     assign(journal, node._parents, self, nil)
   end
   flow.attach(self, node)
+  self._links:add_child(#self._nodes)
 end
 
 local function add_all(self, journal, nodes, options)
@@ -275,9 +259,11 @@ end
 local function transaction(self, f, ...)
   local journal = self._journal
   journal.n = 0
+  local count = self._links.count
   local ok, err = pcall(f, self, journal, ...)
   if not ok then
     undo(journal)
+    self._links:drop_to(count)
   end
   self._order = nil
   flow.touch(self)
@@ -314,6 +300,17 @@ local methods = {}
 ---@param ... taskflow.Task|taskflow.Flow|string|table tasks, flows, references, and last perhaps the options
 ---@return taskflow.GraphFlow
 function methods:add(...)
+  if flow.is_one_task(...) then
+    local node = ...
+    if not node.requires[1] and not node.provides[1] then -- it has nothing to do with any other
+      if not self._known[node] then
+        attach(self, nil, node)
+        self._order = nil
+        flow.touch(self)
+      end
+      return self
+    end
+  end
   local options, count = take_options(...)
   local nodes = flow.new_nodes(self, unpack({ ... }, 1, count))
   if #nodes == 0 then
@@ -329,9 +326,6 @@ end
 local function refuse(message, ...)
   exceptions.raise(exceptions.ValueError, message:format(...))
 end
-
--- What a link by hand says, as `connect` takes it.
-local BY_HAND = { manual = true, depth = DEPTHS.ALL }
 
 local function parse_link_options(self, from, to, decider, depth)
   if decider == nil and depth == nil then
@@ -374,72 +368,28 @@ function methods:link(from, to, decider, decider_depth)
   return self
 end
 
--- Children of which all predecessors come first; otherwise in order of adding.
-local function topological(nodes, incoming, outgoing)
-  local position, waiting, order, free = {}, {}, {}, {}
-  for i, node in ipairs(nodes) do
-    position[node] = i
-  end
-  for i, node in ipairs(nodes) do
-    local count = 0
-    for predecessor in pairs(incoming[node] or NOTHING) do
-      if position[predecessor] then
-        count = count + 1
-      end
-    end
-    waiting[i] = count
-    if count == 0 then
-      order[#order + 1] = node
-    end
-  end
-  for _, node in ipairs(order) do
-    local count = 0
-    for successor in pairs(outgoing[node] or NOTHING) do
-      local i = position[successor]
-      if i then
-        waiting[i] = waiting[i] - 1
-        if waiting[i] == 0 then
-          count = count + 1
-          free[count] = i
-        end
-      end
-    end
-    for i = #free, count + 1, -1 do -- what is left of an earlier node's
-      free[i] = nil
-    end
-    if count > 1 then
-      table.sort(free)
-    end
-    for i = 1, count do
-      order[#order + 1] = nodes[free[i]]
-    end
-  end
-  return order
-end
-
--- The children that take part; a targeted flow leaves some out.
+-- The numbers of children that take part, as a set; nil: all do. A targeted flow leaves some out.
 local function active(self)
   if self._target == nil then
-    return self._nodes, self._known
+    return nil
   end
-  local keep = { [self._target] = true }
-  reach(self._in, self._target, function(node)
-    keep[node] = true
+  local keep = { [self._known[self._target]] = true }
+  self._links:search(self._known[self._target], true, function(child)
+    keep[child] = true
   end)
-  local nodes = {}
-  for _, node in ipairs(self._nodes) do
-    if keep[node] then
-      nodes[#nodes + 1] = node
-    end
-  end
-  return nodes, keep
+  return keep
 end
 
 ---Children, in an order in which each comes after those that it needs.
 ---@return (taskflow.Task|taskflow.Flow)[]
 function methods:nodes()
   if not self._order then
-    self._order = topological(active(self), self._in, self._out)
+    local order = {}
+    self._numbers = self._links:topological(#self._nodes, active(self))
+    for i, child in ipairs(self._numbers) do
+      order[i] = self._nodes[child]
+    end
+    self._order = order
   end
   return self._order
 end
@@ -447,11 +397,21 @@ end
 ---Links between children.
 ---@return { from: any, to: any, decider: function?, depth: integer?, manual: boolean?, reasons: table }[]
 function methods:links()
-  local _, keep = active(self)
-  local out = {}
-  for _, link in ipairs(self._links) do
-    if keep[link.from] and keep[link.to] then
-      out[#out + 1] = link
+  local all, keep, out = self._links, active(self), {}
+  for link = 1, all.count do
+    local from, to = all.from[link], all.to[link]
+    if not keep or (keep[from] and keep[to]) then
+      local said = self._said[link] or { manual = true, reasons = {} }
+      out[#out + 1] = {
+        from = self._nodes[from],
+        to = self._nodes[to],
+        reasons = said.reasons,
+        manual = said.manual,
+        decider = said.decider,
+        depth = said.depth,
+        title = said.title,
+        where = said.where,
+      }
     end
   end
   return out
