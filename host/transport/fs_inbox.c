@@ -2,31 +2,23 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/log.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "transport/fs_backlog.h"
-#include "transport/fs_folder.h"
 #include "transport/kombu_file.h"
 
 enum {
 	TURN_MESSAGES = 256, /* then other handles of the loop get their turn */
 	TURN_BYTES = 8 << 20,
 	TURN_NAMES = 4096,
-	WRITER_GRACE_MS = 2000, /* what a Python writer gets to finish a file (PROTOCOL.md 12.6) */
-	REREAD_FIRST_MS = 10,   /* doubles */
-	MTIME_GRACE_MS = 2000,  /* a folder's time stamp may be this coarse */
-	LISTING_SHARE = 20,     /* a poll spends at most this part (1/n) of the time on listings */
-	FILE_EXTRA = 1 << 20,   /* what a file has besides the body */
-	WARNINGS_A_SECOND = 5,
+	MTIME_GRACE_MS = 2000, /* a folder's time stamp may be this coarse */
+	LISTING_SHARE = 20,    /* a poll spends at most this part (1/n) of the time on listings */
 };
-
-static const char QUARANTINE[] = ".tfhost-quarantine";
 
 struct tf_fs_consumer {
 	TAILQ_ENTRY(tf_fs_consumer) link;
@@ -35,56 +27,12 @@ struct tf_fs_consumer {
 	struct tf_fs_backlog backlog;
 };
 
-enum fate { REMOVE, GIVE_BACK, SET_ASIDE };
-
-struct tf_fs_claim {
-	TAILQ_ENTRY(tf_fs_claim) link; /* while incomplete or stuck */
-	char *message;                 /* owned: its name */
-	struct tf_fs_consumer *consumer;
-	uint64_t give_up, next; /* ms; while incomplete */
-	unsigned delay;
-	enum fate fate; /* while stuck */
-};
-
 static uint64_t now_ms(void)
 {
 	return tf_clock_ms(&tf_clock_real);
 }
 
-static size_t max_file(const struct tf_fs_inbox *in)
-{
-	return in->transport->max_message / 3 * 4 + FILE_EXTRA;
-}
-
-/* Somebody else's thousand broken files must not fill the log. */
-__attribute__((format(printf, 2, 3))) static void warn(struct tf_fs_inbox *in, const char *fmt, ...)
-{
-	char text[1200];
-	va_list args;
-
-	if (now_ms() - in->warned_at >= 1000) {
-		if (in->unwarned)
-			tf_warn("filesystem", "%s: %u more warnings like the last ones", in->path,
-				in->unwarned);
-		in->warned_at = now_ms();
-		in->warned = in->unwarned = 0;
-	}
-	if (in->warned == WARNINGS_A_SECOND) {
-		in->unwarned++;
-		return;
-	}
-	in->warned++;
-	va_start(args, fmt);
-	vsnprintf(text, sizeof(text), fmt, args);
-	va_end(args);
-	tf_warn("filesystem", "%s", text);
-}
-
-static void claim_free(struct tf_fs_claim *c)
-{
-	free(c->message);
-	free(c);
-}
+#define warn(in, ...) tf_fs_warnings_add(&(in)->claims.warnings, (in)->path, __VA_ARGS__)
 
 /* ---- names ------------------------------------------------------------------------------------ */
 
@@ -182,125 +130,6 @@ static void go_on_listing(struct tf_fs_inbox *in)
 
 /* ---- claiming --------------------------------------------------------------------------------- */
 
-/* Out of sight of everybody, but kept for a look. */
-static int set_aside(struct tf_fs_inbox *in, struct tf_fs_claim *c)
-{
-	char other[TF_UUID_LEN + 1];
-	struct tf_err err;
-	int rc;
-
-	if (in->quarantine < 0)
-		in->quarantine = tf_fs_folder_open_in(in->folder, in->path, QUARANTINE, &err);
-	if (in->quarantine < 0) {
-		warn(in, "%s", err.message);
-		return EIO;
-	}
-	rc = tf_fs_spool_move(in->spool, c->message, in->quarantine, c->message, max_file(in));
-	if (rc == EEXIST || rc == ENOTEMPTY || rc == EISDIR || rc == ENOTDIR) { /* a folder of that name */
-		tf_uuid(other);
-		rc = tf_fs_spool_move(in->spool, c->message, in->quarantine, other, max_file(in));
-	}
-	if (rc == ENOENT && tf_fs_folder_is_gone(in->quarantine)) { /* emptied by hand; made anew next time */
-		close(in->quarantine);
-		in->quarantine = -1;
-		rc = ESTALE;
-	}
-	return rc;
-}
-
-static int remove_claim(struct tf_fs_inbox *in, struct tf_fs_claim *c)
-{
-	int rc;
-
-	if (in->processed >= 0) {
-		rc = tf_fs_spool_move(in->spool, c->message, in->processed, c->message, max_file(in));
-		if (rc == 0)
-			return 0;
-		/* a lost copy is better than a task that runs again */
-		warn(in, "%s: cannot be kept in processed_folder: %s", c->message, strerror(rc));
-	}
-	return tf_fs_spool_remove(in->spool, c->message);
-}
-
-/* What fails is tried again at each poll: left alone, a settled message would come back when we are
- * gone, and a returned one would not. Takes the claim. */
-static void finish(struct tf_fs_inbox *in, struct tf_fs_claim *c, enum fate fate)
-{
-	static const char *const what[] = {"removing", "putting back", "setting aside"};
-	int rc = fate == REMOVE      ? remove_claim(in, c)
-		 : fate == GIVE_BACK ? tf_fs_spool_give_back(in->spool, c->message, true, max_file(in))
-				     : set_aside(in, c);
-
-	if (rc && rc != ENOENT) {
-		warn(in, "%s %s/%s: %s", what[fate], in->path, c->message, strerror(rc));
-		c->fate = fate;
-		TAILQ_INSERT_TAIL(&in->stuck, c, link);
-		return;
-	}
-	if (fate == GIVE_BACK)
-		tf_fs_inbox_add(in, c->message);
-	claim_free(c);
-}
-
-static void finish_stuck(struct tf_fs_inbox *in)
-{
-	struct tf_fs_claims again = TAILQ_HEAD_INITIALIZER(again);
-	struct tf_fs_claim *c;
-
-	TAILQ_CONCAT(&again, &in->stuck, link);
-	while ((c = TAILQ_FIRST(&again))) {
-		TAILQ_REMOVE(&again, c, link);
-		TF_ASSERT(TAILQ_FIRST(&again) != c);
-		finish(in, c, c->fate);
-	}
-}
-
-/* Takes the claim. */
-static void quarantine(struct tf_fs_inbox *in, struct tf_fs_claim *c, const struct tf_err *why)
-{
-	if (why->code == TF_ELIMIT)
-		in->transport->stats.oversized++;
-	else
-		in->transport->stats.malformed++;
-	warn(in, "%s: not a message: %s; moved to %s/%s", c->message, why->message, in->path, QUARANTINE);
-	finish(in, c, SET_ASIDE);
-}
-
-/* As tf_kombu_file_read, and TF_ENOTFOUND: the claim is gone. */
-static int read_claim(struct tf_fs_inbox *in, struct tf_fs_claim *c, struct tf_kombu_file *out, size_t *len,
-	struct tf_err *err)
-{
-	struct tf_buf text = TF_BUF_INIT;
-	int rc = tf_fs_spool_read(in->spool, c->message, max_file(in), &text);
-
-	*len = text.len;
-	switch (rc) {
-	case 0:
-		rc = tf_kombu_file_read(text.data, text.len, in->transport->max_message, out, err);
-		break;
-	case EINVAL:
-		rc = tf_err_set(err, TF_EFORMAT, "no regular file");
-		break;
-	case EFBIG:
-		rc = tf_err_set(err, TF_ELIMIT, "the file has more than %zu bytes", max_file(in));
-		break;
-	case ENOENT:
-		rc = TF_ENOTFOUND;
-		break;
-	case EMFILE:
-	case ENFILE:
-	case ENOMEM: /* our trouble, not the file's: it gets its whole time again */
-		c->give_up = 0;
-		/* fall through */
-	default:
-		errno = rc;
-		tf_err_sys(err, "reading");
-		rc = TF_EAGAIN;
-	}
-	tf_buf_free(&text);
-	return rc;
-}
-
 static void deliver(struct tf_fs_inbox *in, struct tf_fs_claim *c, struct tf_kombu_file *file)
 {
 	struct tf_transport *t = in->transport;
@@ -314,43 +143,24 @@ static void deliver(struct tf_fs_inbox *in, struct tf_fs_claim *c, struct tf_kom
 	free(topic);
 }
 
-/* The list is in the order of `next`. */
-static void wait_for_writer(struct tf_fs_inbox *in, struct tf_fs_claim *c)
-{
-	struct tf_fs_claim *after = TAILQ_LAST(&in->incomplete, tf_fs_claims);
-
-	c->delay = c->delay ? c->delay * 2 : REREAD_FIRST_MS;
-	c->next = now_ms() + c->delay;
-	if (!c->give_up)
-		c->give_up = now_ms() + WRITER_GRACE_MS;
-	if (c->next > c->give_up)
-		c->next = c->give_up;
-	while (after && after->next > c->next)
-		after = TAILQ_PREV(after, tf_fs_claims, link);
-	if (after)
-		TAILQ_INSERT_AFTER(&in->incomplete, after, c, link);
-	else
-		TAILQ_INSERT_HEAD(&in->incomplete, c, link);
-}
-
 /* Read a claim that is on no list, and send it where it belongs. Returns the bytes read. */
 static size_t take(struct tf_fs_inbox *in, struct tf_fs_claim *c)
 {
 	struct tf_kombu_file file;
 	struct tf_err err;
 	size_t len;
-	int rc = read_claim(in, c, &file, &len, &err);
+	int rc = tf_fs_claims_read(&in->claims, c, &file, &len, &err);
 
 	if (rc == 0) {
 		deliver(in, c, &file);
 		tf_kombu_file_destroy(&file);
-	} else if (rc == TF_EAGAIN && (!c->give_up || now_ms() < c->give_up)) {
-		wait_for_writer(in, c);
+	} else if (rc == TF_EAGAIN && !tf_fs_claims_is_late(c)) {
+		tf_fs_claims_wait(&in->claims, c);
 	} else if (rc == TF_ENOTFOUND) {
 		in->broken = tf_fs_spool_is_gone(in->spool);
-		claim_free(c);
+		tf_fs_claim_free(c);
 	} else {
-		quarantine(in, c, &err);
+		tf_fs_claims_refuse(&in->claims, c, &err);
 	}
 	return len;
 }
@@ -360,43 +170,27 @@ static bool has_room(const struct tf_fs_consumer *c)
 	return c->prefetch == 0 || c->unsettled < c->prefetch;
 }
 
-/* The first of the incomplete claims, off the list, if it is to be read again by now. */
-static struct tf_fs_claim *pop_due(struct tf_fs_inbox *in)
-{
-	struct tf_fs_claim *c = TAILQ_FIRST(&in->incomplete);
-
-	if (!c || c->next > now_ms())
-		return NULL;
-	TAILQ_REMOVE(&in->incomplete, c, link);
-	TF_ASSERT(TAILQ_FIRST(&in->incomplete) != c);
-	return c;
-}
-
 /* Incomplete claims take up no room while they wait, so there may be none for them now. */
 static void reread(struct tf_fs_inbox *in)
 {
 	struct tf_fs_claim *c;
 	int left = TURN_MESSAGES;
 
-	while (left-- && !in->closed && !in->broken && (c = pop_due(in))) {
-		if (has_room(c->consumer)) {
+	while (left-- && !in->closed && !in->broken && (c = tf_fs_claims_pop_due(&in->claims))) {
+		if (has_room(c->consumer))
 			take(in, c);
-			continue;
-		}
-		tf_fs_spool_give_back(in->spool, c->message, false, max_file(in));
-		tf_fs_inbox_add(in, c->message);
-		claim_free(c);
+		else
+			tf_fs_claims_undo(&in->claims, c);
 	}
 }
 
 /* Come again when the first of the incomplete claims is due. */
 static void plan_reread(struct tf_fs_inbox *in)
 {
-	struct tf_fs_claim *c = TAILQ_FIRST(&in->incomplete);
-	uint64_t now = now_ms();
+	uint64_t ms = tf_fs_claims_due(&in->claims);
 
-	if (c)
-		tf_timer_start(in->reread, c->next > now ? c->next - now : 1, 0);
+	if (ms)
+		tf_timer_start(in->reread, ms, 0);
 }
 
 static struct tf_fs_consumer *next_consumer(struct tf_fs_inbox *in)
@@ -414,18 +208,13 @@ static struct tf_fs_consumer *next_consumer(struct tf_fs_inbox *in)
 /* Claim and deliver the consumer's first message. Returns the bytes read. */
 static size_t serve(struct tf_fs_inbox *in, struct tf_fs_consumer *c)
 {
-	struct tf_fs_claim *claim;
 	char *message = tf_fs_backlog_pop(&c->backlog);
 	int rc = tf_fs_spool_claim(in->spool, message);
 
 	TAILQ_REMOVE(&in->consumers, c, link);
 	TAILQ_INSERT_TAIL(&in->consumers, c, link);
-	if (rc == 0) {
-		claim = TF_NEW(struct tf_fs_claim);
-		claim->message = message;
-		claim->consumer = c;
-		return take(in, claim);
-	}
+	if (rc == 0)
+		return take(in, tf_fs_claim_new(message, c));
 	if (rc == ENOENT) { /* another consumer was faster, as a rule */
 		in->broken = tf_fs_spool_is_gone(in->spool);
 	} else {
@@ -486,7 +275,7 @@ void tf_fs_inbox_poll(struct tf_fs_inbox *in)
 		return;
 	in->paused = false;
 	tf_post_wake(in->post);
-	finish_stuck(in);
+	tf_fs_claims_retry(&in->claims);
 	TAILQ_FOREACH(c, &in->consumers, link)
 	{
 		hungry |= has_room(c) && !c->backlog.count;
@@ -514,7 +303,7 @@ void tf_fs_inbox_settle(struct tf_fs_inbox *in, uint64_t tag, enum tf_settle how
 		in->transport->stats.requeued++;
 	if (how == TF_REJECT)
 		in->transport->stats.rejected++;
-	finish(in, c, how == TF_REQUEUE ? GIVE_BACK : REMOVE);
+	tf_fs_claims_finish(&in->claims, c, how == TF_REQUEUE ? TF_FS_GIVE_BACK : TF_FS_REMOVE);
 }
 
 int tf_fs_inbox_consume(struct tf_fs_inbox *in, const char *topic, unsigned prefetch, struct tf_err *err)
@@ -565,6 +354,11 @@ void tf_fs_inbox_each(
 
 /* ---- beginning and end ------------------------------------------------------------------------ */
 
+static void returned(void *arg, const char *message)
+{
+	tf_fs_inbox_add(arg, message);
+}
+
 static void wake(void *arg)
 {
 	tf_post_wake(((struct tf_fs_inbox *)arg)->post);
@@ -573,13 +367,11 @@ static void wake(void *arg)
 void tf_fs_inbox_create(
 	struct tf_fs_inbox *in, struct tf_transport *t, struct tf_loop *loop, struct tf_post *post)
 {
-	*in = (struct tf_fs_inbox){
-		.transport = t, .post = post, .folder = -1, .processed = -1, .quarantine = -1};
+	*in = (struct tf_fs_inbox){.transport = t, .post = post, .folder = -1};
+	tf_fs_claims_create(&in->claims, t, returned, in);
 	in->reread = tf_timer_new(loop, wake, in);
 	in->by_queue = tf_map_new();
 	TAILQ_INIT(&in->consumers);
-	TAILQ_INIT(&in->incomplete);
-	TAILQ_INIT(&in->stuck);
 }
 
 void tf_fs_inbox_attach(
@@ -588,7 +380,7 @@ void tf_fs_inbox_attach(
 	in->path = path;
 	in->folder = folder;
 	in->spool = spool;
-	in->processed = processed;
+	tf_fs_claims_attach(&in->claims, path, folder, spool, processed);
 	in->broken = in->paused = false;
 	tf_fs_inbox_list(in);
 }
@@ -596,20 +388,15 @@ void tf_fs_inbox_attach(
 static void forget_each(void *arg, void *message)
 {
 	(void)arg;
-	claim_free(message);
+	tf_fs_claim_free(message);
 }
 
 void tf_fs_inbox_detach(struct tf_fs_inbox *in)
 {
-	struct tf_fs_claim *claim;
 	struct tf_fs_consumer *c;
 
 	tf_tags_drain(&in->tags, forget_each, NULL);
-	TAILQ_CONCAT(&in->incomplete, &in->stuck, link);
-	while ((claim = TAILQ_FIRST(&in->incomplete))) {
-		TAILQ_REMOVE(&in->incomplete, claim, link);
-		claim_free(claim);
-	}
+	tf_fs_claims_detach(&in->claims);
 	TAILQ_FOREACH(c, &in->consumers, link)
 	{
 		c->unsettled = 0;
@@ -618,9 +405,7 @@ void tf_fs_inbox_detach(struct tf_fs_inbox *in)
 	if (in->listing)
 		closedir(in->listing);
 	in->listing = NULL;
-	if (in->quarantine >= 0)
-		close(in->quarantine);
-	in->quarantine = in->folder = -1;
+	in->folder = -1;
 	tf_timer_stop(in->reread);
 }
 
@@ -635,12 +420,12 @@ static void leave_claim(void *arg, void *message)
 	struct tf_fs_claim *c = message;
 
 	if (tf_is_uuid(c->consumer->topic)) {
-		finish(l->in, c, REMOVE);
+		tf_fs_claims_finish(&l->in->claims, c, TF_FS_REMOVE);
 	} else if (now_ms() < l->end) {
 		l->in->transport->stats.requeued++;
-		finish(l->in, c, GIVE_BACK);
+		tf_fs_claims_finish(&l->in->claims, c, TF_FS_GIVE_BACK);
 	} else { /* left for others to recover */
-		claim_free(c);
+		tf_fs_claim_free(c);
 	}
 }
 
@@ -669,18 +454,13 @@ static void remove_unread(struct tf_fs_inbox *in, uint64_t end)
 void tf_fs_inbox_close(struct tf_fs_inbox *in, unsigned ms)
 {
 	struct leaving l = {in, now_ms() + ms};
-	struct tf_fs_claim *c;
 
 	in->closed = true;
 	if (in->folder < 0)
 		return;
-	finish_stuck(in);
+	tf_fs_claims_retry(&in->claims);
 	tf_tags_drain(&in->tags, leave_claim, &l);
-	while ((c = TAILQ_FIRST(&in->incomplete))) {
-		TAILQ_REMOVE(&in->incomplete, c, link);
-		tf_fs_spool_give_back(in->spool, c->message, false, max_file(in));
-		claim_free(c);
-	}
+	tf_fs_claims_undo_incomplete(&in->claims);
 	if (in->listing)
 		end_listing(in);
 	remove_unread(in, l.end);

@@ -16,11 +16,10 @@
 
 #include "base/map.h"
 #include "loop/loop.h"
+#include "transport/fs_claims.h"
 #include "transport/fs_spool.h"
 #include "transport/tags.h"
 #include "transport/transport.h"
-
-TAILQ_HEAD(tf_fs_claims, tf_fs_claim);
 
 struct tf_fs_inbox {
 	struct tf_transport *transport; /* borrowed: its events, counters, limits */
@@ -29,8 +28,7 @@ struct tf_fs_inbox {
 	TAILQ_HEAD(, tf_fs_consumer) consumers; /* the next to be served first */
 	struct tf_map *by_queue;                /* -> struct tf_fs_consumer */
 	struct tf_tags tags;                    /* -> struct tf_fs_claim */
-	struct tf_fs_claims incomplete;         /* the next to be read again first */
-	struct tf_fs_claims stuck;              /* done with, but the file could not be moved */
+	struct tf_fs_claims claims;
 	bool closed;
 	bool broken; /* folder or spool vanished: to be detached */
 
@@ -38,22 +36,17 @@ struct tf_fs_inbox {
 	const char *path;          /* borrowed */
 	int folder;                /* borrowed; -1: detached */
 	struct tf_fs_spool *spool; /* borrowed */
-	int processed;             /* borrowed; -1: messages are removed when settled */
-	int quarantine;            /* opened when first needed */
 	bool paused;               /* until the next poll: claiming fails */
 
 	DIR *listing; /* in progress */
 	bool list_wanted, list_unsure;
 	struct timespec list_mtime;      /* of the folder when listed */
 	uint64_t list_began, list_ended; /* ms */
-
-	uint64_t warned_at; /* at most a few warnings a second, the rest is counted */
-	unsigned warned, unwarned;
 };
 
 void tf_fs_inbox_create(
 	struct tf_fs_inbox *in, struct tf_transport *t, struct tf_loop *loop, struct tf_post *post);
-/* All arguments are borrowed until detached. */
+/* All arguments are borrowed until detached. `processed`: as in struct tf_fs_claims. */
 void tf_fs_inbox_attach(
 	struct tf_fs_inbox *in, const char *path, int folder, struct tf_fs_spool *spool, int processed);
 /* The folder is lost. Unsettled claims stay in the spool for whoever recovers it; tags are void. */

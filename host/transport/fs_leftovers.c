@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/uuid.h"
+#include "transport/fs_claims.h"
 
 static void each_entry(
 	int folder, const char *name, void (*visit)(int folder, const char *name, void *arg), void *arg)
@@ -91,7 +92,7 @@ static void count_entry(int folder, const char *name, void *arg)
 	struct stat st;
 	if (!strcmp(name, ".tfhost-spool"))
 		each_entry(folder, name, count_spool, l);
-	else if (!strcmp(name, ".tfhost-quarantine"))
+	else if (!strcmp(name, TF_FS_QUARANTINE))
 		each_entry(folder, name, count_set_aside, l);
 	else if (!strncmp(name, TF_FS_DOCTOR, sizeof(TF_FS_DOCTOR) - 1))
 		l->of_doctors++;
