@@ -46,7 +46,9 @@ struct tf_value *tf_value_lua_get(struct lua_State *L, int index, const char *wh
 void tf_value_lua_mark_list(struct lua_State *L, int index);
 int tf_value_lua_is_list(struct lua_State *L, int index);
 
-/* Module `taskflow.values` (bind_values.c): null, list(t) -> t marked, is_list(t), int64(n or text),
+/* Pushing is in value_push.c, writing in value_write.c.
+ *
+ * Module `taskflow.values` (bind_values.c): null, list(t) -> t marked, is_list(t), int64(n or text),
  * encode(v) -> text | nil, message, decode(text) -> v | nil, message. */
 
 #endif
