@@ -26,7 +26,7 @@
 #include "script/modules.h"
 #include "script/sources.h"
 #include "script/state.h"
-#include "script/task_runner.h"
+#include "script/task_action.h"
 #include "wbe/digest.h"
 
 /* environment() -> names of its variables */
@@ -418,7 +418,7 @@ int tf_bind_host_open(lua_State *L)
 		{"members", host_members},
 		{"now", host_now},
 		{"caller", host_caller},
-		{"notify", tf_task_runner_notify},
+		{"notify", tf_task_action_notify},
 		{"random", host_random},
 		{"time", host_time},
 		{"scripts", host_scripts},

@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "protocol/failure.h"
 #include "script/failure_lua.h"
-#include "script/task_runner.h"
+#include "script/task_action.h"
 
 struct serial_outcome {
 	STAILQ_ENTRY(serial_outcome) next;
@@ -75,7 +75,7 @@ TF_RAISES static int serial_run_protected(lua_State *L)
 	struct serial_sink sink = {.x = run->x, .atom = run->work->atom, .round = run->work->round};
 	struct tf_runner_sink runner_sink = {.event = serial_event, .arg = &sink};
 	run->x->host.push_task(run->x->host.arg, run->work->atom, run->work->name, L);
-	run->result = tf_task_runner_perform(L, -1, &request, &runner_sink, &run->failed);
+	run->result = tf_task_action_perform(L, -1, &request, &runner_sink, &run->failed);
 	return 0;
 }
 

@@ -13,7 +13,7 @@ struct tf_task_arguments {
 };
 
 /* A lua_CFunction: (task, light userdata of the struct) -> function, self, a value for each parameter. Nothing if
- * the task has no function for the action, or if `failure` is set. Rules: task_runner.h. */
+ * the task has no function for the action, or if `failure` is set. Rules: task_action.h. */
 TF_RAISES int tf_task_arguments(struct lua_State *L);
 
 /* Whether the function at that index has a parameter besides self. */
