@@ -34,6 +34,7 @@ static int print_help(FILE *to)
 
 int main(int argc, char **argv)
 {
+	tf_mem_set_up();
 	/* A reader that went away is an error of the write, not the end of the process. */
 	signal(SIGPIPE, SIG_IGN);
 	tf_log_from_environment();

@@ -1,13 +1,23 @@
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+/* Where glibc begins, too; said, it stays there. */
+enum { MEM_LARGE = 128 << 10, MEM_TRIM = 512 << 10 };
+
 static void (*exhausted)(void *arg, size_t bytes);
 static void *exhausted_arg;
+
+void tf_mem_set_up(void)
+{
+	mallopt(M_MMAP_THRESHOLD, MEM_LARGE);
+	mallopt(M_TRIM_THRESHOLD, MEM_TRIM);
+}
 
 void tf_mem_on_exhausted(void (*handler)(void *arg, size_t bytes), void *arg)
 {

@@ -8,6 +8,11 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+/* For a process that lives long, before its first large allocation: a large block is the kernel's again as soon as it is freed.
+ * Left to itself glibc keeps those after the first among small ones (its threshold follows what is freed), where small ones
+ * that stay keep them from the kernel: a worker's memory then grows for hours with messages that are long gone. */
+void tf_mem_set_up(void);
+
 /* Have `handler` called with the bytes that were asked for before the process ends for lack of memory; it must not allocate. One
  * a process; NULL: none. */
 void tf_mem_on_exhausted(void (*handler)(void *arg, size_t bytes), void *arg);
