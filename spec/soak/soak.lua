@@ -174,6 +174,19 @@ function Side:finish()
   return left
 end
 
+-- All that was looked at, as lines "transport what seconds value", to see when it was that something grew.
+local function keep(path, sides)
+  local file = assert(io.open(path, "w"))
+  for _, side in ipairs(sides) do
+    for name, series in pairs(side.series) do
+      for _, point in ipairs(series) do
+        file:write(("%s %s %.1f %.2f\n"):format(side.transport, name:gsub(" ", "-"), point[1], point[2]))
+      end
+    end
+  end
+  file:close()
+end
+
 -- ---- the whole --------------------------------------------------------------------------------
 
 local Report = {}
@@ -239,7 +252,7 @@ local function report_memory(report, side, seconds)
   end
 end
 
----@param o { seconds: number, seed: integer, transports: string[]? }
+---@param o { seconds: number, seed: integer, transports: string[]?, series: string? } series: a file for what was seen
 ---@return { text: string, wrong: string[], flows: integer }
 function M.run(o)
   local report = setmetatable({ lines = {}, wrong = {}, flows = 0 }, Report)
@@ -262,6 +275,9 @@ function M.run(o)
       reload_at = at + RELOAD
     end
   until at >= o.seconds
+  if o.series then
+    keep(o.series, sides)
+  end
   for _, side in ipairs(sides) do
     local left = side:finish()
     if #left > 0 then
