@@ -3,6 +3,9 @@
  * A message is in one of three places: `queue` (to be sent), `inflight` (sent, unconfirmed), `done`.
  * Whatever loses a channel moves all of `inflight` back to the front of `queue`, in the order of
  * submission: delivery is at least once.
+ *
+ * A refusal that is no fault of the message (a permission was taken away, the vhost is being deleted) is waited out: one that
+ * concerns the exchange like a lost connection, one that concerns a topic's queue by the messages to it, in `barred`.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +25,8 @@ enum {
 	DECLARED_MAX = 10000,
 	STABLE_MS = 1000,
 	CLOSE_MS = 500,
+	BARRED_MS = 1000, /* between two tries of what may not be declared */
+	BARRED_SAID_MS = 10000,
 };
 
 struct publisher {
@@ -32,6 +37,9 @@ struct publisher {
 	struct tf_map *declared; /* topics, on this channel */
 	struct tf_routes routes;
 	struct tf_amqp_publish_list queue, again, done;
+	struct tf_amqp_publish_list barred; /* may not be sent for now */
+	uint64_t barred_until, barred_said; /* ms */
+	bool mute;                          /* the broker refused a message: up again when it takes one */
 	/* Ring: sequence number n of the channel is at n % INFLIGHT_MAX; NULL: settled. */
 	struct tf_amqp_publish *inflight[INFLIGHT_MAX];
 	uint64_t first, next; /* sequence numbers: oldest unsettled, next to be sent */
@@ -95,6 +103,14 @@ static void forget_settled(struct publisher *p)
 		p->first++;
 }
 
+static void taken(struct publisher *p, struct tf_amqp_publish *m)
+{
+	finish(p, m, TF_PUBLISHED, NULL);
+	if (p->mute)
+		tf_amqp_link_up(p->shared, p->link);
+	p->mute = false;
+}
+
 static void on_confirm(struct publisher *p, uint64_t tag, bool multiple, bool ack)
 {
 	uint64_t seq = multiple ? p->first : tag;
@@ -108,7 +124,7 @@ static void on_confirm(struct publisher *p, uint64_t tag, bool multiple, bool ac
 		m = *slot(p, seq);
 		*slot(p, seq) = NULL;
 		if (m && ack)
-			finish(p, m, TF_PUBLISHED, NULL);
+			taken(p, m);
 		else if (m)
 			try_again(p, m, TF_PUBLISH_FAILED, "the broker refused it");
 	}
@@ -231,13 +247,15 @@ static int by_order(const void *a, const void *b)
 	return (x->order > y->order) - (x->order < y->order);
 }
 
-/* All of `again`, and of `inflight` if the channel is lost, to the front of the queue. */
+/* All of `again`, and of `inflight` if the channel is lost, to the front of the queue; of `barred` if its time has come. */
 static void requeue(struct publisher *p, bool lost)
 {
 	struct tf_amqp_publish_list front = {0};
 	struct tf_amqp_publish *m, **all;
 	size_t n = 0, i, cap = 0;
 
+	if (p->barred.head && (lost || tf_amqp_now() >= p->barred_until))
+		tf_amqp_publish_prepend(&p->again, &p->barred);
 	for (m = p->again.head; m; m = m->next)
 		cap++;
 	if (lost)
@@ -325,6 +343,10 @@ static int new_channel(struct publisher *p, struct tf_err *err)
 	struct tf_amqp_publish *guilty = NULL;
 	int rc;
 
+	if (p->conn.closed.code == AMQP_ACCESS_REFUSED) { /* for all of them, until somebody permits it */
+		p->mute = true;
+		return err->code = TF_EIO;
+	}
 	/* 404: the exchange went with its last queue; that is nobody's fault. */
 	if (p->conn.closed.code != AMQP_NOT_FOUND) {
 		if (alone) {
@@ -360,6 +382,47 @@ static bool declare_once_more(struct publisher *p, const struct tf_amqp_publish 
 	       tf_amqp_conn_reopen(&p->conn, TF_AMQP_DECLARE_CHANNEL, NULL) == 0;
 }
 
+/* It waits until somebody permits it, or nobody waits for it. */
+static void bar(struct publisher *p, struct tf_amqp_publish *m, const struct tf_err *err)
+{
+	const uint64_t now = tf_amqp_now();
+
+	if (!p->barred_said || now - p->barred_said >= BARRED_SAID_MS) {
+		p->barred_said = now;
+		tf_warn("amqp", "message to topic %s: %s; trying again", m->m.topic, err->message);
+	}
+	if (!m->id) {
+		finish(p, m, TF_PUBLISH_FAILED, err);
+		return;
+	}
+	if (!p->barred.head)
+		p->barred_until = now + BARRED_MS;
+	m->tries = 0;
+	tf_amqp_publish_append(&p->barred, m);
+	if (p->suspects)
+		p->suspects--;
+}
+
+/* The first of the queue cannot be sent, since the broker refused what it needs (err says why). */
+static int on_refusal(struct publisher *p, struct tf_err *err)
+{
+	struct tf_amqp_publish *m = p->queue.head;
+	const struct tf_amqp_closed closed = p->conn.closed;
+	int rc;
+
+	if (closed.class_id == AMQP_EXCHANGE_CLASS && closed.code != AMQP_PRECONDITION_FAILED)
+		return err->code = TF_EIO; /* it concerns all: with a new connection */
+	if (++m->tries < TRIES_MAX && declare_once_more(p, m))
+		return 0; /* it is still the first */
+	tf_amqp_publish_shift(&p->queue);
+	if (closed.code == AMQP_ACCESS_REFUSED || closed.code == AMQP_NOT_FOUND)
+		bar(p, m, err);
+	else
+		finish(p, m, TF_PUBLISH_FAILED, err);
+	rc = tf_amqp_conn_reopen(&p->conn, TF_AMQP_DECLARE_CHANNEL, err);
+	return rc == TF_ESTATE ? TF_EIO : rc;
+}
+
 static int send_one(struct publisher *p, struct tf_err *err)
 {
 	struct tf_amqp_publish *m = p->queue.head;
@@ -367,16 +430,11 @@ static int send_one(struct publisher *p, struct tf_err *err)
 	char key[TF_ROUTE_MAX];
 	int rc = find_route(p, m, err);
 
-	if (rc < 0 && rc != TF_ESTATE)
+	if (rc == TF_ESTATE)
+		return on_refusal(p, err);
+	if (rc < 0)
 		return rc;
-	if (rc == TF_ESTATE && ++m->tries < TRIES_MAX && declare_once_more(p, m))
-		return 0; /* it is still the first */
 	tf_amqp_publish_shift(&p->queue);
-	if (rc == TF_ESTATE) {
-		finish(p, m, TF_PUBLISH_FAILED, err);
-		rc = tf_amqp_conn_reopen(&p->conn, TF_AMQP_DECLARE_CHANNEL, err);
-		return rc == TF_ESTATE ? TF_EIO : rc;
-	}
 	sent = m->m;
 	sent.topic = tf_route_key(&p->routes, m, key);
 	rc = tf_amqp_conn_publish(&p->conn, &sent, err);
@@ -481,21 +539,22 @@ bool tf_amqp_publisher_read(struct tf_amqp_shared *s)
 
 static bool idle(const struct publisher *p)
 {
-	return !p->queue.head && !p->again.head && p->first == p->next;
+	return !p->queue.head && !p->again.head && !p->barred.head && p->first == p->next;
 }
 
 /* How long the link may wait for something to happen; -1: as long as it likes. */
 static int patience(const struct publisher *p, const struct orders *o, bool sending)
 {
-	uint64_t now;
+	const uint64_t now = tf_amqp_now();
+	uint64_t until = o->stop ? o->deadline : UINT64_MAX;
 
-	(void)p;
 	if (sending)
 		return 0;
-	if (!o->stop)
+	if (p->barred.head && p->barred_until < until)
+		until = p->barred_until;
+	if (until == UINT64_MAX)
 		return -1;
-	now = tf_amqp_now();
-	return now < o->deadline ? (int)(o->deadline - now) : 0;
+	return now < until ? (int)(until - now) : 0;
 }
 
 static int handle_input(struct publisher *p, struct tf_err *err)
@@ -536,6 +595,7 @@ static int serve(struct publisher *p, struct tf_err *err)
 			rc = handle_input(p, err);
 		if (rc < 0)
 			return rc;
+		requeue(p, false);
 	}
 }
 
@@ -545,7 +605,7 @@ static int connect_broker(struct publisher *p, struct tf_err *err)
 
 	if (rc == 0)
 		rc = set_up_channel(p, err);
-	if (rc == 0)
+	if (rc == 0 && !p->mute)
 		tf_amqp_link_up(p->shared, p->link);
 	return rc;
 }
