@@ -1,11 +1,13 @@
 /* Tracked messages of the amqp transport: a queue that is not the one it was is noticed, what is lost with it exactly. */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "amqp_env.h"
 #include "amqp_raw.h"
 #include "base/mem.h"
 #include "cmocka_all.h"
+#include "transport/amqp_graves.h"
 
 enum { TRACKED = TF_PUBLISH_DECLARE | TF_PUBLISH_TRACK };
 
@@ -206,6 +208,128 @@ static void test_groups(void **state)
 
 #define T(name) cmocka_unit_test_setup_teardown(name, amqp_set_up, amqp_tear_down)
 
+/* ---- bindings of those who were killed */
+
+static int no_method(void *arg, const amqp_method_t *m, struct tf_err *err)
+{
+	(void)arg, (void)m, (void)err;
+	return 0;
+}
+
+static int no_content(void *arg, struct tf_amqp_content *x, struct tf_err *err)
+{
+	(void)arg, (void)x, (void)err;
+	return 0;
+}
+
+static const struct tf_amqp_handler NOBODY = {.method = no_method, .content = no_content};
+
+/* A connection as the consumer link has it. */
+struct link {
+	struct tf_url_list urls;
+	struct tf_amqp_shared *shared;
+	struct tf_amqp_conn conn;
+};
+
+static void link_open(struct link *l)
+{
+	const struct tf_transport_config config = {.exchange = amqp_exchange};
+	struct tf_err err;
+
+	assert_int_equal(tf_url_parse_list(amqp_url(), NULL, &l->urls, &err), 0);
+	assert_int_equal(tf_amqp_shared_new(&config, &l->urls, &l->shared, &err), 0);
+	l->conn = (struct tf_amqp_conn){.shared = l->shared,
+		.link = &l->shared->consumer,
+		.handler = &NOBODY,
+		.declare_channel = TF_AMQP_CHANNEL};
+	if (tf_amqp_conn_open(&l->conn, &l->urls.urls[0], &err) < 0)
+		fail_msg("%s", err.message);
+}
+
+static void link_close(struct link *l)
+{
+	tf_amqp_conn_close(&l->conn, true, 1000);
+	tf_amqp_shared_unref(l->shared);
+	tf_url_list_free(&l->urls);
+}
+
+static void look_at(struct tf_graves *g, struct link *l, uint64_t now)
+{
+	static const char *const topics[] = {"work"};
+	struct tf_err err;
+
+	if (tf_graves_look(g, &l->conn, topics, 1, now, &err) < 0)
+		fail_msg("%s", err.message);
+}
+
+/* Whether the queue "work" is bound under this key: then it has one more message. */
+static bool is_bound(amqp_connection_state_t c, const char *key)
+{
+	char *queue = amqp_queue("work");
+	long before = raw_count(amqp_url(), queue), after = before;
+
+	assert_int_equal(amqp_basic_publish(c, 1, amqp_cstring_bytes(amqp_exchange), amqp_cstring_bytes(key),
+				 0, 0, NULL, amqp_cstring_bytes("x")),
+		AMQP_STATUS_OK);
+	for (int i = 0; i < 20 && after == before; i++) {
+		usleep(10000);
+		after = raw_count(amqp_url(), queue);
+	}
+	free(queue);
+	return after > before;
+}
+
+#define MARK "11111111-0000-4000-8000-000000000001"
+
+static void test_bindings_of_the_dead(void **state)
+{
+	static const struct {
+		const char *key, *owner;
+		bool alive;
+	} all[] = {{"tfhost." MARK ".1", "dead", false},
+		{"tfhost." MARK ".2", "left", false}, /* its queue is still there */
+		{"tfhost." MARK ".3", "here", true}, {"tfhost." MARK ".4", "late", true}};
+	enum { COUNT = sizeof(all) / sizeof(all[0]) };
+	char *work = amqp_queue("work"), *left = amqp_queue("left");
+	amqp_connection_state_t c = raw_open(amqp_url());
+	struct tf_graves g;
+	struct link l;
+	struct peer here;
+
+	(void)state;
+	amqp_open_peer(&here, amqp_url(), NULL);
+	peer_consume(&here, "here", 0);
+	peer_until(&here, here.ups, 1);
+	raw_declare(c, work, false, false);
+	raw_declare(c, left, true, false);
+	raw_bind(c, work, amqp_exchange, "work");
+	link_open(&l);
+	tf_graves_create(&g);
+	for (size_t i = 0; i < COUNT; i++) {
+		raw_bind(c, work, amqp_exchange, all[i].key);
+		tf_graves_heard(&g, all[i].key, all[i].owner, 1000);
+	}
+	tf_graves_heard(&g, "work", "dead", 1000); /* no key of anybody's own */
+	assert_int_equal(tf_graves_due(&g, 1000), 15000);
+	look_at(&g, &l, 15999);
+	look_at(&g, &l, 16000); /* two looks must agree */
+	for (size_t i = 0; i < COUNT; i++)
+		assert_true(is_bound(c, all[i].key));
+	tf_graves_heard(&g, all[3].key, all[3].owner, 20000);
+	look_at(&g, &l, 31000);
+	for (size_t i = 0; i < COUNT; i++)
+		assert_int_equal(is_bound(c, all[i].key), all[i].alive);
+	assert_true(is_bound(c, "work"));
+	tf_graves_destroy(&g);
+	link_close(&l);
+	raw_delete_queue(c, work);
+	raw_delete_queue(c, left);
+	raw_close(c);
+	free(work);
+	free(left);
+	peer_close(&here);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -214,6 +338,7 @@ int main(void)
 		T(test_bindings_are_taken_back),
 		T(test_a_cut_is_no_loss),
 		T(test_groups),
+		T(test_bindings_of_the_dead),
 	};
 
 	return cmocka_run_group_tests_name("amqp_routes", tests, NULL, NULL);

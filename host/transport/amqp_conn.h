@@ -81,6 +81,10 @@ int tf_amqp_conn_bind_queue(struct tf_amqp_conn *c, const char *topic, const cha
 int tf_amqp_conn_unbind_queue(struct tf_amqp_conn *c, const char *topic, const char *key, struct tf_err *err);
 /* Also with what is in it. A queue that is gone is no error. */
 int tf_amqp_conn_delete_queue(struct tf_amqp_conn *c, const char *topic, struct tf_err *err);
+/* How many consume the topic's queue, which is not declared: without it TF_ESTATE, and `closed` says NOT_FOUND. On the channel
+ * for declarations, which must not be open otherwise. */
+int tf_amqp_conn_count_consumers(
+	struct tf_amqp_conn *c, const char *topic, unsigned *count, struct tf_err *err);
 /* After a declaration that ended in TF_ESTATE: true if it did because the broker keeps a queue of that name which is dead
  * (RabbitMQ does when a vhost was deleted while somebody declared); it is deleted then, the channel new. */
 bool tf_amqp_conn_bury_queue(struct tf_amqp_conn *c, const char *topic);

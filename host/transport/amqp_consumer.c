@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/uuid.h"
 #include "transport/amqp_conn.h"
+#include "transport/amqp_graves.h"
 
 #define TAG_PREFIX "tfhost"
 #define TAG_MAX 48
@@ -18,6 +19,7 @@ enum {
 	WAITING_MAX = 20000,
 	WAITING_BYTES_MAX = 64 << 20,
 	TRACKED_MAX = 1 << 14,
+	SHARED_MAX = 8,   /* topics; workers have one */
 	STABLE_MS = 1000, /* a connection that lived so long was a good one */
 	CLOSE_MS = 1000,
 };
@@ -52,6 +54,7 @@ struct consumer {
 	uint64_t oversized, malformed;
 	struct tags tags;
 	struct tf_amqp_settle_list settles; /* taken over, being sent */
+	struct tf_graves graves;            /* of who published to our shared topics */
 };
 
 /* --- frames --- */
@@ -112,6 +115,7 @@ static int on_content(void *arg, struct tf_amqp_content *x, struct tf_err *err)
 		}
 		return tf_amqp_conn_settle(&c->conn, x->delivery_tag, TF_REJECT, err);
 	}
+	tf_graves_heard(&c->graves, x->routing_key, x->d->m.reply_to, tf_amqp_now());
 	x->d->m.tag |= c->generation << TF_AMQP_TAG_BITS;
 	tf_amqp_delivery_append(&c->batch, x->d);
 	x->d = NULL;
@@ -351,6 +355,30 @@ static int follow_limits(struct consumer *c, struct tf_err *err)
 	return rc;
 }
 
+/* Names of the topics that are not ours alone, at most `max`; they stay. */
+static size_t shared_topics(struct tf_amqp_shared *s, const char **names, size_t max)
+{
+	size_t i, n = 0;
+
+	pthread_mutex_lock(&s->lock);
+	for (i = 0; i < s->topic_count && n < max; i++)
+		if (!tf_is_uuid(s->topics[i].name))
+			names[n++] = s->topics[i].name;
+	pthread_mutex_unlock(&s->lock);
+	return n;
+}
+
+static int look_at_graves(struct consumer *c, struct tf_err *err)
+{
+	const uint64_t now = tf_amqp_now();
+	const char *names[SHARED_MAX];
+
+	if (tf_graves_due(&c->graves, now) > 0)
+		return 0;
+	return tf_graves_look(
+		&c->graves, &c->conn, names, shared_topics(c->shared, names, SHARED_MAX), now, err);
+}
+
 /* --- a connection's life --- */
 
 static int connect_broker(struct consumer *c, struct tf_err *err)
@@ -405,11 +433,13 @@ static int serve(struct consumer *c, struct tf_err *err)
 		rc = consume_topics(c, err);
 		if (rc == 0)
 			rc = follow_limits(c, err);
+		if (rc == 0)
+			rc = look_at_graves(c, err);
 		if (rc < 0)
 			return rc;
 		if (throttled)
 			rc = pause_reading(c, err);
-		else if (tf_amqp_conn_wait(&c->conn, -1))
+		else if (tf_amqp_conn_wait(&c->conn, tf_graves_due(&c->graves, tf_amqp_now())))
 			rc = tf_amqp_conn_read(&c->conn, READ_AT_ONCE, err);
 		throttled = hand_over(c, true);
 		if (rc < 0)
@@ -497,6 +527,7 @@ void *tf_amqp_consumer_main(void *shared)
 	int rc;
 
 	c.conn.arg = &c;
+	tf_graves_create(&c.graves);
 	pthread_mutex_lock(&c.link->own);
 	while (!tf_amqp_link_stopping(s, c.link, NULL)) {
 		since = tf_amqp_now();
@@ -525,6 +556,7 @@ void *tf_amqp_consumer_main(void *shared)
 	tf_amqp_delivery_free(&c.batch);
 	free(c.settles.items);
 	free(c.consuming);
+	tf_graves_destroy(&c.graves);
 	pthread_mutex_unlock(&c.link->own);
 	tf_amqp_link_end(s, c.link);
 	return NULL;

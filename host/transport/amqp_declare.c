@@ -96,6 +96,28 @@ int tf_amqp_conn_delete_queue(struct tf_amqp_conn *c, const char *topic, struct 
 	return tf_amqp_conn_check(c, c->declare_channel, "queue.delete", amqp_get_rpc_reply(c->state), err);
 }
 
+int tf_amqp_conn_count_consumers(
+	struct tf_amqp_conn *c, const char *topic, unsigned *count, struct tf_err *err)
+{
+	char buf[TF_AMQP_NAME_MAX];
+	const amqp_queue_declare_ok_t *ok;
+	int rc = tf_amqp_conn_flush(c, err);
+
+	if (rc == 0)
+		rc = tf_amqp_conn_reopen(c, TF_AMQP_DECLARE_CHANNEL, err);
+	if (rc < 0)
+		return rc;
+	ok = amqp_queue_declare(c->state, TF_AMQP_DECLARE_CHANNEL, tf_amqp_queue_name(c, topic, buf), 1, 0, 0,
+		0, amqp_empty_table);
+	*count = ok ? ok->consumer_count : 0;
+	rc = tf_amqp_conn_check(
+		c, TF_AMQP_DECLARE_CHANNEL, "queue.declare", amqp_get_rpc_reply(c->state), err);
+	if (rc < 0)
+		return rc;
+	return tf_amqp_conn_check(c, TF_AMQP_DECLARE_CHANNEL, "channel.close",
+		amqp_channel_close(c->state, TF_AMQP_DECLARE_CHANNEL, AMQP_REPLY_SUCCESS), err);
+}
+
 bool tf_amqp_conn_bury_queue(struct tf_amqp_conn *c, const char *topic)
 {
 	/* A queue whose node is away is "not found", too, and is nobody's to delete. */

@@ -2,6 +2,9 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
+
+#define KEY_PREFIX "tfhost."
 
 void tf_routes_create(struct tf_routes *r)
 {
@@ -12,6 +15,11 @@ void tf_routes_create(struct tf_routes *r)
 void tf_routes_destroy(struct tf_routes *r)
 {
 	tf_map_delete(r->by_topic, NULL);
+}
+
+bool tf_route_is_key(const char *routing_key)
+{
+	return !strncmp(routing_key, KEY_PREFIX, sizeof(KEY_PREFIX) - 1);
 }
 
 uint64_t tf_routes_next(struct tf_routes *r)
@@ -39,7 +47,7 @@ bool tf_routes_forget(struct tf_routes *r, const char *topic, uint64_t number)
 
 static const char *key_of(const struct tf_routes *r, uint64_t number, char buf[TF_ROUTE_MAX])
 {
-	snprintf(buf, TF_ROUTE_MAX, "tfhost.%s.%" PRIu64, r->mark, number);
+	snprintf(buf, TF_ROUTE_MAX, KEY_PREFIX "%s.%" PRIu64, r->mark, number);
 	return buf;
 }
 

@@ -6,7 +6,8 @@
  * took what was sent before by the key is gone. Exact, as a broker handles a channel's messages in order; and it costs
  * nothing but one more binding. Readers see no difference but in the routing key, which TaskFlow does not look at.
  *
- * A key is never used for two bindings: what comes back late then says nothing about the present one.
+ * A key is never used for two bindings: what comes back late then says nothing about the present one. Who ends takes its keys
+ * back; amqp_graves.h is for those of others.
  */
 #ifndef TF_TRANSPORT_AMQP_ROUTES_H
 #define TF_TRANSPORT_AMQP_ROUTES_H
@@ -25,6 +26,8 @@ struct tf_routes {
 
 void tf_routes_create(struct tf_routes *r);
 void tf_routes_destroy(struct tf_routes *r);
+/* Whether a message that came by this routing key was sent so by a publisher of ours. */
+bool tf_route_is_key(const char *routing_key);
 /* The number of a binding that nobody has made. */
 uint64_t tf_routes_next(struct tf_routes *r);
 /* It is made: the topic's queue has it. */
