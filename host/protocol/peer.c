@@ -117,6 +117,7 @@ static const struct member members[] = {
 	MEMBER("given", NUMBER, given),
 	MEMBER("echo", NUMBER, echo),
 	MEMBER("expires", NUMBER, expires),
+	MEMBER("ask_from", NUMBER, ask_from),
 	MEMBER("priority", PRIORITY, priority),
 	MEMBER("time_ms", LIMIT, limits.time_ms),
 	MEMBER("warning_ms", LIMIT, limits.warning_ms),
@@ -250,6 +251,7 @@ const char *tf_peer_write(const struct tf_peer *p, char buf[TF_PEER_MAX])
 	at = put_number(at, "given", p->given);
 	at = put_number(at, "echo", p->echo);
 	at = put_number(at, "expires", p->expires);
+	at = put_number(at, "ask_from", p->ask_from);
 	at = put_limit(at, "time_ms", p->limits.time_ms);
 	at = put_limit(at, "warning_ms", p->limits.warning_ms);
 	at = put_limit(at, "memory", p->limits.memory);

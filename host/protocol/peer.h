@@ -5,7 +5,9 @@
  *              again: the worker acknowledges when it starts, and no queue gives it to another one then;
  *              "time_ms", "warning_ms", "memory", "arguments", "result": limits of this run (limits.h);
  *              "priority": of those that wait at a worker the highest is next; absent: 0;
- *              "expires": Unix time in ms from which on it must not begin: its engine has given it up by then
+ *              "expires": Unix time in ms from which on it must not begin: its engine has given it up by then;
+ *              "ask_from": Unix time in ms from which on the worker asks before it begins: a RESPONSE with the state PENDING, and
+ *              a moment for the engine to say "drop". Long before the engine can have given it up, so the clocks need not agree
  *   NOTIFY:    {"v":1,"cancel":1,"round":R,"action":A}   engine -> worker that runs a request, named by the correlation id:
  *              end it; its outcome follows as any other
  *   NOTIFY:    {"v":1,"drop":1,"round":R,"action":A}     the same, for a request that has its outcome already: if it was not
@@ -44,6 +46,7 @@ struct tf_peer {
 	int64_t slots, busy, waiting;    /* of a worker, to a census; -1 if absent */
 	int64_t once;                    /* 1: not to be run again; -1 if absent */
 	int64_t expires;                 /* -1: never */
+	int64_t ask_from;                /* -1: never */
 	int64_t cancel;                  /* 1: end that request; -1 if absent */
 	int64_t drop;                    /* 1: forget that request; -1 if absent */
 	int64_t ask;                     /* 1: who has that request? -1 if absent */
@@ -74,6 +77,7 @@ struct tf_peer {
 		.given = -1, \
 		.echo = -1, \
 		.expires = -1, \
+		.ask_from = -1, \
 		.action = -1, \
 		.generation = -1, \
 		.ran_us = -1})

@@ -55,12 +55,14 @@ static void each_form_is_written_and_read_back(void **state)
 
 	p.limits = (struct tf_limits){.time_ms = 1500, .memory = 64 << 20};
 	p.expires = 1700000000000;
+	p.ask_from = 1600000000000;
 	p.cancel = 1;
 	q = tf_peer_parse(tf_peer_write(&p, buf));
 	assert_int_equal(q.limits.time_ms, 1500);
 	assert_int_equal(q.limits.warning_ms, 0);
 	assert_int_equal(q.limits.memory, 64 << 20);
 	assert_int_equal(q.expires, 1700000000000);
+	assert_int_equal(q.ask_from, 1600000000000);
 	assert_int_equal(q.cancel, 1);
 }
 
@@ -75,6 +77,7 @@ static void the_largest_header_fits(void **state)
 		.once = INT64_MAX,
 		.cancel = INT64_MAX,
 		.expires = INT64_MAX,
+		.ask_from = INT64_MAX,
 		.limits = {.time_ms = INT64_MAX, .warning_ms = INT64_MAX, .memory = INT64_MAX},
 		.generation = INT64_MAX,
 		.action = 0};

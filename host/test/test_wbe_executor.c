@@ -163,7 +163,7 @@ static void arguments_that_are_too_large_stay_here(void **state)
 static void the_header_goes_where_a_tfhost_worker_was_seen(void **state)
 {
 	(void)state;
-	struct executor_rig r = {0};
+	struct executor_rig r = {.config.transition_timeout_ms = -1}; /* no times in it */
 	executor_ready(&r, W1);
 	executor_answer(&r, "beta", "m.Python", NULL);
 	fake_wire_drop(r.wire);

@@ -95,6 +95,33 @@ static void what_waited_beyond_its_queue_limit_is_ended_when_it_begins(void **st
 	executor_close(&r);
 }
 
+/* A worker that gets it later asks first, at the latest after half the time, and is told. */
+static void what_expired_is_dropped_by_who_gets_it_later(void **state)
+{
+	(void)state;
+	struct executor_rig r = {0};
+	executor_ready(&r, W1);
+	executor_submit(&r, A1, "m.T");
+	struct fake_sent *s = executor_next_request(&r);
+	const int64_t from = tf_peer_parse(s->m.peer).ask_from, now = (int64_t)tf_limits_wall_ms();
+	assert_in_range(from, now + 20000, now + 30000);
+	fake_sent_free(s);
+	executor_respond(&r, A1, executor_by(W1, 1), "PENDING", "{}"); /* not yet given up */
+	executor_pass(&r, 61000);
+	assert_int_equal(r.done, 1);
+	for (int i = 0; i < 3600; i++) {
+		executor_pass(&r, 1000); /* longer than a ledger remembers */
+		fake_wire_drop(r.wire);
+	}
+	executor_respond(&r, A1, executor_by(W1, 1), "PENDING", "{}");
+	s = executor_sent(&r, "NOTIFY", W1);
+	assert_int_equal(tf_peer_parse(s->m.peer).drop, 1);
+	fake_sent_free(s);
+	executor_respond(&r, A1, executor_by(W1, 2), "PENDING", "{}"); /* of another round */
+	assert_null(fake_wire_take(r.wire));
+	executor_close(&r);
+}
+
 /* The loop stood still (a long call, a stopped process): what came meanwhile is unread, not late. */
 static void a_jump_of_the_clock_expires_nothing(void **state)
 {
@@ -454,6 +481,7 @@ int main(void)
 		cmocka_unit_test(unplaced_and_unstarted_requests_expire),
 		cmocka_unit_test(who_stands_in_line_does_not_expire),
 		cmocka_unit_test(what_waited_beyond_its_queue_limit_is_ended_when_it_begins),
+		cmocka_unit_test(what_expired_is_dropped_by_who_gets_it_later),
 		cmocka_unit_test(a_jump_of_the_clock_expires_nothing),
 		cmocka_unit_test(a_silent_worker_is_lost),
 		cmocka_unit_test(a_request_may_change_its_worker),

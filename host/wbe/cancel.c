@@ -40,10 +40,15 @@ void tf_client_cancel_running(struct tf_client *c, struct tf_flight *f)
 		tell_to_end(c, f->watch.worker->peer.worker, f->uuid, f->round, f->request.action, false);
 }
 
-void tf_client_stop_expired(struct tf_client *c, const char *uuid, const struct tf_peer *peer)
+static bool was_given_up(const struct tf_client *c, const char *uuid, const struct tf_peer *peer)
 {
 	const int64_t *round = tf_map_get(c->expired, uuid);
-	if (round && *round == peer->round && peer->worker[0] && peer->action >= 0)
+	return round && *round == peer->round && peer->worker[0] && peer->action >= 0;
+}
+
+void tf_client_stop_expired(struct tf_client *c, const char *uuid, const struct tf_peer *peer)
+{
+	if (was_given_up(c, uuid, peer))
 		tell_to_end(c, peer->worker, uuid, peer->round, (enum tf_action)peer->action, false);
 }
 
@@ -51,8 +56,9 @@ void tf_client_drop_settled(struct tf_client *c, const char *uuid, const struct 
 {
 	char key[TF_CLIENT_KEY_MAX];
 	size_t len;
-	if (peer->worker[0] && peer->action >= 0 &&
-		tf_ledger_get(c->settled, tf_client_key(key, uuid, peer->action, peer->round), &len))
+	if (was_given_up(c, uuid, peer) ||
+		(peer->worker[0] && peer->action >= 0 &&
+			tf_ledger_get(c->settled, tf_client_key(key, uuid, peer->action, peer->round), &len)))
 		tell_to_end(c, peer->worker, uuid, peer->round, (enum tf_action)peer->action, true);
 }
 

@@ -30,6 +30,16 @@ static uint64_t queue_time_left(const struct tf_client *c, const struct tf_fligh
 	return f->begin_by > now ? f->begin_by - now : 0;
 }
 
+/* Half of the time after which it may be given up, whatever its clock and ours say: from then on a worker asks first. */
+static int64_t ask_from(const struct tf_client *c, const struct tf_flight *f)
+{
+	int64_t ms = c->config.transition_timeout_ms;
+	int64_t own = f->queue_ms ? (int64_t)queue_time_left(c, f) : -1;
+	if (own >= 0 && (ms < 0 || own < ms))
+		ms = own;
+	return ms < 0 ? -1 : (int64_t)tf_limits_wall_ms() + ms / 2;
+}
+
 /* ---- sending */
 
 int tf_client_send(
@@ -43,6 +53,8 @@ int tf_client_send(
 	peer.priority = f->priority;
 	if (f->queue_ms && f->state != TF_REQUEST_RUNNING)
 		peer.expires = (int64_t)(tf_limits_wall_ms() + queue_time_left(c, f));
+	if (f->state != TF_REQUEST_RUNNING)
+		peer.ask_from = ask_from(c, f);
 	if (f->losses + 1 >= tf_client_attempts(c, f))
 		peer.once = 1; /* the last attempt, which its engine watches over */
 	/* A Python worker gets what TaskFlow sends and no more; a private queue is one of ours. */

@@ -248,7 +248,8 @@ static void begin(struct tf_server *s, const struct tf_message *m, const char *k
 	} else if (later) {
 		tf_reply_running(s, j);
 		tf_job_finish(s, j, true, later);
-	} else if (m->redelivered && peer->round >= 0 && s->transport->ops->groups) {
+	} else if ((m->redelivered && peer->round >= 0 && s->transport->ops->groups) ||
+		   tf_job_is_doubtful(s, j)) { /* it was with another worker before, or is old */
 		tf_reply_offer(s, j);
 	} else {
 		tf_job_enqueue(s, j);

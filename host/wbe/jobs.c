@@ -18,6 +18,8 @@
 #define RELEASE_MS 10000
 /* Requests that wait for their class alone, at most, beside those of the window. */
 #define BLOCKED_MAX 512
+/* What waits here for longer since its engine was asked whether it is still wanted asks again. */
+#define ASK_AGAIN_MS 15000
 /* Bytes that a failure may have whatever the limit of results: it has to say what happened. */
 #define FAILURE_MIN (64u << 10)
 
@@ -102,11 +104,11 @@ struct tf_job *tf_job_new(struct tf_server *s, const struct tf_message *m, const
 
 static void settle(struct tf_server *s, struct tf_job *j, enum tf_settle how)
 {
-	if (!j->tag_live)
-		return;
+	s->live_tags -= j->tag_live;
 	j->tag_live = false;
-	s->live_tags--;
-	tf_transport_settle(s->transport, j->tag, how);
+	if (j->tag)
+		tf_transport_settle(s->transport, j->tag, how);
+	j->tag = 0;
 }
 
 void tf_job_acknowledge(struct tf_server *s, struct tf_job *j)
@@ -351,6 +353,13 @@ static bool is_expired(const struct tf_job *j)
 	return j->peer.expires >= 0 && tf_limits_wall_ms() >= (uint64_t)j->peer.expires;
 }
 
+bool tf_job_is_doubtful(const struct tf_server *s, const struct tf_job *j)
+{
+	return j->peer.round >= 0 && j->peer.ask_from >= 0 &&
+	       tf_limits_wall_ms() >= (uint64_t)j->peer.ask_from &&
+	       (!j->asked_at || tf_pace_ms(&s->pace) - j->asked_at >= ASK_AGAIN_MS);
+}
+
 static struct tf_value *expiry_failure(const struct tf_job *j)
 {
 	uint64_t late = tf_limits_wall_ms() - (uint64_t)j->peer.expires;
@@ -368,6 +377,12 @@ void tf_jobs_pump(struct tf_server *s)
 		struct tf_err err;
 		if (is_expired(j)) {
 			tf_job_refuse(s, j, expiry_failure(j));
+			continue;
+		}
+		if (tf_job_is_doubtful(s, j)) {
+			tf_runqueue_leave(&s->queue, &j->place);
+			j->state = TF_JOB_SUBMITTED;
+			tf_reply_offer(s, j);
 			continue;
 		}
 		int rc = s->endpoint.ops->submit(s->endpoint.pool, j->id, &j->request, &err);
@@ -391,6 +406,7 @@ void tf_job_join(struct tf_server *s, struct tf_job *j, uint64_t tag)
 		tf_transport_settle(s->transport, tag, TF_ACK);
 		return;
 	}
+	tf_job_acknowledge(s, j); /* of the connection that was lost, or was not */
 	j->tag = tag;
 	j->tag_live = true;
 	s->live_tags++;
@@ -464,14 +480,15 @@ void tf_jobs_disconnected(struct tf_server *s)
 	tf_ledger_clear(s->given); /* the queue may go, now that we do not read it */
 	for (j = TAILQ_FIRST(&s->jobs); j; j = next) {
 		next = TAILQ_NEXT(j, all);
-		if (j->tag_live)
-			s->live_tags--;
-		j->tag_live = false;
+		s->live_tags -= j->tag_live;
+		j->tag_live =
+			false; /* unless it was but the publisher's connection: so all are settled some time */
 		if (j->state == TF_JOB_QUEUED && !j->entry)
 			tf_job_delete(s, j, TF_REQUEUE);
 	}
 	while ((h = TAILQ_FIRST(&s->held)) != NULL) {
 		TAILQ_REMOVE(&s->held, h, link);
+		tf_transport_settle(s->transport, h->tag, TF_REQUEUE);
 		free(h);
 	}
 }

@@ -154,6 +154,7 @@ static int offer(struct tf_server *s, struct tf_job *j)
 	tf_response_write(&pending, &s->scratch);
 	j->offers++;
 	j->offered = false;
+	j->asked_at = tf_pace_ms(&s->pace);
 	return send(s, j, &s->scratch, j->id, &err);
 }
 
@@ -169,16 +170,24 @@ void tf_reply_offer(struct tf_server *s, struct tf_job *j)
 		accept(s, j);
 }
 
+/* So that all that it has left in the queue does not keep us for as long as the first of it. */
+static bool is_gone(struct tf_server *s, const struct tf_job *j)
+{
+	size_t len;
+	return tf_ledger_get(s->gone, j->engine->reply_to, &len) != NULL;
+}
+
 static void on_offered(struct tf_server *s, struct tf_job *j, enum tf_publish_status status)
 {
 	if (status == TF_PUBLISHED) {
 		j->offered = true;
 		try_later(s, j, OFFER_MS);
-	} else if (status == TF_RETURNED && j->offers < OFFERS) {
+	} else if (status == TF_RETURNED && j->offers < OFFERS && !is_gone(s, j)) {
 		try_later(s, j, RETRY_MS);
 	} else if (status == TF_RETURNED) {
-		tf_info("worker", "task '%s' came again, and its engine is gone: it is not run",
+		tf_info("worker", "task '%s' came late, or again, and its engine is gone: it is not run",
 			j->task_name);
+		tf_ledger_put(s->gone, j->engine->reply_to, "", 0);
 		j->state = TF_JOB_QUEUED; /* never begun */
 		tf_job_delete(s, j, TF_ACK);
 	} else {

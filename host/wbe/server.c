@@ -30,6 +30,7 @@
 
 /* Longer than anybody who asks has to wait for the answers of others. */
 static const struct tf_ledger_limits given_limits = {.count = 10000, .bytes = 4u << 20, .age_ms = 5000};
+static const struct tf_ledger_limits gone_limits = {.count = 1000, .bytes = 1u << 20, .age_ms = 60000};
 static const struct tf_ledger_limits ledger_limits = {.count = 10000, .bytes = 64u << 20, .age_ms = 600000};
 
 void tf_service_arm(struct tf_server *s, uint64_t ms)
@@ -402,6 +403,7 @@ int tf_server_new_with(struct tf_loop *loop, const struct tf_server_config *conf
 	tf_audience_create(s);
 	s->ledger = tf_ledger_new(seam->clock, &ledger_limits);
 	s->given = tf_ledger_new(seam->clock, &given_limits);
+	s->gone = tf_ledger_new(seam->clock, &gone_limits);
 	s->digest_key = tf_digest_random_key();
 	s->journal_ms = config->journal_ms ? config->journal_ms : JOURNAL_MS;
 	int rc = open_all(s, loop, config, seam, endpoint, err);
@@ -485,6 +487,7 @@ void tf_server_delete(struct tf_server *s)
 	tf_inherit_destroy(s);
 	tf_ledger_delete(s->ledger);
 	tf_ledger_delete(s->given);
+	tf_ledger_delete(s->gone);
 	free_names(s->names);
 	tf_buf_free(&s->answer);
 	tf_buf_free(&s->scratch);

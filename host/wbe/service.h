@@ -52,8 +52,8 @@ struct tf_job {
 	struct tf_peer peer;           /* what the request's header said */
 	enum tf_action action;
 	char *task_name; /* owned */
-	uint64_t tag;
-	bool tag_live; /* to be settled; not so once its connection is lost */
+	uint64_t tag;    /* to be settled; 0: none */
+	bool tag_live;   /* its connection was not lost since */
 	enum tf_job_state state;
 	struct tf_request request; /* owned; empty once it runs */
 	uint64_t result_limit;     /* bytes; 0: none */
@@ -63,6 +63,7 @@ struct tf_job {
 	unsigned
 		offers; /* SUBMITTED, but not to the pool: its engine was told so often that it is here; 0: it is not so */
 	bool offered;      /* and has got that */
+	uint64_t asked_at; /* paced; when it was on offer last; 0: never */
 	uint64_t entry;    /* in the diary; 0: none. QUEUED with one: no broker has it */
 	uint64_t begun_at; /* paced; when it was RUNNING first */
 	uint64_t came_us,
@@ -147,6 +148,7 @@ struct tf_server {
 	uint64_t look_at;                          /* of the clock; for such */
 	uint64_t journal_ms; /* what runs longer for such an engine is acknowledged, and in the diary alone */
 	struct tf_ledger *given; /* owned; requests given back to the queue lately, without a body */
+	struct tf_ledger *gone;  /* owned; engines that were not there lately, by reply_to */
 	struct tf_digest_key digest_key;
 
 	uint64_t beat_at, answer_at; /* paced */
@@ -214,6 +216,8 @@ void tf_job_limits(const struct tf_server *s, const struct tf_request *r, struct
 void tf_jobs_return(struct tf_server *s);
 /* Wait for a slot. */
 void tf_job_enqueue(struct tf_server *s, struct tf_job *j);
+/* Its engine may have given it up by now, and has not been asked lately. */
+bool tf_job_is_doubtful(const struct tf_server *s, const struct tf_job *j);
 /* Hand waiting jobs to free slots. */
 void tf_jobs_pump(struct tf_server *s);
 /* The pool gives `j` back: it waits for a slot again. */
@@ -277,8 +281,8 @@ void tf_reply_begun(struct tf_server *s, struct tf_job *j);
 /* Say what tf_reply_begun put off. */
 void tf_reply_all_begun(struct tf_server *s);
 void tf_reply_event(struct tf_server *s, struct tf_job *j, const char *type, struct tf_value *details);
-/* A request that was with another worker before: does its engine, one of ours, still want it? It waits for a moment, is dropped
- * if that says no or is gone for seconds, and is enqueued otherwise. */
+/* Does its engine, one of ours, still want it? The request waits for a moment, is dropped if that says no or is gone for
+ * seconds, and is enqueued otherwise. */
 void tf_reply_offer(struct tf_server *s, struct tf_job *j);
 /* To a question (its header: `of`): the request waits for a slot here; `given`: it went back to the queue lately. */
 void tf_reply_pending(struct tf_server *s, const struct tf_message *m, const struct tf_peer *of, bool given);
