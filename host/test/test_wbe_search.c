@@ -9,6 +9,7 @@
 #include "protocol/peer.h"
 
 #define GROUP "tfhost-workers_alpha"
+#define CHECKS ((int64_t)1 << 40) /* numbers of probes are beyond it */
 
 /* The header of an answer to the question or probe with this number. */
 static const char *header(int64_t echo, int64_t given)
@@ -28,14 +29,15 @@ static void answer(struct executor_rig *r, int64_t echo)
 	executor_answer(r, "alpha", "m.T", header(echo, -1));
 }
 
-/* Number in the last NOTIFY to this topic that has one, of those since the last call; -1: there was none. */
+/* Number in the last question to this topic, of those since the last call; -1: there was none. */
 static int64_t number_to(struct executor_rig *r, const char *topic)
 {
 	struct fake_sent *s;
 	int64_t number = -1;
 	while ((s = fake_wire_take(r->wire)) != NULL) {
 		struct tf_peer peer = tf_peer_parse(s->m.peer);
-		if (!strcmp(s->m.type, "NOTIFY") && !strcmp(s->m.topic, topic) && peer.echo >= 0)
+		if (!strcmp(s->m.type, "NOTIFY") && !strcmp(s->m.topic, topic) && peer.echo >= 0 &&
+			peer.echo < CHECKS)
 			number = peer.echo;
 		fake_sent_free(s);
 	}

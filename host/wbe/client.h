@@ -51,6 +51,7 @@ struct tf_client {
 	uint64_t probe_gap;
 	int64_t question;   /* number of the present one, that search.c sends through the queues of topics */
 	int64_t asks;       /* number of the last question for one request */
+	int64_t check;      /* number of the last probe, see vanished.c */
 	bool search_anew;   /* more is searched for than when that was sent */
 	uint64_t search_at; /* paced; when to send it again */
 	uint64_t doubt_at;  /* paced; next look at topics that are silent */
@@ -64,6 +65,9 @@ struct tf_client {
 	struct tf_tally *tally; /* owned */
 	struct tf_wbe_stats stats;
 };
+
+/* Numbers of probes begin somewhere beyond this one, those of questions end long before. */
+#define TF_CLIENT_CHECKS ((int64_t)1 << 40)
 
 /* A request whose outcome cannot be read fails so much later, unless one that can be read comes. */
 #define TF_CLIENT_UNREADABLE_MS 3000
@@ -150,6 +154,8 @@ void tf_client_probe(struct tf_client *c, const char *topic, unsigned flags, int
 struct tf_lane *tf_client_lane(struct tf_client *c, const char *topic);
 /* A worker of the topic has answered. */
 void tf_client_topic_heard(struct tf_client *c, const char *topic);
+/* Whether requests wait there behind others. */
+bool tf_client_is_busy(const struct tf_client *c, const struct tf_lane *lane);
 /* A worker of the topic says that it has no free slot. */
 void tf_client_busy(struct tf_client *c, const char *topic);
 /* Send this WAITING request if a known worker can run it; otherwise look for one soon. */
@@ -173,12 +179,24 @@ void tf_client_rejoin_due(struct tf_client *c);
 void tf_client_search(struct tf_client *c, struct tf_flight *f);
 /* The same for one that is PENDING. */
 void tf_client_search_again(struct tf_client *c, struct tf_flight *f);
+/* Ask all workers of the topic for it, whose answers have the number f->asked; `id` as of tf_transport_publish. */
+int tf_client_ask(struct tf_client *c, struct tf_flight *f, const char *topic, uint64_t id);
 /* An answer from this topic. */
 void tf_client_search_answer(struct tf_client *c, const char *topic, const struct tf_peer *peer);
 /* What is due of that. */
 void tf_client_search_due(struct tf_client *c);
 /* A worker of the topic that was asked has it, and has not begun it: it is PENDING. */
 void tf_client_found(struct tf_client *c, struct tf_flight *f, const struct tf_peer *peer);
+
+/* vanished.c: a request that is in no queue, and with no worker. */
+/* A number for the next probes. */
+int64_t tf_client_next_check(struct tf_client *c);
+/* It was sent just now. */
+void tf_client_sent(struct tf_client *c, struct tf_flight *f);
+/* A worker says that it has it, or that it gave it back to its queue. */
+void tf_client_claimed(struct tf_client *c, struct tf_flight *f, bool given);
+/* An answer to a probe, from this topic. */
+void tf_client_checked(struct tf_client *c, const char *topic, const struct tf_peer *peer);
 
 /* cancel.c: have the worker that runs it end it, if the engine wants that and the worker is one of ours. */
 void tf_client_cancel_running(struct tf_client *c, struct tf_flight *f);

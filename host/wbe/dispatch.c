@@ -72,9 +72,11 @@ int tf_client_send(
 		.body = c->scratch.data,
 		.body_len = c->scratch.len};
 	int rc = tf_transport_publish(c->transport, &m, flags, tf_inflight_publish(c->inflight, f), err);
-	if (rc == 0)
-		f->dispatch++;
-	return rc;
+	if (rc < 0)
+		return rc;
+	f->dispatch++;
+	tf_client_sent(c, f);
+	return 0;
 }
 
 void tf_client_not_sent(struct tf_client *c, struct tf_flight *f, const char *topic, const struct tf_err *err)
@@ -265,8 +267,9 @@ static void probe(struct tf_client *c)
 	/* A probe that declares leaves one message for a worker that starts later, which answers at
 	 * once then; the hurried ones between must not pile up there. */
 	bool declare = now >= c->declare_at;
+	int64_t check = tf_client_next_check(c);
 	for (size_t i = 0; c->config.topics[i]; i++)
-		tf_client_probe(c, c->config.topics[i], declare ? TF_PUBLISH_DECLARE : 0, -1);
+		tf_client_probe(c, c->config.topics[i], declare ? TF_PUBLISH_DECLARE : 0, check);
 	if (declare)
 		c->declare_at = now + c->config.probe_ms;
 	uint64_t gap =
@@ -312,15 +315,19 @@ static struct tf_value *abandoned_failure(const struct tf_flight *f, uint64_t wa
 		f->loss, (double)waited / 1000.0);
 }
 
+bool tf_client_is_busy(const struct tf_client *c, const struct tf_lane *lane)
+{
+	return lane->busy_at && tf_pace_ms(&c->pace) + 1 - lane->busy_at <= 2 * c->config.probe_ms;
+}
+
 /* Whether the request waits behind others for workers that are there. It does not wait in vain then, and the transition
  * timeout does not count: the reference lets such a request expire, and the worker runs it all the same. */
 static bool in_line(struct tf_client *c, const struct tf_flight *f)
 {
-	const uint64_t now = tf_pace_ms(&c->pace) + 1;
 	const char *topic = f->lane ? NULL : tf_finder_pick(c->finder, f->request.task_cls);
 	const struct tf_lane *lane = f->lane ? f->lane : topic ? tf_client_lane(c, topic) : NULL;
 
-	return lane && lane->busy_at && now - lane->busy_at <= 2 * c->config.probe_ms;
+	return lane && tf_client_is_busy(c, lane);
 }
 
 void tf_client_busy(struct tf_client *c, const char *topic)

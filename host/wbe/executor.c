@@ -120,7 +120,8 @@ static int start(struct tf_executor *x, struct tf_err *err)
 	c->heard_at = c->asked_at = c->echo_at = c->doubt_at = c->search_at = 0;
 	c->search_anew = false;
 	c->asks = (int64_t)tf_random(1u << 30);
-	c->question = (int64_t)tf_random(1u << 30); /* not that of our former self */
+	c->check = TF_CLIENT_CHECKS + ((int64_t)tf_random(1u << 30) << 8); /* as with the question */
+	c->question = (int64_t)tf_random(1u << 30);                        /* not that of our former self */
 	c->finder = tf_finder_new(
 		c->seam.clock, c->config.worker_expiry_ms > 0 ? (uint64_t)c->config.worker_expiry_ms : 0);
 	c->supervision = tf_supervision_new(&c->pace, c->config.silence_ms);

@@ -35,6 +35,7 @@ struct tf_lane {
 	uint64_t heard_at; /* when any of its workers answered last; 0: never, or they were asked since */
 	unsigned gone;     /* how often its queue was gone */
 	int64_t passed;    /* number of the last question that has come through the topic's queue */
+	bool mixed;        /* a worker of another kind has answered */
 	uint64_t busy_at;  /* when one of the topic's workers had no free slot, or took one; 0: never */
 };
 
@@ -64,7 +65,11 @@ struct tf_flight {
 	char *performer;       /* owned or NULL; worker that may run it for an earlier engine; "": any may */
 	unsigned gone;         /* of its lane, when it was asked for */
 	int64_t asked;         /* number of that question */
-	char *unreadable;      /* owned or NULL; what is wrong with its outcome */
+	int64_t check; /* number of the first check that was sent after it, as the next for vanished.c */
+	uint64_t sure_at,
+		missed_at; /* when it was sent or claimed last; when nobody claimed it first, since then */
+	unsigned misses;   /* times that it was asked for since then */
+	char *unreadable;  /* owned or NULL; what is wrong with its outcome */
 	enum tf_flight_queue queue;
 	struct tf_waiting *waiting; /* in TF_QUEUE_WAITING */
 	TAILQ_ENTRY(tf_flight) all, timed, queued;

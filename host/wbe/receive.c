@@ -48,6 +48,7 @@ static void take_answer(struct tf_client *c, const struct tf_notify *n, const st
 		tf_client_met(c, peer, n->topic);
 	}
 	tf_client_search_answer(c, n->topic, peer);
+	tf_client_checked(c, n->topic, peer);
 	if (!news)
 		return;
 	c->stats.seen++;

@@ -39,6 +39,8 @@ void tf_client_search_again(struct tf_client *c, struct tf_flight *f)
 
 void tf_client_found(struct tf_client *c, struct tf_flight *f, const struct tf_peer *peer)
 {
+	if (f->state == TF_REQUEST_PENDING)
+		tf_client_claimed(c, f, peer->given == 1);
 	/* What was with a worker is not any more if the queue is gone meanwhile, or if it answers late. */
 	if (f->queue != TF_QUEUE_ASKING || !f->topic || peer->echo != f->asked ||
 		f->gone != tf_client_lane(c, f->topic)->gone)
@@ -54,7 +56,7 @@ void tf_client_found(struct tf_client *c, struct tf_flight *f, const struct tf_p
 	f->lane->pending++;
 }
 
-static void ask(struct tf_client *c, struct tf_flight *f, const char *topic)
+int tf_client_ask(struct tf_client *c, struct tf_flight *f, const char *topic, uint64_t id)
 {
 	char header[TF_PEER_MAX], *group = tf_wbe_group(topic);
 	struct tf_peer peer = TF_PEER_INIT;
@@ -69,15 +71,20 @@ static void ask(struct tf_client *c, struct tf_flight *f, const char *topic)
 		.peer = tf_peer_write(&peer, header),
 		.body = "{}",
 		.body_len = 2};
+	int rc = group ? tf_transport_publish(c->transport, &m, 0, id, NULL) : TF_EINVAL;
+	free(group);
+	return rc;
+}
+
+static void ask(struct tf_client *c, struct tf_flight *f, const char *topic)
+{
 	free(f->topic);
 	f->topic = tf_strdup(topic);
 	f->gone = tf_client_lane(c, topic)->gone;
-	if (group &&
-		tf_transport_publish(c->transport, &m, 0, tf_inflight_publish(c->inflight, f), NULL) == 0)
+	if (tf_client_ask(c, f, topic, tf_inflight_publish(c->inflight, f)) == 0)
 		tf_inflight_again(c->inflight, f, TF_QUEUE_ASKING, tf_pace_ms(&c->pace) + ASK_MS);
 	else
 		tf_client_give_up_rejoining(c, f);
-	free(group);
 }
 
 static void ask_all(struct tf_client *c, enum tf_flight_queue queue, const char *topic)
