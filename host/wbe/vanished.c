@@ -58,11 +58,6 @@ static void ask(struct tf_client *c, struct tf_flight *f, const char *topic)
 
 static void send_again(struct tf_client *c, struct tf_flight *f)
 {
-	const struct tf_log_ids ids = tf_flight_log_ids(c, f);
-	tf_warn_of(&ids, "engine",
-		"no worker of topic '%s' has task '%s', nor has its queue: it was purged; the task is sent "
-		"again",
-		f->topic, f->request.task_name);
 	f->misses = 0;
 	tf_inflight_again(c->inflight, f, TF_QUEUE_PENDING_AGAIN, tf_pace_ms(&c->pace));
 	tf_client_arm(c, 0);
@@ -72,7 +67,7 @@ void tf_client_checked(struct tf_client *c, const char *topic, const struct tf_p
 {
 	struct tf_lane *lane = tf_map_get(c->lanes, topic);
 	const uint64_t now = tf_pace_ms(&c->pace);
-	unsigned asks = 0;
+	unsigned asks = 0, lost = 0;
 	if (lane && !peer->present)
 		lane->mixed = true;
 	if (!lane || lane->mixed || !lane->pending || !c->transport->ops->groups || peer->echo > c->check ||
@@ -82,9 +77,16 @@ void tf_client_checked(struct tf_client *c, const char *topic, const struct tf_p
 	for (struct tf_flight *f = tf_inflight_first(c->inflight); f; f = tf_inflight_next(f)) {
 		if (!must_be_taken(f, lane, peer->echo) || (!f->misses && now - f->sure_at < patience))
 			continue;
-		if (is_vanished(c, f))
+		if (is_vanished(c, f)) {
+			lost++;
 			send_again(c, f);
-		else if (asks++ < ASKS_AT_ONCE)
+		} else if (asks++ < ASKS_AT_ONCE) {
 			ask(c, f, topic);
+		}
 	}
+	if (lost)
+		tf_warn_of(&(struct tf_log_ids){.flow = c->config.reply_topic}, "engine",
+			"no worker of topic '%s' has %u requests, nor has its queue: it was purged; they are "
+			"sent again",
+			topic, lost);
 }
