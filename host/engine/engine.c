@@ -146,7 +146,8 @@ void tf_engine_change(struct tf_engine *e, uint32_t atom, enum tf_state state)
 		return;
 	tf_scheduler_set(e->sched, atom, state);
 	tf_storage_set_progress(e->storage, atom, 0.0);
-	tf_journal_note(e, atom);
+	if (!tf_journal_foreseen(e, atom, state))
+		tf_journal_note(e, atom);
 	tf_engine_tell(e, atom, state, old, NULL, e->progress_begin);
 }
 
@@ -505,6 +506,7 @@ bool tf_engine_schedule(struct tf_engine *e)
 		for (; i < count && e->failures.count == 0; i++)
 			tf_scheduler_ready(e->sched, atoms[i]); /* for the next run */
 	}
+	tf_journal_correct(e);
 	tf_engine_dispatch(e);
 	return any;
 }

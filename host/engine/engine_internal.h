@@ -34,7 +34,10 @@ struct tf_journal {
 	size_t cap;
 	uint32_t *atoms; /* the noted ones */
 	size_t count;
-	uint8_t *stored; /* by atom and item: has a row */
+	uint8_t *stored;    /* by atom and item: has a row */
+	uint8_t *ahead;     /* by atom and item: written as RUNNING, and not begun yet */
+	uint32_t *foreseen; /* those that are, and some that were */
+	size_t foreseen_count, foreseen_cap;
 	bool flow, store;
 	char store_uuid[TF_UUID_LEN + 1]; /* of the injected values' detail; "": has no row */
 };
@@ -124,6 +127,13 @@ void tf_journal_note(struct tf_engine *e, uint32_t atom);
 void tf_journal_note_end(struct tf_engine *e, uint32_t atom, enum tf_state end);
 void tf_journal_note_flow(struct tf_engine *e);
 void tf_journal_note_store(struct tf_engine *e);
+/* The atom, PENDING, will begin once what is noted counts: the next commit has it as RUNNING already, so that one is
+ * enough for both. */
+void tf_journal_foresee(struct tf_engine *e, uint32_t atom);
+/* It changes its state: true if that was foreseen, and is written. */
+bool tf_journal_foreseen(struct tf_engine *e, uint32_t atom, enum tf_state state);
+/* What was foreseen and has not come true is noted as it is. */
+void tf_journal_correct(struct tf_engine *e);
 /* Outcomes that were noted did not come to count. */
 void tf_journal_abandon(struct tf_engine *e);
 /* It has a row. */
@@ -138,6 +148,8 @@ bool tf_engine_commit(struct tf_engine *e);
 void tf_engine_resolve(struct tf_engine *e, uint32_t atom, struct tf_value *failure);
 /* Put the candidates whose deciders agree among the ready atoms, ignore the others (ENGINE.md 4.1). */
 void tf_engine_decide(struct tf_engine *e);
+/* Whether a decider is asked before the atom executes. */
+bool tf_engine_has_deciders(const struct tf_engine *e, uint32_t atom);
 /* The retry's subgraph begins anew (ENGINE.md 9.5). */
 void tf_engine_retry(struct tf_engine *e, uint32_t retry);
 

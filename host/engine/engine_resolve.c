@@ -207,6 +207,16 @@ static int ask_deciders(struct tf_engine *e, uint32_t atom)
 	return widest;
 }
 
+bool tf_engine_has_deciders(const struct tf_engine *e, uint32_t atom)
+{
+	uint32_t count = 0;
+	if (e->g->decider_count == 0)
+		return false;
+	for (uint32_t n = e->g->atom_node[atom]; n != TF_NONE && count == 0; n = entry_before(e->g, n))
+		deciders_into(e->g, n, &count);
+	return count > 0;
+}
+
 static void changed_in_bulk(void *arg, unsigned atom, enum tf_state old)
 {
 	struct tf_engine *e = arg;

@@ -86,6 +86,32 @@ static void trace_end(struct tf_engine *e, const struct tf_arrival *c, enum tf_s
 	tf_storage_ended(e->storage, c->atom, &end);
 }
 
+/* Of what these outcomes lead to, what no one can object to but a listener: it is written as begun together with them.
+ * An engine that dies before it begins leaves what one leaves that dies right after its commit. */
+static void foresee(struct tf_engine *e, const struct tf_arrival *batch, size_t count)
+{
+	const unsigned *next;
+	size_t done = 0;
+	if (!e->on.keep || e->x->ops->at_once || e->flow_state != TF_RUNNING || e->failures.count)
+		return;
+	unsigned *atoms = tf_malloc((count + 1) * sizeof *atoms);
+	for (size_t i = 0; i < count; i++) {
+		if (batch[i].accepted && tf_engine_end_of(&batch[i]) != TF_SUCCESS)
+			count = done = 0; /* who knows what follows */
+		else if (batch[i].accepted && batch[i].atom < e->g->atom_count)
+			atoms[done++] = batch[i].atom;
+	}
+	size_t ready = tf_scheduler_foresee(e->sched, atoms, done, &next);
+	for (size_t i = 0; i < ready; i++) {
+		if (tf_engine_is_retry(e, next[i]) || tf_engine_is_map(e, next[i]) ||
+			tf_engine_has_deciders(e, next[i]))
+			continue;
+		tf_storage_set_progress(e->storage, next[i], 0.0); /* as it will begin */
+		tf_journal_foresee(e, next[i]);
+	}
+	free(atoms);
+}
+
 /* Take what has arrived: what is wanted of it is kept, and once that is safe it counts and is acknowledged. */
 static void take_batch(struct tf_engine *e, struct tf_arrival *batch, size_t count)
 {
@@ -98,6 +124,7 @@ static void take_batch(struct tf_engine *e, struct tf_arrival *batch, size_t cou
 		trace_end(e, &batch[i], end);
 		tf_engine_keep(e, batch[i].atom, end, batch[i].result);
 	}
+	foresee(e, batch, count);
 	bool safe = count == 0 || tf_engine_commit(e);
 	for (size_t i = 0; i < count; i++) {
 		if (safe && batch[i].accepted) {
@@ -323,6 +350,8 @@ static void analyze(struct tf_engine *e)
 	if (e->flow_state == TF_SUSPENDING && e->in_flight_count > 0 && e->x->ops->withdraw)
 		e->x->ops->withdraw(e->x);
 	e->phase = after_analyzing(e);
+	if (e->phase != TF_PHASE_SCHEDULING)
+		tf_journal_correct(e);
 }
 
 void tf_engine_advance(struct tf_engine *e)

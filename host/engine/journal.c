@@ -15,9 +15,11 @@ static void make_room(struct tf_engine *e)
 	size_t cap = j->cap * 2 > need ? j->cap * 2 : need;
 	j->noted = tf_realloc(j->noted, cap);
 	j->stored = tf_realloc(j->stored, cap);
+	j->ahead = tf_realloc(j->ahead, cap);
 	j->atoms = tf_realloc(j->atoms, cap * sizeof *j->atoms);
 	memset(j->noted + j->cap, 0, cap - j->cap);
 	memset(j->stored + j->cap, 0, cap - j->cap);
+	memset(j->ahead + j->cap, 0, cap - j->cap);
 	j->cap = cap;
 }
 
@@ -44,9 +46,45 @@ void tf_journal_note_end(struct tf_engine *e, uint32_t atom, enum tf_state end)
 	note(e, atom, (uint8_t)(2 + end));
 }
 
+void tf_journal_foresee(struct tf_engine *e, uint32_t atom)
+{
+	struct tf_journal *j = &e->journal;
+	if (!e->on.keep)
+		return;
+	tf_journal_note_end(e, atom, TF_RUNNING);
+	if (j->foreseen_count == j->foreseen_cap) {
+		j->foreseen_cap = j->foreseen_cap ? j->foreseen_cap * 2 : 16;
+		j->foreseen = tf_realloc(j->foreseen, j->foreseen_cap * sizeof *j->foreseen);
+	}
+	j->foreseen[j->foreseen_count++] = atom;
+	j->ahead[atom] = true;
+}
+
+bool tf_journal_foreseen(struct tf_engine *e, uint32_t atom, enum tf_state state)
+{
+	struct tf_journal *j = &e->journal;
+	if (j->foreseen_count == 0 || !j->ahead[atom])
+		return false;
+	j->ahead[atom] = false;
+	return state == TF_RUNNING;
+}
+
+void tf_journal_correct(struct tf_engine *e)
+{
+	struct tf_journal *j = &e->journal;
+	for (size_t i = 0; i < j->foreseen_count; i++) {
+		uint32_t atom = j->foreseen[i];
+		if (j->ahead[atom])
+			tf_journal_note(e, atom);
+		j->ahead[atom] = false;
+	}
+	j->foreseen_count = 0;
+}
+
 void tf_journal_abandon(struct tf_engine *e)
 {
 	struct tf_journal *j = &e->journal;
+	tf_journal_correct(e);
 	for (size_t i = 0; i < j->count; i++)
 		j->noted[j->atoms[i]] = 1;
 }
@@ -65,6 +103,8 @@ void tf_journal_free(struct tf_engine *e)
 {
 	free(e->journal.noted);
 	free(e->journal.stored);
+	free(e->journal.ahead);
+	free(e->journal.foreseen);
 	free(e->journal.atoms);
 }
 

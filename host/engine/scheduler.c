@@ -225,6 +225,36 @@ void tf_scheduler_set(struct tf_scheduler *s, unsigned atom, enum tf_state state
 	find_ready(s, atom);
 }
 
+/* Settle them as update_settled would, collect what that makes ready, and take it back. */
+size_t tf_scheduler_foresee(
+	struct tf_scheduler *s, const unsigned *atoms, size_t count, const unsigned **next)
+{
+	const struct tf_graph *g = s->g;
+	s->work.count = s->found.count = 0;
+	for (size_t i = 0; i < count; i++)
+		if (s->intent[atoms[i]] == TF_INTENT_EXECUTE && s->unsettled[g->atom_node[atoms[i]]] == 0)
+			push(&s->work, g->atom_node[atoms[i]]);
+	for (size_t i = 0; i < s->work.count; i++) {
+		uint32_t n = s->work.items[i];
+		for (uint32_t e = g->succ_at[n]; e < g->succ_at[n + 1]; e++) {
+			uint32_t to = g->succ[e];
+			if (--s->unsettled[to] > 0)
+				continue;
+			if (settled_itself(s, to)) /* no atom, or an ignored one */
+				push(&s->work, to);
+			else if (execute_ready(s, g->peer[to]))
+				push(&s->found, g->peer[to]);
+		}
+	}
+	for (size_t i = 0; i < s->work.count; i++) {
+		uint32_t n = s->work.items[i];
+		for (uint32_t e = g->succ_at[n]; e < g->succ_at[n + 1]; e++)
+			s->unsettled[g->succ[e]]++;
+	}
+	*next = s->found.items;
+	return s->found.count;
+}
+
 /* --- the whole graph --------------------------------------------------------------------- */
 
 void tf_scheduler_reset(struct tf_scheduler *s)

@@ -42,6 +42,11 @@ void tf_scheduler_loaded(struct tf_scheduler *s);
  * RUNNING also sets the intention EXECUTE; other intentions stay. */
 void tf_scheduler_set(struct tf_scheduler *s, unsigned atom, enum tf_state state);
 
+/* The atoms that would be ready to execute, if their deciders agree, once these RUNNING ones are SUCCESS: their number,
+ * and in *next them, valid until the next call. Nothing changes. */
+size_t tf_scheduler_foresee(
+	struct tf_scheduler *s, const unsigned *atoms, size_t count, const unsigned **next);
+
 /* Be told of each atom that gets another intention in a resolution and has to keep it beyond this process: those
  * that have started, and those that nothing would hold back. */
 void tf_scheduler_on_intention(struct tf_scheduler *s, void (*changed)(void *arg, unsigned atom), void *arg);

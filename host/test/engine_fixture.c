@@ -265,6 +265,82 @@ static void on_flow(void *arg, enum tf_state state, enum tf_state old)
 	log_entry(arg, "flow", NULL, state);
 }
 
+/* --- logbook ----------------------------------------------------------------------------- */
+
+static void copy_detail(struct tf_atom_detail *to, const struct tf_atom_detail *from)
+{
+	*to = *from;
+	char **strings[] = {&to->uuid, &to->name, &to->version, &to->state, &to->intention};
+	for (size_t i = 0; i < 5; i++)
+		*strings[i] = *strings[i] ? tf_strdup(*strings[i]) : NULL;
+	struct tf_value *values[] = {
+		to->results, to->failure, to->revert_results, to->revert_failure, to->meta};
+	for (size_t i = 0; i < 5; i++)
+		tf_value_ref(values[i]);
+}
+
+static struct tf_atom_detail *find_row(const struct fixture_book *b, const char *uuid)
+{
+	for (size_t i = 0; i < b->count; i++)
+		if (strcmp(b->rows[i].uuid, uuid) == 0)
+			return &b->rows[i];
+	return NULL;
+}
+
+const struct tf_atom_detail *fixture_book_row(const struct fixture_book *b, const char *name)
+{
+	for (size_t i = 0; i < b->count; i++)
+		if (strcmp(b->rows[i].name, name) == 0)
+			return &b->rows[i];
+	return NULL;
+}
+
+void fixture_book_free(struct fixture_book *b)
+{
+	for (size_t i = 0; i < b->count; i++)
+		tf_atom_detail_free(&b->rows[i]);
+	free(b->rows);
+	free(b->state);
+	*b = (struct fixture_book){0};
+}
+
+static int keep(void *arg, const struct tf_flow_change *c, struct tf_err *err)
+{
+	struct fixture_book *b = ((struct fixture *)arg)->book;
+	b->commits++;
+	if (b->fail_from && b->commits >= b->fail_from)
+		return tf_err_set(err, TF_EIO, "commit %zu: disk full", b->commits);
+	if (c->state) {
+		free(b->state);
+		b->state = tf_strdup(c->state);
+	}
+	assert_true(c->state || c->count);
+	for (size_t i = 0; i < c->count; i++) {
+		struct tf_atom_detail *row = find_row(b, c->atoms[i].uuid);
+		assert_int_equal(row == NULL, i < c->fresh);
+		if (row) {
+			tf_atom_detail_free(row);
+		} else {
+			b->rows = tf_realloc(b->rows, (b->count + 1) * sizeof *b->rows);
+			row = &b->rows[b->count++];
+		}
+		copy_detail(row, &c->atoms[i]);
+	}
+	return 0;
+}
+
+/* What an engine with a logbook may do only once that says so, whenever it is killed. */
+static void check_kept(const struct fixture *f, unsigned atom, enum tf_state state)
+{
+	if (!f->book)
+		return;
+	const struct tf_atom_detail *row = find_row(f->book, tf_engine_atom_uuid(f->engine, atom));
+	assert_non_null(row);
+	assert_string_equal(row->state, tf_state_name(state));
+}
+
+/* --- notifications ---------------------------------------------------------------------- */
+
 static void on_atom(void *arg, unsigned atom, enum tf_state state, enum tf_state old, struct tf_value *result)
 {
 	struct fixture *f = arg;
@@ -273,6 +349,8 @@ static void on_atom(void *arg, unsigned atom, enum tf_state state, enum tf_state
 		     state == TF_REVERT_FAILURE;
 	assert_int_equal(result != NULL, final);
 	assert_int_equal(tf_engine_atom_state(f->engine, atom), state);
+	if (final)
+		check_kept(f, atom, state);
 	log_entry(f, tf_graph_atom_is_retry(f->graph, owner_of(f, atom)) ? "retry" : "task", name_of(f, atom),
 		state);
 }
@@ -419,70 +497,6 @@ static int decide(void *arg, int decider, struct tf_value *history, struct tf_va
 
 /* --- executor ---------------------------------------------------------------------------- */
 
-/* --- logbook ----------------------------------------------------------------------------- */
-
-static void copy_detail(struct tf_atom_detail *to, const struct tf_atom_detail *from)
-{
-	*to = *from;
-	char **strings[] = {&to->uuid, &to->name, &to->version, &to->state, &to->intention};
-	for (size_t i = 0; i < 5; i++)
-		*strings[i] = *strings[i] ? tf_strdup(*strings[i]) : NULL;
-	struct tf_value *values[] = {
-		to->results, to->failure, to->revert_results, to->revert_failure, to->meta};
-	for (size_t i = 0; i < 5; i++)
-		tf_value_ref(values[i]);
-}
-
-static struct tf_atom_detail *find_row(const struct fixture_book *b, const char *uuid)
-{
-	for (size_t i = 0; i < b->count; i++)
-		if (strcmp(b->rows[i].uuid, uuid) == 0)
-			return &b->rows[i];
-	return NULL;
-}
-
-const struct tf_atom_detail *fixture_book_row(const struct fixture_book *b, const char *name)
-{
-	for (size_t i = 0; i < b->count; i++)
-		if (strcmp(b->rows[i].name, name) == 0)
-			return &b->rows[i];
-	return NULL;
-}
-
-void fixture_book_free(struct fixture_book *b)
-{
-	for (size_t i = 0; i < b->count; i++)
-		tf_atom_detail_free(&b->rows[i]);
-	free(b->rows);
-	free(b->state);
-	*b = (struct fixture_book){0};
-}
-
-static int keep(void *arg, const struct tf_flow_change *c, struct tf_err *err)
-{
-	struct fixture_book *b = ((struct fixture *)arg)->book;
-	b->commits++;
-	if (b->fail_from && b->commits >= b->fail_from)
-		return tf_err_set(err, TF_EIO, "commit %zu: disk full", b->commits);
-	if (c->state) {
-		free(b->state);
-		b->state = tf_strdup(c->state);
-	}
-	assert_true(c->state || c->count);
-	for (size_t i = 0; i < c->count; i++) {
-		struct tf_atom_detail *row = find_row(b, c->atoms[i].uuid);
-		assert_int_equal(row == NULL, i < c->fresh);
-		if (row) {
-			tf_atom_detail_free(row);
-		} else {
-			b->rows = tf_realloc(b->rows, (b->count + 1) * sizeof *b->rows);
-			row = &b->rows[b->count++];
-		}
-		copy_detail(row, &c->atoms[i]);
-	}
-	return 0;
-}
-
 static struct fixture *of(struct tf_executor *x)
 {
 	return (struct fixture *)((char *)x - offsetof(struct fixture, executor));
@@ -568,6 +582,7 @@ static int x_submit(struct tf_executor *x, const struct tf_work *w, struct tf_er
 			w->result_failed ? "failed " : "", w->result_failed ? "" : tf_value_text(w->result),
 			tf_value_text(w->failures));
 	assert_string_equal(w->uuid, tf_engine_atom_uuid(f->engine, w->atom));
+	check_kept(f, w->atom, w->action == TF_REVERT ? TF_REVERTING : TF_RUNNING);
 	if (f->work_count == f->work_cap) {
 		f->work_cap = f->work_cap ? f->work_cap * 2 : 8;
 		f->works = tf_realloc(f->works, f->work_cap * sizeof *f->works);
@@ -576,6 +591,14 @@ static int x_submit(struct tf_executor *x, const struct tf_work *w, struct tf_er
 	*k = (struct fixture_work){w->atom, w->round, w->action, false, NULL};
 	k->result = outcome(f, w, &k->failed);
 	return 0;
+}
+
+/* Receipts are numbers of atoms, from 1. */
+static void x_settle(struct tf_executor *x, uint64_t receipt)
+{
+	struct fixture *f = of(x);
+	check_kept(f, (unsigned)(receipt - 1), tf_engine_atom_state(f->engine, (unsigned)(receipt - 1)));
+	f->settled++;
 }
 
 static void x_withdraw(struct tf_executor *x)
@@ -604,6 +627,7 @@ static void x_destroy(struct tf_executor *x)
 static const struct tf_executor_ops ops = {.name = "fixture",
 	.start = x_start,
 	.submit = x_submit,
+	.settle = x_settle,
 	.withdraw = x_withdraw,
 	.stop = x_stop,
 	.destroy = x_destroy};
@@ -611,13 +635,18 @@ static const struct tf_executor_ops ops_at_once = {.name = "fixture",
 	.at_once = true,
 	.start = x_start,
 	.submit = x_submit,
+	.settle = x_settle,
 	.stop = x_stop,
 	.destroy = x_destroy};
 
 static void deliver(struct fixture *f, struct fixture_work k)
 {
-	struct tf_completion c = {
-		.atom = k.atom, .round = k.round, .action = k.action, .failed = k.failed, .result = k.result};
+	struct tf_completion c = {.atom = k.atom,
+		.round = k.round,
+		.action = k.action,
+		.failed = k.failed,
+		.result = k.result,
+		.receipt = k.atom + (uint64_t)1};
 	f->executor.events.done(f->executor.arg, &c);
 	tf_value_unref(k.result);
 }

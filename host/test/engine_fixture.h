@@ -51,6 +51,7 @@ struct fixture {
 	bool log_tasks;     /* also "progress a 0.0", off by default */
 	bool gives_back;    /* withdraw hands back what is not delivered yet; false: nothing */
 	int starts, stops;  /* of the executor */
+	int settled;        /* outcomes acknowledged */
 	bool fail_by_round; /* "fail": n is of rounds, not of calls */
 	struct fixture_book *book;
 	int refuse_submit; /* submit refuses the n-th (1-based) from now on; 0: never */

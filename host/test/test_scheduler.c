@@ -125,6 +125,28 @@ static void was_ignored(void *arg, unsigned atom, enum tf_state old)
 	b->ignored_count++;
 }
 
+/* What the success of all that run would make ready; that nothing was changed by asking, `compare` finds out. */
+static void compare_foreseen(struct both *b)
+{
+	static struct model then;
+	bool foreseen[MAX_ATOMS] = {false};
+	unsigned running[MAX_ATOMS], count = 0;
+	const unsigned *next;
+	then = b->m;
+	for (uint32_t a = 0; a < b->m.g->atom_count; a++)
+		if (b->m.state[a] == TF_RUNNING) {
+			running[count++] = a;
+			then.state[a] = TF_SUCCESS;
+		}
+	size_t ready = tf_scheduler_foresee(b->s, running, count, &next);
+	for (size_t i = 0; i < ready; i++) {
+		assert_false(foreseen[next[i]]);
+		foreseen[next[i]] = true;
+	}
+	for (uint32_t a = 0; a < b->m.g->atom_count; a++)
+		assert_int_equal(foreseen[a], model_execute(&then, a) && !model_execute(&b->m, a));
+}
+
 /* Same states, intentions and readiness; nobody ready who was not announced; nobody twice. */
 static void compare(struct both *b)
 {
@@ -140,6 +162,7 @@ static void compare(struct both *b)
 		priority = p;
 		b->announced[atoms[i]] = true;
 	}
+	compare_foreseen(b);
 	bool all_done = true;
 	for (uint32_t a = 0; a < b->m.g->atom_count; a++) {
 		assert_int_equal(tf_scheduler_state(b->s, a), b->m.state[a]);
