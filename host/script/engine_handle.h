@@ -82,6 +82,8 @@ TF_RAISES int tf_engine_metrics(struct lua_State *L);
 void tf_engine_metrics_close(struct tf_engine_handle *h);
 /* engine_turns.c: methods of the userdata that run the flow. */
 extern const struct luaL_Reg tf_engine_turns_methods[];
+/* engine_values.c: methods of the userdata that give and take values, and give failures. */
+extern const struct luaL_Reg tf_engine_values_methods[];
 /* engine_storage.c: methods of the userdata that lua/taskflow/engines/storage.lua calls. */
 extern const struct luaL_Reg tf_engine_storage_methods[];
 
