@@ -11,6 +11,7 @@
 #include "base/uuid.h"
 #include "script/backend_lua.h"
 #include "script/bind.h"
+#include "script/detail_lua.h"
 #include "script/modules.h"
 
 #define BACKEND_TYPE "tfhost.backend"
@@ -34,77 +35,6 @@ TF_RAISES struct tf_backend *tf_backend_lua_check(lua_State *L, int index)
 		tf_bind_raise(L, "StorageFailure",
 			"the backend belongs to the process that opened it, not to one of its slots");
 	return h->backend;
-}
-
-/* --- rows from Lua ----------------------------------------------------------------------- */
-
-static char *string_of(lua_State *L, int row, const char *key)
-{
-	lua_getfield(L, row, key);
-	const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
-	char *copy = text ? tf_strdup(text) : NULL;
-	lua_pop(L, 1);
-	return copy;
-}
-
-static int value_of(lua_State *L, int row, const char *key, struct tf_value **out, struct tf_err *err)
-{
-	size_t len;
-	lua_getfield(L, row, key);
-	const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &len) : NULL;
-	*out = text ? tf_value_parse(text, len, TF_JSON_DEPTH_CAP, err) : NULL;
-	lua_pop(L, 1);
-	return text && !*out ? tf_err_prefix(err, "%s", key) : 0;
-}
-
-/* Nothing here raises: tables are plain, keys exist or not. */
-static int read_atom(lua_State *L, int row, struct tf_atom_detail *d, struct tf_err *err)
-{
-	char *kind = string_of(L, row, "kind");
-	*d = (struct tf_atom_detail){.uuid = string_of(L, row, "uuid"),
-		.name = string_of(L, row, "name"),
-		.version = string_of(L, row, "version"),
-		.state = string_of(L, row, "state"),
-		.intention = string_of(L, row, "intention"),
-		.is_retry = kind && strcmp(kind, "RETRY_DETAIL") == 0};
-	free(kind);
-	int rc =
-		d->uuid && d->name ? 0 : tf_err_set(err, TF_EINVAL, "an atom detail needs a uuid and a name");
-	if (rc == 0)
-		rc = value_of(L, row, "meta", &d->meta, err);
-	if (rc == 0)
-		rc = value_of(L, row, "results", &d->results, err);
-	if (rc == 0)
-		rc = value_of(L, row, "failure", &d->failure, err);
-	if (rc == 0)
-		rc = value_of(L, row, "revert_results", &d->revert_results, err);
-	if (rc == 0)
-		rc = value_of(L, row, "revert_failure", &d->revert_failure, err);
-	return rc;
-}
-
-struct tf_atom_detail *tf_backend_lua_atoms(lua_State *L, int list, size_t *count, struct tf_err *err)
-{
-	size_t n = lua_objlen(L, list);
-	struct tf_atom_detail *rows = tf_calloc(n + 1, sizeof *rows);
-	int rc = 0;
-	for (*count = 0; *count < n && rc == 0; ++*count) {
-		lua_rawgeti(L, list, (int)*count + 1);
-		rc = lua_istable(L, -1) ? read_atom(L, lua_gettop(L), &rows[*count], err)
-					: tf_err_set(err, TF_EINVAL, "an atom detail is a table");
-		lua_pop(L, 1);
-	}
-	if (rc == 0)
-		return rows;
-	tf_backend_lua_atoms_free(rows, *count);
-	return NULL;
-}
-
-void tf_backend_lua_atoms_free(struct tf_atom_detail *rows, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		tf_atom_detail_free(&rows[i]);
-	free(rows);
 }
 
 /* --- rows to Lua: collected first, for a visit may not raise --------------------------------- */
@@ -148,60 +78,6 @@ static void rows_free(struct rows *r)
 	free(r->items);
 }
 
-TF_RAISES static void set_string(lua_State *L, const char *key, const char *text)
-{
-	if (!text)
-		return;
-	lua_pushstring(L, text);
-	lua_setfield(L, -2, key);
-}
-
-TF_RAISES static void set_value(lua_State *L, const char *key, const struct tf_value *v)
-{
-	if (!v)
-		return;
-	lua_pushlstring(L, tf_value_text(v), tf_value_len(v));
-	lua_setfield(L, -2, key);
-}
-
-TF_RAISES static void push_book(lua_State *L, const struct tf_book_detail *d)
-{
-	set_string(L, "uuid", d->uuid);
-	set_string(L, "name", d->name);
-	set_string(L, "created_at", d->created_at);
-	set_string(L, "updated_at", d->updated_at);
-	set_value(L, "meta", d->meta);
-}
-
-TF_RAISES static void push_flow(lua_State *L, const struct tf_flow_detail *d)
-{
-	set_string(L, "uuid", d->uuid);
-	set_string(L, "book", d->book);
-	set_string(L, "name", d->name);
-	set_string(L, "state", d->state);
-	set_string(L, "created_at", d->created_at);
-	set_string(L, "updated_at", d->updated_at);
-	set_value(L, "meta", d->meta);
-}
-
-TF_RAISES static void push_atom(lua_State *L, const struct tf_atom_detail *d)
-{
-	set_string(L, "uuid", d->uuid);
-	set_string(L, "flow", d->flow);
-	set_string(L, "name", d->name);
-	set_string(L, "kind", d->is_retry ? "RETRY_DETAIL" : "TASK_DETAIL");
-	set_string(L, "version", d->version);
-	set_string(L, "state", d->state);
-	set_string(L, "intention", d->intention);
-	set_string(L, "created_at", d->created_at);
-	set_string(L, "updated_at", d->updated_at);
-	set_value(L, "results", d->results);
-	set_value(L, "failure", d->failure);
-	set_value(L, "revert_results", d->revert_results);
-	set_value(L, "revert_failure", d->revert_failure);
-	set_value(L, "meta", d->meta);
-}
-
 /* (rows) -> list of tables */
 TF_RAISES static int push_rows(lua_State *L)
 {
@@ -210,11 +86,11 @@ TF_RAISES static int push_rows(lua_State *L)
 	for (size_t i = 0; i < r->count; i++) {
 		lua_newtable(L);
 		if (r->kind == BOOKS)
-			push_book(L, (struct tf_book_detail *)r->items + i);
+			tf_detail_lua_push_book(L, (struct tf_book_detail *)r->items + i);
 		else if (r->kind == FLOWS)
-			push_flow(L, (struct tf_flow_detail *)r->items + i);
+			tf_detail_lua_push_flow(L, (struct tf_flow_detail *)r->items + i);
 		else
-			push_atom(L, (struct tf_atom_detail *)r->items + i);
+			tf_detail_lua_push_atom(L, (struct tf_atom_detail *)r->items + i);
 		lua_rawseti(L, -2, (int)i + 1);
 	}
 	return 1;
@@ -316,13 +192,6 @@ TF_RAISES static int done(lua_State *L, int rc, const struct tf_err *err)
 	return 1;
 }
 
-static int read_book(lua_State *L, int row, struct tf_book_detail *d, struct tf_err *err)
-{
-	*d = (struct tf_book_detail){.uuid = string_of(L, row, "uuid"), .name = string_of(L, row, "name")};
-	return d->uuid ? value_of(L, row, "meta", &d->meta, err)
-		       : tf_err_set(err, TF_EINVAL, "a logbook needs a uuid");
-}
-
 /* save_book{ uuid, name, meta } */
 TF_RAISES static int backend_save_book(lua_State *L)
 {
@@ -330,7 +199,7 @@ TF_RAISES static int backend_save_book(lua_State *L)
 	struct tf_book_detail d;
 	struct tf_err err;
 	luaL_checktype(L, 2, LUA_TTABLE);
-	int rc = read_book(L, 2, &d, &err);
+	int rc = tf_detail_lua_book(L, 2, &d, &err);
 	if (rc == 0)
 		rc = b->ops->save(b, &(struct tf_save){.book = &d}, &err);
 	tf_book_detail_free(&d);
@@ -346,26 +215,21 @@ TF_RAISES static int backend_save_flow(lua_State *L)
 	luaL_checktype(L, 3, LUA_TTABLE);
 	luaL_checktype(L, 4, LUA_TTABLE);
 	luaL_argcheck(L, lua_istable(L, 2) || lua_isstring(L, 2), 2, "a book");
-	int rc = lua_istable(L, 2) ? read_book(L, 2, &book, &err) : 0;
-	struct tf_flow_detail d = {.uuid = string_of(L, 3, "uuid"),
-		.name = string_of(L, 3, "name"),
-		.state = string_of(L, 3, "state"),
-		.book = tf_strdup(book.uuid           ? book.uuid
-				  : lua_istable(L, 2) ? ""
-						      : lua_tostring(L, 2))};
+	int rc = lua_istable(L, 2) ? tf_detail_lua_book(L, 2, &book, &err) : 0;
+	struct tf_flow_detail d = {0};
+	if (rc == 0)
+		rc = tf_detail_lua_flow(L, 3, &d, &err);
+	d.book = tf_strdup(book.uuid ? book.uuid : lua_istable(L, 2) ? "" : lua_tostring(L, 2));
 	struct tf_save save = {.book = book.uuid ? &book : NULL, .flow = &d, .flow_uuid = d.uuid};
 	struct tf_atom_detail *atoms = NULL;
-	if (rc == 0)
-		rc = d.uuid ? value_of(L, 3, "meta", &d.meta, &err)
-			    : tf_err_set(&err, TF_EINVAL, "a flow detail needs a uuid");
-	if (rc == 0 && !(atoms = tf_backend_lua_atoms(L, 4, &save.count, &err)))
+	if (rc == 0 && !(atoms = tf_detail_lua_atoms(L, 4, &save.count, &err)))
 		rc = err.code;
 	save.atoms = atoms;
 	save.fresh = save.count;
 	if (rc == 0)
 		rc = b->ops->save(b, &save, &err);
 	if (atoms)
-		tf_backend_lua_atoms_free(atoms, save.count);
+		tf_detail_lua_atoms_free(atoms, save.count);
 	tf_flow_detail_free(&d);
 	tf_book_detail_free(&book);
 	return done(L, rc, &err);
@@ -378,13 +242,13 @@ TF_RAISES static int backend_save_atoms(lua_State *L)
 	struct tf_err err;
 	struct tf_save save = {.flow_uuid = luaL_checkstring(L, 2)};
 	luaL_checktype(L, 3, LUA_TTABLE);
-	struct tf_atom_detail *atoms = tf_backend_lua_atoms(L, 3, &save.count, &err);
+	struct tf_atom_detail *atoms = tf_detail_lua_atoms(L, 3, &save.count, &err);
 	if (!atoms)
 		return tf_bind_fail(L, &err);
 	save.atoms = atoms;
 	save.fresh = save.count;
 	int rc = b->ops->save(b, &save, &err);
-	tf_backend_lua_atoms_free(atoms, save.count);
+	tf_detail_lua_atoms_free(atoms, save.count);
 	return done(L, rc, &err);
 }
 
@@ -429,8 +293,10 @@ TF_RAISES static int backend_owner(lua_State *L)
 	lua_newtable(L);
 	lua_pushnumber(L, (lua_Number)owner.pid);
 	lua_setfield(L, -2, "pid");
-	set_string(L, "host", owner.host);
-	set_string(L, "since", owner.since);
+	lua_pushstring(L, owner.host);
+	lua_setfield(L, -2, "host");
+	lua_pushstring(L, owner.since);
+	lua_setfield(L, -2, "since");
 	return 1;
 }
 

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "script/backend_lua.h"
 #include "script/bind.h"
+#include "script/detail_lua.h"
 #include "script/engine_handle.h"
 
 int tf_engine_keep_open(lua_State *L, int index, struct tf_engine_handle *h, struct tf_err *err)
@@ -108,14 +109,14 @@ int tf_engine_keep_load(lua_State *L, int index, struct tf_engine_handle *h, str
 	} else {
 		const char *state = tf_bind_string(L, index, "flow_state");
 		lua_getfield(L, index, "details");
-		if (lua_istable(L, -1) && !(k.atoms = tf_backend_lua_atoms(L, lua_gettop(L), &k.count, err)))
+		if (lua_istable(L, -1) && !(k.atoms = tf_detail_lua_atoms(L, lua_gettop(L), &k.count, err)))
 			rc = err->code;
 		lua_pop(L, 1);
 		k.state = state ? tf_strdup(state) : NULL;
 	}
 	if (rc == 0 && (k.state || k.count))
 		rc = tf_engine_load(h->engine, k.state, k.atoms, k.count, err);
-	tf_backend_lua_atoms_free(k.atoms, k.count);
+	tf_detail_lua_atoms_free(k.atoms, k.count);
 	free(k.state);
 	return rc;
 }
