@@ -8,18 +8,11 @@
 #include "test/cmocka_all.h"
 
 #include "base/log.h"
+#include "leak_check.h"
 #include "base/mem.h"
 #include "pool/generations.h"
 
 enum { SLOTS = 2, MAX_JOBS = 64, WAIT_MS = 20000 };
-
-/* LeakSanitizer must not look in loaders and slots: they are killed. */
-static bool in_child;
-int __lsan_is_turned_off(void); /* NOLINT(bugprone-reserved-identifier): the sanitizer's name */
-int __lsan_is_turned_off(void)
-{
-	return in_child;
-}
 
 /* ---- what is loaded: read by the loader when it is forked ---- */
 
@@ -34,7 +27,7 @@ static int loaded; /* in loader and slots: the version there */
 static int run_load(void *arg, char ***names, struct tf_err *err)
 {
 	(void)arg;
-	in_child = true;
+	leak_check_skip();
 	loaded = script.version;
 	if (script.how == HANGS)
 		pause();

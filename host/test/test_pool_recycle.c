@@ -13,6 +13,7 @@
 #include "test/cmocka_all.h"
 
 #include "base/log.h"
+#include "leak_check.h"
 #include "base/mem.h"
 #include "loop/loop.h"
 #include "pool/pool.h"
@@ -26,14 +27,6 @@ static struct shared { /* by all processes */
 
 static long start_ms; /* what slot_start takes */
 
-/* LeakSanitizer asks this at exit: not in slots, which may be killed meanwhile (test_pool.c). */
-static bool in_loader;
-int __lsan_is_turned_off(void); /* NOLINT(bugprone-reserved-identifier): the sanitizer's name */
-int __lsan_is_turned_off(void)
-{
-	return in_loader;
-}
-
 static void sleep_ms(long ms)
 {
 	nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000}, NULL);
@@ -42,7 +35,7 @@ static void sleep_ms(long ms)
 static int run_load(void *arg, char ***names, struct tf_err *err)
 {
 	(void)arg, (void)err;
-	in_loader = true;
+	leak_check_skip();
 	*names = NULL;
 	return 0;
 }
