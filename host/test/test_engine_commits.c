@@ -1,5 +1,5 @@
 /* How often an engine writes to its logbook, and in which order with what others are told. The fixture checks at every
- * submission, acknowledgement and notification that the logbook has what it speaks of (engine_fixture.c, check_kept). */
+ * submission, acknowledgement and notification that the logbook has what it speaks of (engine_fixture_book.c). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
