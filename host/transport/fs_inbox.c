@@ -10,11 +10,10 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "transport/fs_backlog.h"
+#include "transport/fs_turn.h"
 #include "transport/kombu_file.h"
 
 enum {
-	TURN_MESSAGES = 256, /* then other handles of the loop get their turn */
-	TURN_BYTES = 8 << 20,
 	TURN_NAMES = 4096,
 	MTIME_GRACE_MS = 2000, /* a folder's time stamp may be this coarse */
 	LISTING_SHARE = 20,    /* a poll spends at most this part (1/n) of the time on listings */
@@ -174,13 +173,16 @@ static bool has_room(const struct tf_fs_consumer *c)
 static void reread(struct tf_fs_inbox *in)
 {
 	struct tf_fs_claim *c;
-	int left = TURN_MESSAGES;
+	struct tf_fs_turn turn = tf_fs_turn_begin();
 
-	while (left-- && !in->closed && !in->broken && (c = tf_fs_claims_pop_due(&in->claims))) {
+	while (!tf_fs_turn_is_over(&turn) && !in->closed && !in->broken &&
+		(c = tf_fs_claims_pop_due(&in->claims))) {
+		size_t bytes = 0;
 		if (has_room(c->consumer))
-			take(in, c);
+			bytes = take(in, c);
 		else
 			tf_fs_claims_undo(&in->claims, c);
+		tf_fs_turn_count(&turn, bytes);
 	}
 }
 
@@ -230,13 +232,12 @@ static size_t serve(struct tf_fs_inbox *in, struct tf_fs_consumer *c)
 static bool serve_all(struct tf_fs_inbox *in)
 {
 	struct tf_fs_consumer *c;
-	size_t bytes = 0;
-	int i;
+	struct tf_fs_turn turn = tf_fs_turn_begin();
 
-	for (i = 0; (c = next_consumer(in)); i++) {
-		if (i == TURN_MESSAGES || bytes > TURN_BYTES)
+	while ((c = next_consumer(in))) {
+		if (tf_fs_turn_is_over(&turn))
 			return true;
-		bytes += serve(in, c);
+		tf_fs_turn_count(&turn, serve(in, c));
 		if (in->closed || in->broken || in->paused)
 			return false;
 	}

@@ -6,13 +6,10 @@
 
 #include "base/mem.h"
 #include "transport/fs_folder.h"
+#include "transport/fs_turn.h"
 #include "transport/kombu_file.h"
 
-enum {
-	TURN_MESSAGES = 256, /* then other handles of the loop get their turn */
-	TURN_BYTES = 8 << 20,
-	RETRY_MS = 100, /* when descriptors or memory ran out */
-};
+enum { RETRY_MS = 100 }; /* when descriptors or memory ran out */
 
 struct tf_fs_outbox_item {
 	TAILQ_ENTRY(tf_fs_outbox_item) link;
@@ -123,12 +120,11 @@ static int write_item(struct tf_fs_outbox *out, struct tf_fs_outbox_item *i)
 static bool write_batch(struct tf_fs_outbox *out)
 {
 	struct tf_fs_outbox_item *i;
-	size_t bytes = 0;
-	int count, rc = 0;
+	struct tf_fs_turn turn = tf_fs_turn_begin();
+	int rc = 0;
 
-	for (count = 0; count < TURN_MESSAGES && bytes < TURN_BYTES && (i = TAILQ_FIRST(&out->waiting));
-		count++) {
-		bytes += i->content.len;
+	while (!tf_fs_turn_is_over(&turn) && (i = TAILQ_FIRST(&out->waiting))) {
+		tf_fs_turn_count(&turn, i->content.len);
 		rc = write_item(out, i);
 		if (rc)
 			break;
