@@ -41,6 +41,7 @@ struct file {
 struct tf_watch {
 	struct tf_loop *loop; /* borrowed */
 	void (*changed)(void *arg);
+	void (*early)(void *arg); /* NULL: not wanted */
 	void *arg;
 	int fd;
 	struct tf_io *io;
@@ -207,32 +208,21 @@ static bool finish_place(const char *name, void *value, void *arg)
 	return true;
 }
 
-static void look(struct tf_watch *w)
+/* Before anybody reads: what happens from here on is seen. */
+static void look_again(struct tf_watch *w)
 {
-	uint64_t left = tf_settle_left(&w->settle, is_unfinished(w), tf_clock_ms(tf_loop_clock(w->loop)));
-	if (left > 0) {
-		tf_timer_start(w->timer, left, 0);
-		return;
-	}
-	w->settle.changing = false;
 	for (size_t i = 0; i < w->directory_count; i++)
 		tf_map_each(w->directories[i].names, finish_place, NULL);
-	watch_again(w, NULL); /* before anybody reads: what happens from here on is seen */
+	watch_again(w, NULL);
 	for (size_t i = 0; i < w->file_count; i++)
 		w->files[i].existed = access(w->files[i].path, R_OK) == 0;
 	clock_gettime(CLOCK_REALTIME, &w->seen);
-	w->changed(w->arg);
-}
-
-static void on_timer(void *arg)
-{
-	look(arg);
 }
 
 static void touched(struct tf_watch *w)
 {
 	tf_settle_event(&w->settle, tf_clock_ms(tf_loop_clock(w->loop)));
-	tf_timer_start(w->timer, TF_SETTLE_QUIET_MS, 0);
+	tf_timer_start(w->timer, w->settle.early ? TF_SETTLE_QUIET_MS : TF_SETTLE_EARLY_MS, 0);
 }
 
 /* Created empty: somebody is about to fill it. */
@@ -278,6 +268,23 @@ static void on_readable(void *arg, int events)
 	}
 }
 
+static void on_timer(void *arg)
+{
+	struct tf_watch *w = arg;
+	uint64_t left;
+	on_readable(w, TF_IO_READ); /* a loop that was held up looks at its timers first */
+	uint64_t now = tf_clock_ms(tf_loop_clock(w->loop));
+	enum tf_settle_step step = tf_settle_look(&w->settle, is_unfinished(w), now, &left);
+	if (left > 0)
+		tf_timer_start(w->timer, left, 0);
+	if (step != TF_SETTLE_GOES_ON && !(step == TF_SETTLE_OVER && w->settle.early_holds))
+		look_again(w);
+	if (step == TF_SETTLE_EARLY && w->early)
+		w->early(w->arg);
+	else if (step == TF_SETTLE_OVER)
+		w->changed(w->arg);
+}
+
 /* ---- life ---- */
 
 int tf_watch_new(struct tf_loop *loop, void (*changed)(void *arg), void *arg, struct tf_watch **out,
@@ -297,6 +304,21 @@ int tf_watch_new(struct tf_loop *loop, void (*changed)(void *arg), void *arg, st
 	clock_gettime(CLOCK_REALTIME, &w->seen);
 	*out = w;
 	return 0;
+}
+
+void tf_watch_on_early(struct tf_watch *w, void (*early)(void *arg))
+{
+	w->early = early;
+}
+
+bool tf_watch_early_holds(const struct tf_watch *w)
+{
+	return w->settle.early_holds;
+}
+
+uint64_t tf_watch_since(const struct tf_watch *w)
+{
+	return w->settle.began_ms;
 }
 
 static void files_free(struct tf_watch *w)

@@ -57,14 +57,18 @@ void tf_generations_delete(struct tf_generations *g);
 typedef void tf_generations_done(void *arg, const struct tf_label *label, const struct tf_err *err);
 
 struct tf_reload {
-	bool check;   /* only see whether it would do */
-	bool if_new;  /* only if the files say something else than those of the generation that serves */
-	double share; /* above 0: on trial first, with so much of the requests */
+	bool check;        /* only see whether it would do */
+	bool hold;         /* load, and let nothing come of that before tf_generations_release */
+	uint64_t since_ms; /* for the log: the first change, on the loop's clock; 0: it was asked for */
+	bool if_new;       /* only if the files say something else than those of the generation that serves */
+	double share;      /* above 0: on trial first, with so much of the requests */
 	uint64_t canary_wanted;    /* tf_canary.wanted */
 	tf_generations_done *done; /* once, at the latest when the generations are deleted; may be NULL */
 	void *arg;
 };
 void tf_generations_reload(struct tf_generations *g, const struct tf_reload *how);
+/* Let the load that is held serve, or fail. False: none is held, another reload may have taken its place. */
+bool tf_generations_release(struct tf_generations *g);
 /* Back to the generation before, at once; a canary is given up instead. TF_ESTATE: there is none. `done` is called when it
  * serves, which may be before this returns. */
 int tf_generations_rollback(

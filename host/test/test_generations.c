@@ -147,6 +147,12 @@ static void on_tick(void *arg)
 		assert_true(condition); \
 	} while (0)
 
+static void rest(struct fixture *f, uint64_t ms)
+{
+	uint64_t until = tf_clock_ms(&tf_clock_real) + ms;
+	WAIT(f, tf_clock_ms(&tf_clock_real) >= until);
+}
+
 static void become(enum how how, int version, const char *extra)
 {
 	script.how = how;
@@ -322,6 +328,49 @@ static void a_change_while_one_loads_starts_over(void **state)
 	assert_int_equal(f->ready, 2);
 }
 
+static void nothing_comes_of_a_load_that_is_held(void **state)
+{
+	const struct tf_reload held = {.if_new = true, .hold = true, .done = on_answer, .arg = *state};
+	struct fixture *f = *state;
+	assert_false(tf_generations_release(f->g));
+	become(GOOD, 2, NULL);
+	tf_generations_reload(f->g, &held);
+	rest(f, 200);
+	assert_int_equal(f->answers, 0);
+	assert_true(status_has(f, "\"current\": 1"));
+	assert_true(status_has(f, "\"slots\": 0")); /* no setup hook has run */
+	assert_true(tf_generations_release(f->g));
+	assert_false(tf_generations_release(f->g));
+	WAIT(f, f->answers == 1);
+	assert_int_equal(f->label.number, 2);
+	become(BROKEN, 3, NULL);
+	tf_generations_reload(f->g, &held);
+	rest(f, 200);
+	assert_true(status_has(f, "\"load_error\": null"));
+	assert_true(tf_generations_release(f->g));
+	assert_int_equal(f->answers, 2); /* known already */
+	assert_non_null(strstr(f->answer.message, "tasks.lua:3: broken"));
+	become(GOOD, 2, NULL);
+	tf_generations_reload(f->g, &held);
+	assert_true(tf_generations_release(f->g)); /* before it has loaded */
+	WAIT(f, f->answers == 3);
+	assert_int_equal(f->answer.code, 0);
+	assert_int_equal(f->ready, 2); /* the same as before */
+}
+
+static void a_load_that_is_held_gives_way_to_the_next(void **state)
+{
+	struct fixture *f = *state;
+	become(GOOD, 2, NULL);
+	tf_generations_reload(f->g, &(struct tf_reload){.if_new = true, .hold = true});
+	rest(f, 100);
+	become(GOOD, 3, NULL);
+	assert_int_equal(reload(f, (struct tf_reload){0}), 0);
+	assert_string_equal(f->label.hash, "0000000000000003");
+	assert_int_equal(f->label.number, 2);
+	assert_false(tf_generations_release(f->g));
+}
+
 static void rollback_returns_and_returns_again(void **state)
 {
 	struct fixture *f = *state;
@@ -470,6 +519,8 @@ int main(void)
 		TEST(a_check_changes_nothing),
 		TEST(files_that_say_the_same_are_no_change),
 		TEST(a_change_while_one_loads_starts_over),
+		TEST(nothing_comes_of_a_load_that_is_held),
+		TEST(a_load_that_is_held_gives_way_to_the_next),
 		TEST(rollback_returns_and_returns_again),
 		TEST(old_generations_are_gone),
 		TEST(a_lost_loader_is_replaced_from_the_files),

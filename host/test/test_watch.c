@@ -18,13 +18,27 @@ struct fixture {
 	struct tf_loop *loop;
 	struct tf_watch *watch;
 	char dir[64];
-	unsigned changes;
+	unsigned changes, early;
+	bool goes_on; /* after the change was told early there is more */
+	bool holds;   /* tf_watch_early_holds, at the last change */
 	bool rang;
 };
 
 static void on_changed(void *arg)
 {
-	((struct fixture *)arg)->changes++;
+	struct fixture *f = arg;
+	f->changes++;
+	f->holds = tf_watch_early_holds(f->watch);
+}
+
+static void put(const struct fixture *f, const char *name, const char *text);
+
+static void on_early(void *arg)
+{
+	struct fixture *f = arg;
+	f->early++;
+	if (f->goes_on)
+		put(f, "a.lua", "4");
 }
 
 static void on_ring(void *arg)
@@ -147,6 +161,32 @@ static void a_file_that_is_being_written_is_waited_for(void **state)
 	one_change(f);
 }
 
+static void what_may_be_over_is_told_early(void **state)
+{
+	struct fixture *f = *state;
+	watch(f, "a.lua");
+	tf_watch_on_early(f->watch, on_early);
+	put(f, "new", "2");
+	uint64_t before = tf_clock_ms(tf_loop_clock(f->loop));
+	assert_int_equal(rename(in(f, "new"), in(f, "a.lua")), 0);
+	one_change(f);
+	assert_int_equal(f->early, 1);
+	assert_true(f->holds);
+	assert_true(tf_watch_since(f->watch) >= before);
+	f->goes_on = true;
+	put(f, "a.lua", "3");
+	one_change(f);
+	assert_int_equal(f->early, 2); /* once is enough */
+	assert_false(f->holds);
+	f->goes_on = false;
+	int fd = open(in(f, "a.lua"), O_WRONLY | O_TRUNC);
+	run_for(f, 3 * TF_SETTLE_QUIET_MS, 1);
+	assert_int_equal(f->early, 2); /* half of it is on the disk */
+	close(fd);
+	one_change(f);
+	assert_int_equal(f->early, 3);
+}
+
 static void a_file_that_stays_away_is_a_change_in_the_end(void **state)
 {
 	struct fixture *f = *state;
@@ -217,6 +257,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 		TEST(each_way_to_write_a_file_is_one_change),
 		TEST(a_file_that_is_being_written_is_waited_for),
+		TEST(what_may_be_over_is_told_early),
 		TEST(a_file_that_stays_away_is_a_change_in_the_end),
 		TEST(what_does_not_exist_may_appear),
 		TEST(links_and_directories_on_the_way_count),

@@ -14,24 +14,33 @@ struct tf_reloader {
 	bool warned;
 };
 
-static void reload(struct tf_reloader *r, bool if_new)
+/* Most changes are over by now: the scripts are loaded while it is waited for more, and that is thrown away if more comes. */
+static void on_early(void *arg)
 {
-	const struct tf_reload how = {.if_new = if_new};
+	struct tf_reloader *r = arg;
+	const struct tf_reload how = {.if_new = true, .hold = true, .since_ms = tf_watch_since(r->watch)};
 	if (r->generations)
 		tf_generations_reload(r->generations, &how);
 }
 
 static void on_changed(void *arg)
 {
+	struct tf_reloader *r = arg;
+	const struct tf_reload how = {.if_new = true, .since_ms = tf_watch_since(r->watch)};
 	tf_debug("reload", "scripts have changed");
-	reload(arg, true);
+	if (!r->generations || (tf_watch_early_holds(r->watch) && tf_generations_release(r->generations)))
+		return;
+	tf_generations_reload(r->generations, &how);
 }
 
 static void on_hup(void *arg, int signo)
 {
+	struct tf_reloader *r = arg;
+	const struct tf_reload how = {0};
 	(void)signo;
 	tf_info("reload", "HUP: loading the scripts again");
-	reload(arg, false);
+	if (r->generations)
+		tf_generations_reload(r->generations, &how);
 }
 
 static void on_loaded(void *arg)
@@ -51,6 +60,8 @@ struct tf_reloader *tf_reloader_new(struct tf_loop *loop, bool watch)
 	r->hup = tf_signal_new(loop, SIGHUP, on_hup, r);
 	if (watch && tf_watch_new(loop, on_changed, r, &r->watch, &err) < 0)
 		tf_warn("reload", "%s; HUP or `tfhost reload` loads changed scripts", err.message);
+	else if (watch)
+		tf_watch_on_early(r->watch, on_early);
 	return r;
 }
 
