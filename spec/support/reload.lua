@@ -11,11 +11,12 @@ local M = {}
 local Worker = {}
 Worker.__index = Worker
 
--- A script with one class `Version`, which says which version of the script ran and when it began.
+-- A script with one class `Version`, which takes `n` ms and says which version of the script ran and when it began.
 M.VERSION = [[
 local ffi = require "ffi"
 local task = require "taskflow.task"
-pcall(ffi.cdef, "struct soak_time { long s, n; }; int clock_gettime(int, struct soak_time *);")
+pcall(ffi.cdef, "int poll(void *, unsigned long, int); struct soak_time { long s, n; }; "
+  .. "int clock_gettime(int, struct soak_time *);")
 local VERSION = %d
 local function now()
   local t = ffi.new "struct soak_time"
@@ -23,7 +24,13 @@ local function now()
   return tonumber(t.s) + tonumber(t.n) / 1e9
 end
 return {
-  Version = task.Task { execute = function(self, n) return { version = VERSION, began = now() } end },
+  Version = task.Task {
+    execute = function(self, n)
+      local began = now()
+      ffi.C.poll(nil, 0, n)
+      return { version = VERSION, began = began }
+    end,
+  },
 ]]
 
 function M.version(n, more)
@@ -31,9 +38,12 @@ function M.version(n, more)
 end
 
 ---Rename a complete file over `path`: what most editors and all deployments do.
+---@return number seconds of the monotonic clock, before the rename
 function M.save(path, text)
   process.write(path .. ".new", text)
+  local before = process.now()
   assert(os.rename(path .. ".new", path))
+  return before
 end
 
 ---@param side table an environment of peers

@@ -8,8 +8,9 @@ local reload = require "reload"
 local M = {}
 
 local EXTRA = 'Extra = task.Task { execute = function(self, n) return n end },'
--- Requests in one flow: many, so that there are always some that wait.
-local WIDTH = 400
+-- Requests in one flow, and engines that run one flow after the other: so many that some always wait, also while one of
+-- the engines is between two flows.
+local WIDTH, ENGINES = 400, 2
 -- Reloads after which memory has found its level.
 local WARM = 20
 
@@ -64,10 +65,16 @@ function M.run(side, count)
       env = side:env(),
     }
   end
-  local load, extra = start_load("Version", WIDTH), start_load("Extra", 1)
-  assert(process.poll(20, function()
-    return load:stdout():find "Version 0"
-  end), load:story())
+  local loads = {}
+  for i = 1, ENGINES do
+    loads[i] = start_load("Version", WIDTH)
+  end
+  for _, load in ipairs(loads) do
+    assert(process.poll(20, function()
+      return load:stdout():find "Version 0"
+    end), load:story())
+  end
+  loads[ENGINES + 1] = start_load("Extra", 1)
 
   local log = follower(worker.process.err)
   log()
@@ -75,8 +82,7 @@ function M.run(side, count)
   for i = 1, count do
     local kind = kind_of(i)
     kinds[kind] = (kinds[kind] or 0) + 1
-    saved[i] = process.now()
-    reload.save(worker.path, script_of(i))
+    saved[i] = reload.save(worker.path, script_of(i))
     local wanted = (kind == "good" or kind == "drop") and " serves instead of " or "cannot be used"
     local text = ""
     local seen = process.poll(20, function()
@@ -94,8 +100,12 @@ function M.run(side, count)
   end
   rss["end"] = process.rss(worker.process.pid)
   process.write(stop, "")
-  load:wait(120)
-  extra:wait(120)
+  local printed, story = "", {}
+  for i, load in ipairs(loads) do
+    load:wait(120)
+    printed = printed .. load:stdout()
+    story[i] = load:story()
+  end
   local status = worker:status()
   process.poll(10, function()
     return processes(worker) == 2 + status.slots
@@ -107,7 +117,7 @@ function M.run(side, count)
     expected_processes = 2 + status.slots, -- the slots and loader that serve, and the loader for a rollback
     generations = #status.scripts.generations,
     served = status.counters,
-    story = worker.process:story() .. load:story() .. extra:story(),
+    story = worker.process:story() .. table.concat(story),
   }
   -- The newest version known to serve at that time.
   local switches = {}
@@ -130,7 +140,7 @@ function M.run(side, count)
     return version
   end
   local first = {}
-  for line in (load:stdout() .. extra:stdout()):gmatch "[^\n]+" do
+  for line in printed:gmatch "[^\n]+" do
     local version, dispatched, began = line:match "^Version (%d+) (%S+) (%S+)$"
     if version then
       out.outcomes = out.outcomes + 1
@@ -148,10 +158,12 @@ function M.run(side, count)
       out.bad[#out.bad + 1] = line
     end
   end
-  local delays = {}
-  for i in pairs(current_from) do
-    if first[i] then
-      delays[#delays + 1] = 1000 * (first[i] - saved[i])
+  -- Until the first request on that code or, if the next came before there was one, on that.
+  local delays, began = {}, math.huge
+  for i = count, 1, -1 do
+    began = math.min(began, first[i] or began)
+    if current_from[i] and began < math.huge then
+      delays[#delays + 1] = 1000 * (began - saved[i])
     end
   end
   table.sort(delays)
