@@ -9,6 +9,7 @@ local root = arg[0]:match "^(.*)/spec/[^/]*/[^/]*$" or "."
 package.path = root .. "/spec/support/?.lua;" .. root .. "/spec/chaos/?.lua;" .. package.path
 
 local storm = require "storm"
+local tally = require "tally"
 
 local SECONDS, SEED = tonumber(arg[1] or 600), tonumber(arg[2] or 1)
 local SLOT_LIMIT, SILENCE_LIMIT = 0.05, 2.5 -- seconds until a death is noticed, p99
@@ -23,7 +24,16 @@ local function quantiles(list)
   if not list or #list == 0 then
     return "-"
   end
-  return ("%.2f / %.2f / %.2f"):format(storm.quantile(list, 0.5), storm.quantile(list, 0.99), list[#list])
+  return ("%.2f / %.2f / %.2f"):format(tally.quantile(list, 0.5), tally.quantile(list, 0.99), list[#list])
+end
+
+-- How fast deaths were noticed, and of how many.
+local function notices(list)
+  if #list == 0 then
+    return "-"
+  end
+  local p99 = tally.quantile(list, 0.99)
+  return ("%.3f / %.3f / %.3f (%d)"):format(tally.quantile(list, 0.5), p99, list[#list], #list)
 end
 
 local function sum(numbers)
@@ -60,18 +70,20 @@ local ROWS = {
   { "not exactly one outcome", function(s, c) return c.engine == "lua" and s.outcomes or "-" end },
   { "effects twice", function(s) return sum(s.twice) end },
 }
-for _, reason in ipairs(storm.reasons) do
+for _, reason in ipairs(tally.reasons) do
   ROWS[#ROWS + 1] = { "  " .. reason, function(s) return s.twice[reason] or 0 end }
 end
 ROWS[#ROWS + 1] = { "next effect, s: p50 / p99 / max" }
 for _, kind in ipairs { "slot", "worker", "engine", "broker", "silence" } do
   ROWS[#ROWS + 1] = { "  after " .. kind, recovery(kind) }
 end
-ROWS[#ROWS + 1] = { "slot's death noticed, s", function(s) return quantiles(s.slot_noticed) end }
-ROWS[#ROWS + 1] = { "silent worker noticed, s", function(s) return quantiles(s.silence_noticed) end }
+ROWS[#ROWS + 1] = { "until noticed, s: p50 / p99 / max (of how many)" }
+ROWS[#ROWS + 1] = { "  slot's death, by its worker", function(s) return notices(s.slot_noticed) end }
+ROWS[#ROWS + 1] = { "  slot's death, as a failure in the engine", function(s) return notices(s.slot_heard) end }
+ROWS[#ROWS + 1] = { "  silent worker, by an engine", function(s) return notices(s.silence_noticed) end }
 
 local function is_late(list, limit)
-  return #list > 0 and storm.quantile(list, 0.99) >= limit
+  return #list > 0 and tally.quantile(list, 0.99) >= limit
 end
 
 local function faults(s, contestant)
@@ -81,13 +93,14 @@ local function faults(s, contestant)
   end
   if contestant.worker == "lua" then
     fault(s.hung > 0, s.hung .. " flows hung")
+    fault(is_late(s.slot_noticed, SLOT_LIMIT), "the death of a slot was noticed too late")
   end
   if contestant.engine == "lua" then
     fault(s.failed > 0, s.failed .. " flows failed")
     fault(s.lost > 0, s.lost .. " tasks were lost")
     fault(s.outcomes > 0, s.outcomes .. " tasks have not exactly one outcome")
     fault(s.twice.unexplained, ("%d effects came twice without a reason"):format(s.twice.unexplained or 0))
-    fault(is_late(s.slot_noticed, SLOT_LIMIT), "the death of a slot was noticed too late")
+    fault(is_late(s.slot_heard, SLOT_LIMIT), "the death of a slot was a failure in the engine too late")
     fault(is_late(s.silence_noticed, SILENCE_LIMIT), "a silent worker was noticed too late")
   end
   return out

@@ -3,13 +3,13 @@
 -- part: tfhost on both sides, a Python engine on tfhost workers, Python TaskFlow on both. A Python engine keeps no flow
 -- here, and hears nothing any more once its broker has died, so neither is done to it. What is counted afterwards:
 --   lost        tasks of flows that ended with SUCCESS and had no effect
---   twice       effects beyond the first of a task, by why delivery forced them (M.reasons); "unexplained" is a fault
+--   twice       effects beyond the first of a task, by why delivery forced them (tally.reasons): all must have a reason
 --   outcomes    tasks of ended flows whose logbook does not have exactly one outcome, SUCCESS
 local cjson = require "cjson"
-local ffi = require "ffi"
 local flows = require "flows"
 local peers = require "peers"
 local process = require "process"
+local tally = require "tally"
 
 local M = {}
 
@@ -21,25 +21,6 @@ local PATIENCE = 150 -- seconds that flows may take after the last kill: what ta
 local KINDS = { "slot", "slot", "slot", "slot", "worker", "worker", "engine", "engine", "broker", "silence" }
 
 local HERE = debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$"
-
--- Milliseconds of the wall clock, within the hour: as logs have it.
-local function wall()
-  local t = ffi.new "struct tfspec_timespec"
-  ffi.C.clock_gettime(0, t)
-  return tonumber(t.sec) % 3600 * 1000 + tonumber(t.nsec) / 1e6
-end
-
--- The times of lines in a log that have this text, as `wall` tells time.
-local function logged(text, what)
-  local out = {}
-  for line in text:gmatch "[^\n]+" do
-    local minute, second = line:match "^%d+%-%d+%-%d+T%d+:(%d+):([%d.]+)Z"
-    if minute and line:find(what, 1, true) then
-      out[#out + 1] = (tonumber(minute) * 60 + tonumber(second)) * 1000
-    end
-  end
-  return out
-end
 
 local Storm = {}
 Storm.__index = Storm
@@ -80,7 +61,7 @@ function Storm:start_worker(i)
 end
 
 function Storm:engine(flow, words)
-  words.env = self.side:env { CHAOS_FLOW = flow.name }
+  words.env = self.side:env { CHAOS_FLOW = flow.name, LUA_PATH = peers.support .. "/?.lua;;" }
   flow.engine = process.spawn(words)
   self.engines[#self.engines + 1] = flow.engine
   flow.engines[#flow.engines + 1] = flow.engine
@@ -94,7 +75,7 @@ local function scenario(name)
     for _, step in ipairs { "a", "b" } do
       local title = ("%s-%d%s"):format(name, i, step)
       local again = flows.linear(title .. "-again", flows.task("effects.Effect", title, { inject = { seconds = 0.2 } }))
-      again.attempts = 50
+      again.attempts, again.retry = 50, "effects.Again"
       table.insert(chain.children, again)
     end
     table.insert(flow.children, chain)
@@ -164,8 +145,9 @@ function happen.slot(self)
     return nil
   end
   local slot = slots[self.draw(#slots)]
+  local at, wall = process.now(), tally.wall()
   process.signal(slot, "KILL")
-  return { slots = { [slot] = true }, pid = slot }
+  return { slots = { [slot] = true }, pid = slot, at = at, wall = wall }
 end
 
 local function as_set(list)
@@ -263,10 +245,10 @@ function Storm:something_happens(entry)
   if self.kinds and not self.kinds[kind] then
     return
   end
-  local at, wall_at = process.now(), wall()
+  local at, wall = process.now(), tally.wall()
   local cause = happen[kind](self)
   if cause then
-    cause.kind, cause.at, cause.wall = kind, at, wall_at
+    cause.kind, cause.at, cause.wall = kind, cause.at or at, cause.wall or wall
     self.causes[#self.causes + 1] = cause
     self.kills[kind] = (self.kills[kind] or 0) + 1
   end
@@ -289,190 +271,13 @@ function Storm:reap()
   end
 end
 
--- Between an effect and its acknowledgement, and for the news of it, at most.
-local MOMENT = 1
-
--- Whether it happened, or lasted, while that effect was on its way from the task to the engine.
-local function cut(cause, effect)
-  return cause.at < effect.at + MOMENT and cause.at + (cause.lasts or 0) > effect.began - MOMENT / 2
-end
-
--- By precedence. `flow.presumed`: when its engine gave up a silent worker.
-local REASONS = {
-  { "slot or worker killed before the acknowledgement", function(_, cause, first)
-    return (cause.kind == "slot" or cause.kind == "worker") and cause.slots[first.slot] and cut(cause, first)
-  end },
-  { "silent worker presumed lost", function(_, cause, first)
-    return cause.kind == "silence" and cause.slots[first.slot] and cut(cause, first)
-  end },
-  { "broker killed before the acknowledgement", function(_, cause, first)
-    return cause.kind == "broker" and cut(cause, first)
-  end },
-  { "silent worker presumed lost", function(flow, _, _, again)
-    return flow.presumed[1] and flow.presumed[1] < again.at
-  end },
-  -- Its copy waited in the window of a worker that stood still, and came back when that was killed or woke up.
-  { "held by a silent worker", function(flow, cause, first, again)
-    return cause.kind == "silence" and cause.at + cause.lasts > flow.at and cause.at < first.at and cause.at < again.at
-  end },
-  { "engine killed", function(flow, cause, first)
-    return cause.flow == flow.name and cut(cause, first)
-  end },
-}
-
----In the order of a table.
-M.reasons = {
-  "slot or worker killed before the acknowledgement", "broker killed before the acknowledgement", "engine killed",
-  "silent worker presumed lost", "held by a silent worker", "unexplained",
-}
-
--- Why an effect came again: what happened to who had it before, or to who had to hear of it.
-function Storm:reason(name, first, again)
-  local flow = self.flows[name:match "^(f%d+)%-"]
-  for _, reason in ipairs(REASONS) do
-    for _, cause in ipairs(self.causes) do
-      if reason[2](flow, cause, first, again) then
-        return reason[1]
-      end
-    end
-  end
-  return "unexplained"
-end
-
--- When an engine of the flow gave up a silent worker.
-function Storm:find_presumed()
-  local one = self.causes[1]
-  for _, flow in pairs(self.flows) do
-    flow.presumed = {}
-    for _, engine in ipairs(flow.engines) do
-      for _, at in ipairs(logged(engine:stderr(), "is silent")) do
-        table.insert(flow.presumed, one.at + (at - one.wall) / 1000)
-      end
-    end
-    table.sort(flow.presumed)
-  end
-end
-
-function Storm:count_effects(out)
-  local effects, order = {}, {}
-  self:find_presumed()
-  for line in process.read(self.effects_path):gmatch "[^\n]+" do
-    local effect = cjson.decode(line)
-    effects[effect.task] = effects[effect.task] or {}
-    table.insert(effects[effect.task], effect)
-    order[#order + 1] = effect.at
-  end
-  for name, ok in pairs(self.ended) do
-    for i = 1, TASKS do
-      local title = ("%s-%d%s"):format(name, math.ceil(i / 2), i % 2 == 1 and "a" or "b")
-      out.lost = out.lost + (ok and not effects[title] and 1 or 0)
-    end
-  end
-  for name, list in pairs(effects) do
-    table.sort(list, function(a, b)
-      return a.at < b.at
-    end)
-    for i = 2, #list do
-      local why = self:reason(name, list[i - 1], list[i])
-      out.twice[why] = (out.twice[why] or 0) + 1
-      if why == "unexplained" then
-        out.stories[#out.stories + 1] = ("%s: %s"):format(name, cjson.encode(list))
-      end
-    end
-  end
-  table.sort(order)
-  return order
-end
-
--- How long no task had an effect after a kill, by kind.
-function Storm:count_recoveries(out, order)
-  for _, cause in ipairs(self.causes) do
-    for _, at in ipairs(order) do
-      if at > (cause.back or cause.at) then
-        out.recovery[cause.kind] = out.recovery[cause.kind] or {}
-        table.insert(out.recovery[cause.kind], at - (cause.back or cause.at))
-        break
-      end
-    end
-  end
-end
-
-function Storm:count_notices(out)
-  local deaths, silences = "", {}
-  for _, worker in ipairs(self.all_workers) do
-    deaths = deaths .. worker:stderr()
-  end
-  for _, engine in ipairs(self.engines) do
-    for _, at in ipairs(logged(engine:stderr(), "is silent")) do
-      silences[#silences + 1] = at
-    end
-  end
-  table.sort(silences)
-  for _, cause in ipairs(self.causes) do
-    if cause.kind == "slot" then
-      local seen = logged(deaths, ("slot (pid %d)"):format(cause.pid))[1]
-      table.insert(out.slot_noticed, seen and (seen - cause.wall) / 1000 or nil)
-    elseif cause.kind == "silence" then
-      for _, at in ipairs(silences) do
-        if at > cause.wall and at < cause.wall + SILENCE * 1000 then
-          table.insert(out.silence_noticed, (at - cause.wall) / 1000)
-          break
-        end
-      end
-    end
-  end
-end
-
-function Storm:count_outcomes(out)
-  if self.language == "python" then
-    return
-  end
-  for name, entry in pairs(self:list()) do
-    if self.ended[name] then
-      local shown = process.run { peers.tfhost, "flow", "show", entry.uuid, "--json", "--backend", self.book }
-      local seen, good = {}, 0
-      for _, atom in ipairs(cjson.decode(shown.stdout).atoms) do
-        local is_task = atom.kind == "TASK_DETAIL" and atom.name:find "^f"
-        good = good + (is_task and atom.state == "SUCCESS" and not seen[atom.name] and 1 or 0)
-        seen[atom.name] = true
-      end
-      out.outcomes = out.outcomes + math.abs(TASKS - good)
-    end
-  end
-end
-
--- For who looks for the reason of a fault: CHAOS_KEEP=DIR keeps what happened, what tasks did, and what all said.
-function Storm:keep()
-  local dir = os.getenv "CHAOS_KEEP"
-  if not dir then
-    return
-  end
-  assert(os.execute(("mkdir -p '%s'"):format(dir)) == 0)
-  local lines = {}
-  for i, cause in ipairs(self.causes) do
-    local slots = {}
-    for slot in pairs(cause.slots or {}) do
-      slots[#slots + 1] = slot
-    end
-    cause.slots = slots
-    lines[i] = cjson.encode(cause)
-  end
-  process.write(dir .. "/causes", table.concat(lines, "\n") .. "\n")
-  process.write(dir .. "/effects", process.read(self.effects_path))
-  for kind, list in pairs { worker = self.all_workers, engine = self.engines } do
-    for i, child in ipairs(list) do
-      process.write(("%s/%s-%d"):format(dir, kind, i), ("pid %d\n%s"):format(child.pid, child:story()))
-    end
-  end
-end
-
 ---@param options table seconds, seed; kinds: set of those that may happen (all); engine, worker: "lua" or "python"
----@return table counts: flows, tasks, kills, hung, failed, lost, twice, outcomes, recovery, *_noticed, stories
+---@return table counts as tally.of says
 function M.run(options)
   local self = setmetatable({
     kinds = options.kinds, language = options.engine or "lua", worker = options.worker or "lua",
-    flows = {}, todo = {}, workers = {}, all_workers = {}, engines = {},
-    running = {}, ended = {}, causes = {}, kills = {}, stories = {}, flows_begun = 0, broker = process.directory(),
+    flows = {}, todo = {}, workers = {}, all_workers = {}, engines = {}, running = {}, ended = {}, causes = {},
+    kills = {}, stories = {}, flows_begun = 0, tasks = TASKS, broker = process.directory(),
   }, Storm)
   local started = process.run { peers.support .. "/rabbitmq", "start", self.broker, timeout = 90 }
   assert(started.code == 0, started.story)
@@ -504,36 +309,10 @@ function M.run(options)
     process.sleep(0.02)
     last = not storming and (next(self.running) == nil and #self.todo == 0)
   until last or process.now() > stop + PATIENCE
-  local out = {
-    flows = 0, tasks = 0, failed = 0, hung = 0, lost = 0, twice = {}, outcomes = 0, recovery = {}, slot_noticed = {},
-    silence_noticed = {}, kills = self.kills, stories = self.stories,
-  }
-  for name, flow in pairs(self.running) do
-    out.hung = out.hung + 1
-    out.stories[#out.stories + 1] = name .. " hangs: " .. flow.engine:story()
-  end
-  for _, ok in pairs(self.ended) do
-    out.flows, out.tasks, out.failed = out.flows + 1, out.tasks + TASKS, out.failed + (ok and 0 or 1)
-  end
-  self:count_recoveries(out, self:count_effects(out))
-  self:count_notices(out)
-  self:count_outcomes(out)
-  for _, list in ipairs { out.slot_noticed, out.silence_noticed } do
-    table.sort(list)
-  end
-  for _, list in pairs(out.recovery) do
-    table.sort(list)
-  end
-  self:keep()
+  local out = tally.of(self)
   process.run { peers.support .. "/rabbitmq", "kill9", self.broker }
   process.cleanup()
   return out
-end
-
----@param list number[] sorted
----@return number
-function M.quantile(list, part)
-  return list[math.max(1, math.ceil(part * #list))] or 0 / 0
 end
 
 return M

@@ -10,7 +10,6 @@ import logging
 import sys
 
 from taskflow import engines
-from taskflow import retry
 from taskflow import task as base
 from taskflow.listeners import base as listener_base
 from taskflow.patterns import graph_flow, linear_flow, unordered_flow
@@ -20,15 +19,21 @@ import peer
 PATTERNS = {"linear": linear_flow.Flow, "unordered": unordered_flow.Flow, "graph": graph_flow.Flow}
 
 
+def named(reference):
+    module, cls = reference.rsplit(".", 1)
+    return getattr(importlib.import_module(module), cls)
+
+
 def build(node, events):
     if "pattern" in node:
-        again = retry.Times(node["attempts"], name=node["name"] + "-retry") if "attempts" in node else None
+        again = None
+        if "attempts" in node:
+            again = named(node.get("retry", "taskflow.retry.Times"))(node["attempts"], name=node["name"] + "-retry")
         flow = PATTERNS[node["pattern"]](node["name"], retry=again)
         for child in node["children"]:
             flow.add(build(child, events))
         return flow
-    module, cls = node["task"].rsplit(".", 1)
-    atom = getattr(importlib.import_module(module), cls)(
+    atom = named(node["task"])(
         name=node["name"],
         provides=node.get("provides"),
         requires=node.get("requires"),
