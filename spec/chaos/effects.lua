@@ -4,15 +4,16 @@ local ffi = require "ffi"
 local process = require "process"
 local task = require "taskflow.task"
 
-ffi.cdef "int getpid(void);"
+ffi.cdef "int getpid(void); int getppid(void);"
 
 local M = {}
 
 M.Effect = task.Task {
   execute = function(self, seconds)
-    local began = process.now()
+    local effect = { task = self.name, slot = ffi.C.getpid(), worker = ffi.C.getppid(), began = process.now() }
     process.sleep(seconds)
-    local line = cjson.encode { task = self.name, slot = ffi.C.getpid(), began = began, at = process.now() }
+    effect.at = process.now()
+    local line = cjson.encode(effect)
     local handle = assert(io.open(os.getenv "CHAOS_EFFECTS", "ab"))
     handle:write(line .. "\n") -- one write, as the file is shared
     handle:close()

@@ -106,7 +106,7 @@ local function faults(s, contestant)
   return out
 end
 
-local ROW = "| %-48s | %-22s | %-22s | %-22s |"
+local ROW = "| %-56s | %-22s | %-22s | %-22s |"
 local results, bad = {}, false
 for i, c in ipairs(CONTESTANTS) do
   io.stderr:write(("%s, %d s\n"):format(c.name, SECONDS / 3))

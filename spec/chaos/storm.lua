@@ -160,13 +160,14 @@ end
 
 function happen.worker(self)
   local i = self.draw(WORKERS)
+  local worker = self.workers[i].pid
   local slots = as_set(slots_of(self.workers[i], self.worker))
   self.workers[i]:kill "KILL"
   self.workers[i]:wait(5)
   self:later(0.5, function()
     self:start_worker(i)
   end)
-  return { slots = slots }
+  return { slots = slots, worker = worker }
 end
 
 function happen.silence(self)
@@ -181,7 +182,7 @@ function happen.silence(self)
     process.signal(worker.pid, "CONT")
     self.asleep = nil
   end)
-  return { slots = slots, lasts = SILENCE }
+  return { slots = slots, worker = worker.pid, lasts = SILENCE }
 end
 
 function happen.engine(self)

@@ -36,16 +36,28 @@ local function cut(cause, effect)
   return cause.at < effect.at + MOMENT and cause.at + (cause.lasts or 0) > effect.began - MOMENT / 2
 end
 
+-- Whether the worker that had the effect died or slept before the other effect: the ledger of any other knows the
+-- outcome.
+local function is_forgotten(causes, first, again)
+  for _, cause in ipairs(causes) do
+    if cause.worker == first.worker and cause.at > first.at and cause.at < again.at then
+      return true
+    end
+  end
+  return false
+end
+
 -- By precedence. `flow.presumed`: when its engine gave up a silent worker.
 local REASONS = {
   { "slot or worker killed before the acknowledgement", function(_, cause, first)
-    return (cause.kind == "slot" or cause.kind == "worker") and cause.slots[first.slot] and cut(cause, first)
+    return (cause.kind == "slot" and cause.slots[first.slot] or cause.kind == "worker" and cause.worker == first.worker)
+      and cut(cause, first)
   end },
   { "silent worker presumed lost", function(_, cause, first)
-    return cause.kind == "silence" and cause.slots[first.slot] and cut(cause, first)
+    return cause.kind == "silence" and cause.worker == first.worker and cut(cause, first)
   end },
-  { "broker killed before the acknowledgement", function(_, cause, first)
-    return cause.kind == "broker" and cut(cause, first)
+  { "broker, then worker killed before the acknowledgement", function(_, cause, first, again, causes)
+    return cause.kind == "broker" and cut(cause, first) and is_forgotten(causes, first, again)
   end },
   { "silent worker presumed lost", function(flow, _, first, again)
     for _, at in ipairs(flow.presumed) do
@@ -60,15 +72,16 @@ local REASONS = {
     return cause.kind == "silence" and cause.at + cause.lasts > flow.at and cause.at < first.at
       and cause.at + cause.lasts > first.at - NEAR
   end },
-  { "engine killed", function(flow, cause, first)
-    return cause.flow == flow.name and cut(cause, first)
+  { "engine, then worker killed before the acknowledgement", function(flow, cause, first, again, causes)
+    return cause.flow == flow.name and cut(cause, first) and is_forgotten(causes, first, again)
   end },
 }
 
 ---In the order of a table.
 M.reasons = {
-  "slot or worker killed before the acknowledgement", "broker killed before the acknowledgement", "engine killed",
-  "silent worker presumed lost", "held by a silent worker", "unexplained",
+  "slot or worker killed before the acknowledgement", "broker, then worker killed before the acknowledgement",
+  "engine, then worker killed before the acknowledgement", "silent worker presumed lost", "held by a silent worker",
+  "unexplained",
 }
 
 -- Why an effect came again: what happened to who had it before, or to who had to hear of it.
@@ -76,7 +89,7 @@ local function reason_of(storm, name, first, again)
   local flow = storm.flows[name:match "^(f%d+)%-"]
   for _, reason in ipairs(REASONS) do
     for _, cause in ipairs(storm.causes) do
-      if reason[2](flow, cause, first, again) then
+      if reason[2](flow, cause, first, again, storm.causes) then
         return reason[1]
       end
     end

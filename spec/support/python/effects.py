@@ -9,9 +9,10 @@ from taskflow import task
 
 class Effect(task.Task):
     def execute(self, seconds):
-        began = time.monotonic()
+        pid, began = os.getpid(), time.monotonic()
         time.sleep(seconds)
-        line = json.dumps({"task": self.name, "slot": os.getpid(), "began": began, "at": time.monotonic()})
+        effect = {"task": self.name, "slot": pid, "worker": pid, "began": began, "at": time.monotonic()}
+        line = json.dumps(effect)
         with open(os.environ["CHAOS_EFFECTS"], "ab", buffering=0) as handle:
             handle.write((line + "\n").encode())  # one write, as the file is shared
         return line
