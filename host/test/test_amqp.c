@@ -333,6 +333,33 @@ static void test_destination_refused(void **state)
 	free(queue);
 }
 
+/* What nobody has taken in time the broker drops: a Python worker cannot be told otherwise. */
+static void test_expiry(void **state)
+{
+	struct peer a;
+	char *queue = amqp_queue("late");
+	struct tf_message m = {.topic = "late", .type = "REQUEST", .body = "x", .body_len = 1};
+
+	(void)state;
+	amqp_open_peer(&a, amqp_url(), NULL);
+	peer_consume(&a, "me", 0);
+	peer_until(&a, a.ups, 1);
+	assert_int_equal(tf_transport_publish(a.t, &m, TF_PUBLISH_DECLARE, 1, NULL), 0);
+	m.expires_ms = 300;
+	assert_int_equal(tf_transport_publish(a.t, &m, TF_PUBLISH_DECLARE, 2, NULL), 0);
+	m.expires_ms = 60000;
+	assert_int_equal(tf_transport_publish(a.t, &m, TF_PUBLISH_DECLARE, 3, NULL), 0);
+	peer_until(&a, a.outcome_count, 3);
+	amqp_connection_state_t c = raw_open(amqp_url());
+	assert_true(raw_get(c, queue, NULL));
+	peer_idle(&a, 400);
+	assert_int_equal(raw_count(amqp_url(), queue), 1);
+	raw_delete_queue(c, queue);
+	raw_close(c);
+	free(queue);
+	peer_close(&a);
+}
+
 /* A full queue that refuses: told after some tries; the next message goes its way. */
 static void test_refused_by_the_queue(void **state)
 {
@@ -675,6 +702,7 @@ int main(void)
 		T(test_declared_again),
 		T(test_exchange_vanishes),
 		T(test_destination_refused),
+		T(test_expiry),
 		T(test_refused_by_the_queue),
 		T(test_queue_deleted_under_us),
 		T(test_publish_waits_for_consume),

@@ -378,6 +378,7 @@ struct tf_amqp_publish *tf_amqp_publish_new(const struct tf_message *m)
 	p->m.body = at;
 	p->m.body_len = m->body_len;
 	p->m.priority = m->priority;
+	p->m.expires_ms = m->expires_ms;
 	if (m->body_len)
 		memcpy(at, m->body, m->body_len);
 	return p;

@@ -403,8 +403,13 @@ int tf_amqp_conn_publish(struct tf_amqp_conn *c, const struct tf_message *m, str
 		.routing_key = amqp_cstring_bytes(m->topic),
 		.mandatory = 1,
 	};
+	char expiration[24];
 	int rc;
 
+	if (m->expires_ms) {
+		snprintf(expiration, sizeof(expiration), "%llu", (unsigned long long)m->expires_ms);
+		set_text(&p, AMQP_BASIC_EXPIRATION_FLAG, &p.expiration, expiration);
+	}
 	set_text(&p, AMQP_BASIC_TYPE_FLAG, &p.type, m->type);
 	set_text(&p, AMQP_BASIC_REPLY_TO_FLAG, &p.reply_to, m->reply_to);
 	set_text(&p, AMQP_BASIC_CORRELATION_ID_FLAG, &p.correlation_id, m->correlation_id);

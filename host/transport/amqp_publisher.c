@@ -423,6 +423,16 @@ static int on_refusal(struct publisher *p, struct tf_err *err)
 	return rc == TF_ESTATE ? TF_EIO : rc;
 }
 
+/* As it is sent perhaps long after it was published. */
+static uint64_t time_left(const struct tf_amqp_publish *m)
+{
+	const uint64_t waited = (tf_clock_us() - m->at_us) / 1000;
+
+	if (!m->m.expires_ms)
+		return 0;
+	return waited < m->m.expires_ms ? m->m.expires_ms - waited : 1;
+}
+
 static int send_one(struct publisher *p, struct tf_err *err)
 {
 	struct tf_amqp_publish *m = p->queue.head;
@@ -437,6 +447,7 @@ static int send_one(struct publisher *p, struct tf_err *err)
 	tf_amqp_publish_shift(&p->queue);
 	sent = m->m;
 	sent.topic = tf_route_key(&p->routes, m, key);
+	sent.expires_ms = time_left(m);
 	rc = tf_amqp_conn_publish(&p->conn, &sent, err);
 	if (rc == TF_ELIMIT) {
 		finish(p, m, TF_PUBLISH_FAILED, err);

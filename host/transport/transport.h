@@ -34,6 +34,8 @@ struct tf_message {
 	const char *body;
 	size_t body_len;
 	int priority; /* sent: a queue that looks at it gives the highest first */
+	uint64_t
+		expires_ms; /* sent: whoever has taken it by then has it, later nobody gets it; 0: no end. AMQP alone */
 	/* received only: */
 	const char *content_type; /* NULL: absent */
 	uint64_t tag;             /* delivery tag */

@@ -68,6 +68,7 @@ int tf_client_send(
 		.reply_to = c->config.reply_topic,
 		.correlation_id = f->uuid,
 		.priority = f->priority,
+		.expires_ms = peer.expires >= 0 ? queue_time_left(c, f) + 1 : 0,
 		.peer = ours ? tf_peer_write(&peer, header) : NULL,
 		.body = c->scratch.data,
 		.body_len = c->scratch.len};
