@@ -145,10 +145,9 @@ int tf_amqp_conn_failed(struct tf_amqp_conn *c, const char *doing, int status, s
 	return tf_err_set(err, code, "%s: %s: %s%s", c->where, doing, amqp_error_string2(status), hint);
 }
 
-int tf_amqp_conn_check(struct tf_amqp_conn *c, amqp_channel_t channel, const char *doing, amqp_rpc_reply_t r,
+static int tell(struct tf_amqp_conn *c, amqp_channel_t channel, const char *doing, amqp_rpc_reply_t r,
 	struct tf_err *err)
 {
-	mark(c);
 	switch (r.reply_type) {
 	case AMQP_RESPONSE_NORMAL:
 		return 0;
@@ -159,6 +158,15 @@ int tf_amqp_conn_check(struct tf_amqp_conn *c, amqp_channel_t channel, const cha
 	default:
 		return tf_err_set(err, TF_EIO, "%s: %s: no answer", c->where, doing);
 	}
+}
+
+int tf_amqp_conn_check(struct tf_amqp_conn *c, amqp_channel_t channel, const char *doing, amqp_rpc_reply_t r,
+	struct tf_err *err)
+{
+	mark(c);
+	int rc = tell(c, channel, doing, r, err);
+	amqp_maybe_release_buffers_on_channel(c->state, channel); /* else it keeps every answer */
+	return rc;
 }
 
 /* --- connecting --- */

@@ -117,7 +117,7 @@ int tf_amqp_conn_send_heartbeat(struct tf_amqp_conn *c, struct tf_err *err);
 #define TF_AMQP_NAME_MAX 512
 /* Of the topic's queue; lives in `buf`. */
 amqp_bytes_t tf_amqp_queue_name(const struct tf_amqp_conn *c, const char *topic, char buf[TF_AMQP_NAME_MAX]);
-/* The answer to a call: 0, or what the broker or the library said. */
+/* The answer to a call: 0, or what the broker or the library said. What was decoded of it is gone afterwards. */
 int tf_amqp_conn_check(struct tf_amqp_conn *c, amqp_channel_t channel, const char *doing, amqp_rpc_reply_t r,
 	struct tf_err *err);
 

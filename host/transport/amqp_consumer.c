@@ -115,7 +115,8 @@ static int on_content(void *arg, struct tf_amqp_content *x, struct tf_err *err)
 		}
 		return tf_amqp_conn_settle(&c->conn, x->delivery_tag, TF_REJECT, err);
 	}
-	tf_graves_heard(&c->graves, x->routing_key, x->d->m.reply_to, tf_amqp_now());
+	if (c->shared->options.durable) /* else the bindings go with the last worker */
+		tf_graves_heard(&c->graves, x->routing_key, x->d->m.reply_to, tf_amqp_now());
 	x->d->m.tag |= c->generation << TF_AMQP_TAG_BITS;
 	tf_amqp_delivery_append(&c->batch, x->d);
 	x->d = NULL;

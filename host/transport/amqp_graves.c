@@ -8,11 +8,11 @@
 #include "transport/amqp_routes.h"
 
 enum {
-	PACE_MS = 1000,    /* a broker has more to do than to answer us */
+	PACE_MS = 100,     /* a few calls at a time: messages wait for them */
 	TURN_MS = 15000,   /* publishers of ours say something every 5 s, to one of a topic's consumers */
 	ALIVE_MS = 300000, /* after a look that found somebody */
 	GRAVES_MAX = 4096,
-	LOOKS_AT_ONCE = 16,
+	LOOKS_AT_ONCE = 2,
 };
 
 struct tf_grave {
@@ -24,7 +24,7 @@ struct tf_grave {
 
 void tf_graves_create(struct tf_graves *g)
 {
-	g->by_key = tf_map_new();
+	*g = (struct tf_graves){.by_key = tf_map_new()};
 	TAILQ_INIT(&g->by_turn);
 }
 
