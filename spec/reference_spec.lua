@@ -22,7 +22,8 @@ end
 local OWN = {
   ["taskflow"] = true, -- told with taskflow.engines
   ["taskflow.atom"] = true, ["taskflow.flow"] = true, ["taskflow.map"] = true, ["taskflow.listeners.text"] = true,
-  ["taskflow.engines.compiler"] = true, ["taskflow.engines.engine"] = true, ["taskflow.engines.options"] = true,
+  ["taskflow.engines.compiler"] = true,
+  ["taskflow.patterns.links"] = true, ["taskflow.engines.engine"] = true, ["taskflow.engines.options"] = true,
   ["taskflow.engines.storage"] = true, ["taskflow.engines.worker_based.config"] = true,
 }
 

@@ -4,8 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
-#include <unistd.h>
 
 #include "base/err.h"
 
@@ -21,23 +21,31 @@ static void fill(unsigned char *bytes, size_t n)
 	}
 }
 
+/* Bytes in store. A child must not repeat its parent's, and slots are cloned without fork's handlers: so the kernel
+ * empties the store in each child, which costs less than to ask for the pid each time. */
+struct pool {
+	size_t left;
+	unsigned char bytes[1024];
+};
+
+static struct pool *pool_new(void)
+{
+	struct pool *p = mmap(NULL, sizeof *p, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	TF_ASSERT(p != MAP_FAILED && madvise(p, sizeof *p, MADV_WIPEONFORK) == 0);
+	return p;
+}
+
 static void random_bytes(void *out, size_t n)
 {
-	static _Thread_local struct {
-		unsigned char bytes[1024];
-		size_t left;
-		pid_t pid;
-	} pool;
-
-	/* A child must not repeat its parent's bytes. Slots are cloned without fork's handlers: ask for the pid. */
-	pid_t pid = getpid();
-	if (pool.pid != pid || pool.left < n) {
-		fill(pool.bytes, sizeof pool.bytes);
-		pool.left = sizeof pool.bytes;
-		pool.pid = pid;
+	static _Thread_local struct pool *pool;
+	if (!pool)
+		pool = pool_new();
+	if (pool->left < n) {
+		fill(pool->bytes, sizeof pool->bytes);
+		pool->left = sizeof pool->bytes;
 	}
-	pool.left -= n;
-	memcpy(out, pool.bytes + pool.left, n);
+	pool->left -= n;
+	memcpy(out, pool->bytes + pool->left, n);
 }
 
 void tf_uuid(char out[TF_UUID_LEN + 1])

@@ -67,7 +67,7 @@ int tf_cmd_lua(int argc, char **argv)
 	struct tf_err err;
 	int code = TF_EXIT_ERROR;
 	tf_command_line(&lua_argp, argc, argv, ARGP_IN_ORDER, &args);
-	if (tf_state_new(NULL, &L, &err) < 0) {
+	if (tf_state_new(&(struct tf_state_options){.makes_flows = true}, &L, &err) < 0) {
 		fprintf(stderr, "%s: %s\n", argv[0], err.message);
 		goto out;
 	}

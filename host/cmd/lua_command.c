@@ -26,7 +26,7 @@ int tf_lua_command(const char *program, const char *module, const struct tf_valu
 	struct lua_State *L = NULL;
 	struct tf_err err;
 	int code = TF_EXIT_ERROR;
-	if (tf_state_new(NULL, &L, &err) < 0) {
+	if (tf_state_new(&(struct tf_state_options){.makes_flows = true}, &L, &err) < 0) {
 		fprintf(stderr, "%s: %s\n", program, err.message);
 		return code;
 	}

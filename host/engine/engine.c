@@ -64,6 +64,7 @@ struct tf_engine *tf_engine_new(struct tf_graph *graph, struct tf_executor *exec
 	executor->events = (struct tf_executor_events){
 		.done = on_done, .event = on_event, .began = on_began, .withdrawn = on_withdrawn};
 	executor->arg = e;
+	executor->timed = e->on.keep != NULL;
 	return e;
 }
 

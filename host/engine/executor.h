@@ -88,8 +88,9 @@ struct tf_executor_ops {
 };
 struct tf_executor { /* an implementation embeds it as its first member */
 	const struct tf_executor_ops *ops;
-	struct tf_executor_events events; /* set by the engine before start */
+	struct tf_executor_events events; /* set by the engine before start, as the next two */
 	void *arg;
+	bool timed; /* somebody will look at `ran_s` */
 };
 
 #endif

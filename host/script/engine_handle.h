@@ -48,6 +48,7 @@ struct tf_engine_handle {
 	struct tf_clock virtual_clock;
 	bool gather; /* statistics: seconds by phase, of the run */
 	double seconds[TF_PHASE_ENDING], began, active_for;
+	double advanced, turned; /* the last phase ended, the loop had its last turn for nothing */
 	pid_t owner; /* the process that made it; in a slot forked from that it is not ours to touch */
 	char flow_uuid[TF_UUID_LEN + 1];
 };

@@ -64,15 +64,25 @@ static void turn_for(struct tf_engine_handle *h, uint64_t ms)
 		tf_timer_stop(h->wake);
 }
 
+/* Signals and timers have their turn, though not between any two short tasks. `now`: seconds */
+static void turn_briefly(struct tf_engine_handle *h, double now)
+{
+	static const double often = 0.001;
+	if (now - h->turned < often && h->turned <= now)
+		return;
+	h->turned = now;
+	tf_loop_turn(h->loop, false);
+}
+
 /* WAITING: until something arrived, a delay is over, the flow was suspended, or `limit` ms are over. */
-static void wait_for_arrivals(struct tf_engine_handle *h, uint64_t limit)
+static void wait_for_arrivals(struct tf_engine_handle *h, uint64_t limit, double now)
 {
 	enum tf_state state = tf_engine_flow_state(h->engine);
 	uint64_t began = limit == UINT64_MAX ? 0 : loop_now(h), spent = 0;
 	if (h->serial)
 		tf_executor_serial_step(h->executor);
 	if (!tf_engine_waits(h->engine)) {
-		tf_loop_turn(h->loop, false); /* signals and timers have their turn, too */
+		turn_briefly(h, now);
 		return;
 	}
 	while (tf_engine_waits(h->engine) && tf_engine_flow_state(h->engine) == state) {
@@ -93,15 +103,13 @@ static void wait_for_arrivals(struct tf_engine_handle *h, uint64_t limit)
 static void advance(struct tf_engine_handle *h, uint64_t limit)
 {
 	enum tf_phase phase = tf_engine_phase(h->engine);
-	double began = h->gather ? seconds_now() : 0;
 	if (phase == TF_PHASE_WAITING)
-		wait_for_arrivals(h, limit);
+		wait_for_arrivals(h, limit, h->advanced);
 	tf_engine_advance(h->engine);
-	if (!h->gather)
-		return;
 	double now = seconds_now();
 	if (phase < TF_PHASE_ENDING)
-		h->seconds[phase] += now - began;
+		h->seconds[phase] += now - h->advanced;
+	h->advanced = now;
 	h->active_for = now - h->began;
 }
 
@@ -109,7 +117,7 @@ static int begin(struct tf_engine_handle *h, struct tf_err *err)
 {
 	for (size_t i = 0; i < sizeof(h->seconds) / sizeof(h->seconds[0]); i++)
 		h->seconds[i] = 0;
-	h->began = seconds_now();
+	h->began = h->advanced = seconds_now();
 	h->active_for = 0;
 	return tf_engine_begin(h->engine, err);
 }
@@ -154,6 +162,7 @@ TF_RAISES static int turns_advance(lua_State *L)
 	double seconds = luaL_checknumber(L, 2);
 	uint64_t limit = seconds < 1e12 ? (uint64_t)ceil(seconds * 1000) : UINT64_MAX;
 	enter(L, h);
+	h->advanced = seconds_now(); /* what the caller did since is no phase's */
 	advance(h, limit);
 	tf_loop_turn(h->loop, false); /* requests leave now: nobody knows when the caller goes on */
 	h->running = false;

@@ -103,9 +103,10 @@ static int serial_submit(struct tf_executor *base, const struct tf_work *w, stru
 	struct serial *x = (struct serial *)base;
 	struct serial_outcome *o = TF_NEW(struct serial_outcome);
 	o->completion = (struct tf_completion){.atom = w->atom, .round = w->round, .action = w->action};
-	uint64_t begun_us = tf_clock_us();
+	uint64_t begun_us = base->timed ? tf_clock_us() : 0;
 	o->completion.result = serial_perform(x, w, &o->completion.failed);
-	o->completion.ran_s = (float)((double)(tf_clock_us() - begun_us) / 1e6);
+	if (base->timed)
+		o->completion.ran_s = (float)((double)(tf_clock_us() - begun_us) / 1e6);
 	STAILQ_INSERT_TAIL(&x->outcomes, o, next);
 	return 0;
 }

@@ -26,6 +26,8 @@
 #define STATE_FILES "tfhost.files"
 /* Place of the loader for Lua files in package.loaders, behind preload and the library's. */
 enum { STATE_FILE_LOADER = 3 };
+/* Percent of the memory in use at which the collector begins anew, 200 by default. */
+enum { STATE_FLOWS_PAUSE = 400 };
 
 static const struct luaL_Reg state_modules[] = {
 #define X(name, open) {name, open},
@@ -158,6 +160,8 @@ int tf_state_new(const struct tf_state_options *options, struct lua_State **out,
 	lua_State *L = luaL_newstate();
 	if (!L)
 		return tf_err_set(err, TF_ELUA, "cannot make a Lua state: out of memory");
+	if (options && options->makes_flows)
+		lua_gc(L, LUA_GCSETPAUSE, STATE_FLOWS_PAUSE);
 	int rc = tf_call_protected(L, state_open, (void *)(uintptr_t)lua_dir, err);
 	if (rc < 0) {
 		lua_close(L);

@@ -9,12 +9,15 @@
 #ifndef TF_SCRIPT_STATE_H
 #define TF_SCRIPT_STATE_H
 
+#include <stdbool.h>
+
 #include "base/err.h"
 #include "script/call.h"
 
 struct lua_State;
 
 struct tf_state_options {
+	bool makes_flows; /* the collector waits longer for a heap to grow: of a flow being made, nothing is garbage */
 	const char *
 		lua_dir; /* source tree of the Lua library, put before the embedded one; NULL: that of the environment
 			      * variable TFHOST_LUA_DIR, which a loader process inherits, or none */

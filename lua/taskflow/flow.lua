@@ -180,7 +180,7 @@ function M.attach(flow, node)
   end
 end
 
----Whether these arguments are one task.
+---@package Whether these arguments are one task.
 ---@param ... any
 ---@return boolean
 function M.is_one_task(...)

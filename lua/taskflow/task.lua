@@ -481,7 +481,7 @@ REFERENCE_OPTIONS.auto_extract = nil
 
 local reference_meta = { mark = task_mark, __index = checked, __tostring = Task.__tostring }
 
----Whether a task is a reference, without its class.
+---@package Whether a task is a reference, without its class.
 ---@param value any
 ---@return boolean
 function M.is_reference(value)
