@@ -8,17 +8,9 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "json_text.h"
 #include "protocol/failure.h"
 #include "vectors.h"
-
-static struct tf_json parse(const char *text)
-{
-	struct tf_json v;
-	struct tf_err err;
-	if (tf_json_validate(text, strlen(text), 0, &v, &err) < 0)
-		fail_msg("%s: %s", text, err.message);
-	return v;
-}
 
 /* The two outcomes that Python TaskFlow was seen to have, case by case. */
 static void check_case(struct json_object *c)
@@ -29,7 +21,8 @@ static void check_case(struct json_object *c)
 	struct tf_err err;
 
 	json_object_object_get_ex(c, "failure", &failure);
-	struct tf_json dict = parse(json_object_to_json_string_ext(failure, JSON_C_TO_STRING_PLAIN));
+	struct tf_json dict =
+		json_text_parse(json_object_to_json_string_ext(failure, JSON_C_TO_STRING_PLAIN));
 	bool schema_ok = tf_failure_check_schema(dict, &err) == 0;
 	if (schema_ok != !strcmp(want_schema, "ok"))
 		fail_msg("%s: schema: want %s, have %s", name, want_schema, schema_ok ? "ok" : err.message);
@@ -86,7 +79,7 @@ static void odd_members_are_told_apart(void **state)
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct tf_err err;
-		const char *const *type = tf_failure_reconstruct_error(parse(cases[i].text), &err);
+		const char *const *type = tf_failure_reconstruct_error(json_text_parse(cases[i].text), &err);
 		if (strcmp(type ? type[0] : "ok", cases[i].type ? cases[i].type : "ok") != 0)
 			fail_msg("%s: want %s, have %s", cases[i].text, cases[i].type, type ? type[0] : "ok");
 	}
@@ -99,7 +92,7 @@ static void stories_name_the_path(void **state)
 	const char *cause =
 		"{\"exception_str\": \"x\", \"traceback_str\": \"\", \"exc_type_names\": [\"Exception\"], "
 		"\"causes\": [{\"exception_str\": 1}]}";
-	assert_int_equal(tf_failure_check_schema(parse(cause), &err), TF_EFORMAT);
+	assert_int_equal(tf_failure_check_schema(json_text_parse(cause), &err), TF_EFORMAT);
 	assert_string_equal(err.message, "causes[0]: exception_str: expected a string, found integer");
 }
 
@@ -165,10 +158,10 @@ static void bytes_that_are_no_text_are_replaced(void **state)
 static void what_a_python_engine_takes_is_made_fit_to_send_on(void **state)
 {
 	(void)state;
-	struct tf_value *v = tf_failure_normalise(
-		parse("{\"version\": 1.0, \"exception_str\": \"x\", \"exc_type_names\": [\"X\", 1], "
-		      "\"traceback_str\": null, "
-		      "\"exc_args\": \"ab\", \"causes\": [{\"version\": true, \"exception_str\": \"c\"}]}"));
+	struct tf_value *v = tf_failure_normalise(json_text_parse(
+		"{\"version\": 1.0, \"exception_str\": \"x\", \"exc_type_names\": [\"X\", 1], "
+		"\"traceback_str\": null, "
+		"\"exc_args\": \"ab\", \"causes\": [{\"version\": true, \"exception_str\": \"c\"}]}"));
 	assert_string_equal(tf_value_text(v),
 		"{\"exception_str\": \"x\", \"traceback_str\": \"\", \"exc_type_names\": [\"X\", "
 		"\"Exception\"], "

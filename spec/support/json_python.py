@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """What Python's json module makes of numbers, strings and whole documents.
 
-Writes spec/fixtures/json-python.json, the table that host/test/test_json.c checks us against:
+Writes spec/fixtures/json-python.json, the table that host/test/test_json_python.c checks us against:
 
     spec/support/json_python.py > spec/fixtures/json-python.json
 
