@@ -1,77 +1,12 @@
-/* The filesystem transport: what peers see in the folder, and what it makes of what they put there. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
+/* The filesystem transport: messages through a data folder, and what peers see there. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <unistd.h>
-#include <cmocka.h>
 #include <json-c/json.h>
 
 #include "base/mem.h"
-#include "base/uuid.h"
-#include "temp_folder.h"
-#include "transport_peer.h"
-
-#define UUID "6ed90ec7-2be2-4cb0-ab58-4a7b1d47"
-#define SPOOL "q/.tfhost-spool"
-#define QUARANTINE "q/.tfhost-quarantine"
-
-static struct tf_loop *loop;
-static struct temp_folder dir;
-
-static int set_up(void **state)
-{
-	(void)state;
-	loop = tf_loop_new();
-	temp_folder_make(&dir);
-	mkdir(temp_folder_path(&dir, "q"), 0777);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	tf_loop_delete(loop);
-	temp_folder_remove(&dir);
-	return 0;
-}
-
-/* `more` continues the options object, as in ", \"watch\": false". */
-static void open_on(struct peer *p, const char *in, const char *out, const char *more)
-{
-	char *options = tf_asprintf("{\"data_folder_in\": \"%s/%s\", \"data_folder_out\": \"%s/%s\"%s}",
-		dir.path, in, dir.path, out, more);
-
-	peer_open(p, loop, "filesystem", "ex", options);
-	free(options);
-}
-
-static void open_peer(struct peer *p)
-{
-	open_on(p, "q", "q", "");
-}
-
-/* A file as kombu would leave it, with this body (taken literally). */
-static char *content_of(const char *body)
-{
-	return tf_asprintf("{\"body\": \"%s\", \"content-type\": \"application/json\", \"properties\": "
-			   "{\"type\": \"NOTIFY\", \"delivery_tag\": \"x\"}}",
-		body);
-}
-
-static void put(const char *name, const char *body)
-{
-	char *path = tf_asprintf("q/%s", name), *content = content_of(body);
-
-	temp_folder_write(&dir, path, content);
-	free(path);
-	free(content);
-}
+#include "cmocka_all.h"
+#include "fs_env.h"
 
 static void test_message_arrives_whole(void **state)
 {
@@ -86,8 +21,8 @@ static void test_message_arrives_whole(void **state)
 	struct tf_err err;
 
 	(void)state;
-	open_on(&a, "deep/er/q", "deep/er/q", ""); /* made on the way */
-	open_on(&b, "deep/er/q", "deep/er/q", "");
+	fs_open_on(&a, "deep/er/q", "deep/er/q", ""); /* made on the way */
+	fs_open_on(&b, "deep/er/q", "deep/er/q", "");
 	peer_consume(&b, "t", 0);
 	assert_int_equal(tf_transport_publish(a.t, &m, 0, 7, &err), 0);
 	peer_until(&b, b.count, 1);
@@ -110,8 +45,8 @@ static void test_message_arrives_whole(void **state)
 	assert_int_equal(a.t->stats.published, 1);
 	peer_close(&a);
 	peer_close(&b);
-	assert_int_equal(temp_folder_count(&dir, "deep/er/q", ".msg"), 0);
-	assert_int_equal(temp_folder_count(&dir, "deep/er/q/.tfhost-spool", ""), 0);
+	assert_int_equal(temp_folder_count(&fs_dir, "deep/er/q", ".msg"), 0);
+	assert_int_equal(temp_folder_count(&fs_dir, "deep/er/q/.tfhost-spool", ""), 0);
 }
 
 /* What kombu's reader needs, read by another JSON library. */
@@ -125,15 +60,15 @@ static void test_file_as_kombu_expects(void **state)
 	double now = (double)tf_clock_ms(&tf_clock_real);
 
 	(void)state;
-	open_peer(&a);
+	fs_open_peer(&a);
 	peer_send(&a, "t", "1", 0, 1);
 	peer_until(&a, a.outcome_count, 1);
-	name = temp_folder_only(&dir, "q", ".msg");
+	name = temp_folder_only(&fs_dir, "q", ".msg");
 	assert_int_equal(sscanf(name, "%llu_%36[0-9a-f-].%9[^.].msg", &ms, uuid, queue), 3);
 	assert_string_equal(queue, "ex_t");
 	assert_true((double)ms >= now && (double)ms < now + 10000);
 	path = tf_asprintf("q/%s", name);
-	text = temp_folder_read(&dir, path);
+	text = temp_folder_read(&fs_dir, path);
 	o = json_tokener_parse(text);
 	assert_string_equal(json_object_get_string(json_object_object_get(o, "body")), "MQ==");
 	assert_int_equal(json_object_object_length(json_object_object_get(o, "headers")), 0);
@@ -156,13 +91,13 @@ static void test_order(void **state)
 	int i;
 
 	(void)state;
-	open_peer(&a);
+	fs_open_peer(&a);
 	for (i = 0; i < N; i++) {
 		snprintf(body, sizeof(body), "%d", i);
 		peer_send(&a, "t", body, 0, 1);
 	}
 	peer_until(&a, a.outcome_count, N);
-	open_peer(&b);
+	fs_open_peer(&b);
 	b.settle = TF_ACK;
 	peer_consume(&b, "t", 1);
 	peer_until(&b, b.count, N);
@@ -181,12 +116,12 @@ static void test_age_is_a_number(void **state)
 	size_t i;
 
 	(void)state;
-	put("1000000_" UUID "0000.ex_t.msg", "d");
-	put("999999_" UUID "0000.ex_t.msg", "c");
-	put("9_" UUID "0000.ex_t.msg", "a");
-	put("10_" UUID "0000.ex_t.msg", "b");
-	put("18446744073709551615_" UUID "0000.ex_t.msg", "e");
-	open_peer(&b);
+	fs_put("1000000_" FS_UUID "0000.ex_t.msg", "d");
+	fs_put("999999_" FS_UUID "0000.ex_t.msg", "c");
+	fs_put("9_" FS_UUID "0000.ex_t.msg", "a");
+	fs_put("10_" FS_UUID "0000.ex_t.msg", "b");
+	fs_put("18446744073709551615_" FS_UUID "0000.ex_t.msg", "e");
+	fs_open_peer(&b);
 	b.settle = TF_ACK;
 	peer_consume(&b, "t", 1);
 	peer_until(&b, b.count, 5);
@@ -197,8 +132,8 @@ static void test_age_is_a_number(void **state)
 
 static void test_queue_names_match_exactly(void **state)
 {
-	static const char *const others[] = {"1_" UUID "0000.x.ex_t.msg", "1_" UUID "0000.ex_t.msg.bak",
-		"1_" UUID "0000.ex_tt.msg", "1_" UUID "0000.xex_t.msg", "1_" UUID "0000.ex_t.x.msg",
+	static const char *const others[] = {"1_" FS_UUID "0000.x.ex_t.msg", "1_" FS_UUID "0000.ex_t.msg.bak",
+		"1_" FS_UUID "0000.ex_tt.msg", "1_" FS_UUID "0000.xex_t.msg", "1_" FS_UUID "0000.ex_t.x.msg",
 		".ex_t.msg", "ex_t.msg", "1_1.ex_t.msg", "notes.txt"};
 	struct peer b;
 	char path[200];
@@ -206,22 +141,22 @@ static void test_queue_names_match_exactly(void **state)
 
 	(void)state;
 	for (i = 0; i < sizeof(others) / sizeof(*others); i++)
-		put(others[i], "other");
-	put("2_" UUID "0001.ex_t.msg", "mine");
-	open_peer(&b);
+		fs_put(others[i], "other");
+	fs_put("2_" FS_UUID "0001.ex_t.msg", "mine");
+	fs_open_peer(&b);
 	b.settle = TF_ACK;
 	peer_consume(&b, "t", 0);
 	peer_until(&b, b.count, 1);
 	for (i = 0; i < sizeof(others) / sizeof(*others); i++)
-		put(others[i], "again"); /* by inotify, too */
-	put("3_" UUID "0001.ex_t.msg", "mine");
+		fs_put(others[i], "again"); /* by inotify, too */
+	fs_put("3_" FS_UUID "0001.ex_t.msg", "mine");
 	peer_until(&b, b.count, 2);
 	peer_idle(&b, 20);
 	assert_int_equal(b.count, 2);
 	peer_close(&b);
 	for (i = 0; i < sizeof(others) / sizeof(*others); i++) {
 		snprintf(path, sizeof(path), "q/%s", others[i]);
-		assert_true(temp_folder_has(&dir, path));
+		assert_true(temp_folder_has(&fs_dir, path));
 	}
 }
 
@@ -231,9 +166,9 @@ static void test_prefetch_leaves_the_rest(void **state)
 	int i;
 
 	(void)state;
-	open_peer(&a);
-	open_peer(&b);
-	open_peer(&c);
+	fs_open_peer(&a);
+	fs_open_peer(&b);
+	fs_open_peer(&c);
 	peer_consume(&b, "t", 2);
 	peer_consume(&b, "u", 1); /* the bound is the topic's */
 	for (i = 0; i < 10; i++)
@@ -242,7 +177,7 @@ static void test_prefetch_leaves_the_rest(void **state)
 	peer_until(&b, b.count, 3);
 	peer_idle(&b, 20);
 	assert_int_equal(b.count, 3);
-	assert_int_equal(temp_folder_count(&dir, "q", ".ex_t.msg"), 5);
+	assert_int_equal(temp_folder_count(&fs_dir, "q", ".ex_t.msg"), 5);
 	c.settle = TF_ACK;
 	peer_consume(&c, "t", 1);
 	peer_until(&c, c.count, 5);
@@ -265,182 +200,35 @@ static void test_settling(void **state)
 	uint64_t tag;
 
 	(void)state;
-	put("1_" UUID "0001.ex_t.msg", "one");
-	put("2_" UUID "0002.ex_t.msg", "two");
-	put("3_" UUID "0003.ex_t.msg", "three");
-	open_peer(&b);
+	fs_put("1_" FS_UUID "0001.ex_t.msg", "one");
+	fs_put("2_" FS_UUID "0002.ex_t.msg", "two");
+	fs_put("3_" FS_UUID "0003.ex_t.msg", "three");
+	fs_open_peer(&b);
 	peer_consume(&b, "t", 0);
 	peer_until(&b, b.count, 3);
-	assert_int_equal(temp_folder_count(&dir, "q", ".msg"), 0);
+	assert_int_equal(temp_folder_count(&fs_dir, "q", ".msg"), 0);
 	tag = b.messages[0].tag;
 	tf_transport_settle(b.t, tag, TF_ACK);
 	tf_transport_settle(b.t, tag, TF_REQUEUE); /* settled already */
 	tf_transport_settle(b.t, b.messages[1].tag, TF_REJECT);
 	tf_transport_settle(b.t, b.messages[2].tag, TF_REQUEUE);
-	assert_true(temp_folder_has(&dir, "q/3_" UUID "0003.ex_t.msg"));
+	assert_true(temp_folder_has(&fs_dir, "q/3_" FS_UUID "0003.ex_t.msg"));
 	peer_until(&b, b.count, 4);
 	assert_string_equal(b.messages[3].body, "three");
 	assert_true(b.messages[3].redelivered);
 	assert_int_equal(b.t->stats.rejected, 1);
 	assert_int_equal(b.t->stats.requeued, 1);
 	peer_close(&b); /* unsettled: given back */
-	assert_int_equal(temp_folder_count(&dir, "q", ".msg"), 1);
-	assert_int_equal(temp_folder_count(&dir, SPOOL, ""), 0);
-	open_peer(&c);
+	assert_int_equal(temp_folder_count(&fs_dir, "q", ".msg"), 1);
+	assert_int_equal(temp_folder_count(&fs_dir, FS_SPOOL, ""), 0);
+	fs_open_peer(&c);
 	c.settle = TF_ACK;
 	peer_consume(&c, "t", 0);
 	peer_until(&c, c.count, 1);
 	assert_string_equal(c.messages[0].body, "three");
 	assert_true(c.messages[0].redelivered);
 	peer_close(&c);
-	assert_int_equal(temp_folder_count(&dir, "q", ".msg"), 0);
-}
-
-static void test_store_processed(void **state)
-{
-	struct peer b;
-	char *more =
-		tf_asprintf(", \"store_processed\": true, \"processed_folder\": \"%s/done/with\"", dir.path);
-
-	(void)state;
-	put("1_" UUID "0001.ex_t.msg", "one");
-	open_on(&b, "q", "q", more);
-	b.settle = TF_ACK;
-	peer_consume(&b, "t", 0);
-	peer_until(&b, b.count, 1);
-	assert_true(temp_folder_has(&dir, "done/with/1_" UUID "0001.ex_t.msg"));
-	peer_close(&b);
-	assert_int_equal(temp_folder_count(&dir, "q", ".msg"), 0);
-	free(more);
-}
-
-static void test_mirrored_folders(void **state)
-{
-	struct peer engine, worker;
-
-	(void)state;
-	open_on(&engine, "A", "B", "");
-	open_on(&worker, "B", "A", "");
-	peer_consume(&engine, "t", 0);
-	peer_consume(&worker, "t", 0);
-	peer_send(&engine, "t", "to worker", 0, 0);
-	peer_send(&worker, "t", "to engine", 0, 0);
-	peer_until(&engine, engine.count, 1);
-	peer_until(&worker, worker.count, 1);
-	assert_string_equal(worker.messages[0].body, "to worker");
-	assert_string_equal(engine.messages[0].body, "to engine");
-	/* requeued where it was read, unlike in kombu, which loses it to the other side */
-	tf_transport_settle(worker.t, worker.messages[0].tag, TF_REQUEUE);
-	peer_until(&worker, worker.count, 2);
-	peer_close(&engine);
-	peer_close(&worker);
-	assert_int_equal(temp_folder_count(&dir, "B", ".msg"), 1);
-	assert_int_equal(temp_folder_count(&dir, "A", ".msg"), 1);
-}
-
-static void test_polling(void **state)
-{
-	struct peer a, b;
-	int i;
-
-	(void)state;
-	open_peer(&a);
-	open_on(&b, "q", "q", ", \"watch\": false, \"polling_interval\": 0.02");
-	b.settle = TF_ACK;
-	peer_consume(&b, "t", 1);
-	for (i = 1; i <= 5; i++) {
-		peer_send(&a, "t", "x", 0, 0);
-		peer_until(&b, b.count, (unsigned)i);
-	}
-	peer_close(&a);
-	peer_close(&b);
-}
-
-static void test_foreign_things(void **state)
-{
-	struct peer a, b;
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int s = socket(AF_UNIX, SOCK_STREAM, 0);
-	struct temp_folder q;
-	char *text;
-
-	(void)state;
-	put("0_" UUID "0000.other.msg", "secret");
-	assert_int_equal(
-		symlink("0_" UUID "0000.other.msg", temp_folder_path(&dir, "q/1_" UUID "0001.ex_t.msg")), 0);
-	assert_int_equal(symlink("/dev/zero", temp_folder_path(&dir, "q/2_" UUID "0002.ex_t.msg")), 0);
-	assert_int_equal(mkfifo(temp_folder_path(&dir, "q/3_" UUID "0003.ex_t.msg"), 0666), 0);
-	assert_int_equal(mkdir(temp_folder_path(&dir, "q/4_" UUID "0004.ex_t.msg"), 0777), 0);
-	snprintf(address.sun_path, sizeof(address.sun_path), "%s",
-		temp_folder_path(&dir, "q/5_" UUID "0005.ex_t.msg"));
-	assert_int_equal(bind(s, (struct sockaddr *)&address, sizeof(address)), 0);
-	temp_folder_write(&dir, "q/6_" UUID "0006.ex_t.msg", "garbage");
-	temp_folder_write(&dir, "q/7_" UUID "0007.ex_t.msg", "{}");
-	put("8_" UUID "0008.ex_t.msg", "\\ud800");
-	/* much larger than any message, without using the disk */
-	temp_folder_write(&dir, "q/9_" UUID "0009.ex_t.msg", "{");
-	assert_int_equal(truncate(temp_folder_path(&dir, "q/9_" UUID "0009.ex_t.msg"), (off_t)1 << 40), 0);
-	put("10_" UUID "0010.ex_t.msg", "good");
-
-	open_peer(&a);
-	open_peer(&b);
-	b.settle = TF_ACK;
-	peer_consume(&b, "t", 1);
-	peer_until(&b, b.count, 1);
-	assert_string_equal(b.messages[0].body, "good");
-	assert_int_equal(b.t->stats.malformed, 8);
-	assert_int_equal(b.t->stats.oversized, 1);
-	assert_int_equal(temp_folder_count(&dir, QUARANTINE, ".msg"), 9);
-	text = temp_folder_read(&dir, QUARANTINE "/6_" UUID "0006.ex_t.msg");
-	assert_string_equal(text, "garbage");
-	free(text);
-	assert_true(temp_folder_has(&dir, "q/0_" UUID "0000.other.msg"));
-	/* not looped on, not in the way */
-	peer_send(&a, "t", "better", 0, 0);
-	peer_until(&b, b.count, 2);
-	assert_int_equal(b.t->stats.malformed, 8);
-	/* the quarantine may be emptied at any time */
-	snprintf(q.path, sizeof(q.path), "%s", temp_folder_path(&dir, QUARANTINE));
-	temp_folder_remove(&q);
-	temp_folder_write(&dir, "q/6_" UUID "0006.ex_t.msg", "garbage");
-	temp_folder_write(&dir, "q/7_" UUID "0007.ex_t.msg", "garbage");
-	peer_until(&b, b.t->stats.malformed, 10);
-	peer_close(&a);
-	peer_close(&b); /* tries again what it could not set aside */
-	assert_int_equal(temp_folder_count(&dir, QUARANTINE, ".msg"), 2);
-	close(s);
-	assert_int_equal(temp_folder_count(&dir, SPOOL, ""), 0);
-}
-
-static void test_body_over_the_limit(void **state)
-{
-	char *options = tf_asprintf(
-		"{\"data_folder_in\": \"%s/q\", \"data_folder_out\": \"%s/q\"}", dir.path, dir.path);
-	struct tf_transport_config config = {
-		.transport = "filesystem", .exchange = "ex", .max_message = 4, .max_queued = 2};
-	struct tf_message m = {.topic = "t", .body = "12345", .body_len = 5};
-	struct peer b;
-	struct tf_err err;
-
-	(void)state;
-	put("1_" UUID "0001.ex_t.msg", "12345");
-	put("2_" UUID "0002.ex_t.msg", "1234");
-	config.options = tf_value_parse(options, strlen(options), 0, NULL);
-	assert_int_equal(peer_open_config(&b, loop, &config, &err), 0);
-	peer_consume(&b, "t", 0);
-	peer_until(&b, b.count, 1);
-	assert_string_equal(b.messages[0].body, "1234");
-	assert_int_equal(b.t->stats.oversized, 1);
-	assert_int_equal(tf_transport_publish(b.t, &m, 0, 1, &err), TF_ELIMIT);
-	peer_send(&b, "t", "x", 0, 1);
-	peer_send(&b, "t", "x", 0, 1);
-	m.body_len = 1;
-	assert_int_equal(tf_transport_publish(b.t, &m, 0, 1, &err), TF_EAGAIN);
-	peer_until(&b, b.outcome_count, 2);
-	assert_int_equal(b.t->queued, 0);
-	peer_close(&b);
-	tf_value_unref(config.options);
-	free(options);
+	assert_int_equal(temp_folder_count(&fs_dir, "q", ".msg"), 0);
 }
 
 static void test_large_body(void **state)
@@ -455,7 +243,7 @@ static void test_large_body(void **state)
 	(void)state;
 	for (i = 0; i < SIZE; i++)
 		body[i] = (char)(i * 7 + i / 256);
-	open_peer(&a);
+	fs_open_peer(&a);
 	peer_consume(&a, "t", 1);
 	assert_int_equal(tf_transport_publish(a.t, &m, 0, 1, &err), 0);
 	peer_until(&a, a.count, 1);
@@ -469,185 +257,22 @@ static void test_large_body(void **state)
 	free(body);
 }
 
-/* A Python writer works under the final name, without a lock that would mean anything. */
-static void test_slow_writer(void **state)
+static void test_polling(void **state)
 {
 	struct peer a, b;
-	char *content = content_of("slow");
-	size_t half = strlen(content) / 2;
-	FILE *f = fopen(temp_folder_path(&dir, "q/1_" UUID "0001.ex_t.msg"), "w");
-
-	(void)state;
-	open_peer(&a);
-	open_peer(&b);
-	b.settle = TF_ACK;
-	peer_consume(&b, "t", 1); /* the incomplete one takes no room */
-	peer_send(&a, "t", "fast", 0, 0);
-	peer_until(&b, b.count, 1);
-	assert_string_equal(b.messages[0].body, "fast");
-	fwrite(content, 1, half, f);
-	fflush(f);
-	peer_idle(&b, 100);
-	peer_send(&a, "t", "fast", 0, 0);
-	peer_until(&b, b.count, 2);
-	fwrite(content + half, 1, strlen(content) - half, f);
-	fclose(f);
-	peer_until(&b, b.count, 3);
-	assert_string_equal(b.messages[2].body, "slow");
-	assert_int_equal(b.t->stats.malformed, 0);
-	assert_int_equal(temp_folder_count(&dir, QUARANTINE, ""), 0);
-	peer_close(&a);
-	peer_close(&b);
-	free(content);
-}
-
-static void test_writer_never_finishes(void **state)
-{
-	struct peer b, c;
-	uint64_t start = tf_clock_ms(&tf_clock_real);
-
-	(void)state;
-	temp_folder_write(&dir, "q/1_" UUID "0001.ex_t.msg", "");
-	temp_folder_write(&dir, "q/2_" UUID "0002.ex_t.msg", "{\"body\": \"");
-	open_peer(&b);
-	peer_consume(&b, "t", 0);
-	peer_until(&b, b.t->stats.malformed, 2);
-	assert_in_range(tf_clock_ms(&tf_clock_real) - start, 1900, 30000);
-	assert_int_equal(temp_folder_count(&dir, QUARANTINE, ".msg"), 2);
-	assert_int_equal(b.count, 0);
-	/* one who leaves in that time gives it back as it was */
-	temp_folder_write(&dir, "q/3_" UUID "0003.ex_t.msg", "{\"body\": \"");
-	peer_idle(&b, 100);
-	assert_int_equal(temp_folder_count(&dir, "q", ".msg"), 0);
-	peer_close(&b);
-	assert_int_equal(temp_folder_count(&dir, "q", ".msg"), 1);
-	put("3_" UUID "0003.ex_t.msg", "now");
-	open_peer(&c);
-	c.settle = TF_ACK;
-	peer_consume(&c, "t", 0);
-	peer_until(&c, c.count, 1);
-	peer_close(&c);
-}
-
-static void test_private_queue_is_removed(void **state)
-{
-	struct peer a, b, c;
 	int i;
 
 	(void)state;
-	open_peer(&a);
-	open_peer(&b);
-	open_peer(&c);
-	peer_consume(&b, UUID "0000", 1);
-	peer_consume(&c, "t", 1);
-	for (i = 0; i < 4; i++) {
-		peer_send(&a, UUID "0000", "reply", 0, 1);
-		peer_send(&a, UUID "0001", "of another", 0, 1);
-		peer_send(&a, "t", "request", 0, 1);
+	fs_open_peer(&a);
+	fs_open_on(&b, "q", "q", ", \"watch\": false, \"polling_interval\": 0.02");
+	b.settle = TF_ACK;
+	peer_consume(&b, "t", 1);
+	for (i = 1; i <= 5; i++) {
+		peer_send(&a, "t", "x", 0, 0);
+		peer_until(&b, b.count, (unsigned)i);
 	}
-	peer_until(&a, a.outcome_count, 12);
-	peer_until(&b, b.count, 1);
-	peer_until(&c, c.count, 1);
-	peer_close(&b);
-	peer_close(&c);
-	assert_int_equal(temp_folder_count(&dir, "q", "0000.msg"), 0);
-	assert_int_equal(temp_folder_count(&dir, "q", "0001.msg"), 4);
-	assert_int_equal(temp_folder_count(&dir, "q", "_t.msg"), 4);
-	peer_close(&a);
-}
-
-/* With our header, as only peers of ours get it. */
-static void send_ours(struct peer *p, const char *topic, uint64_t id)
-{
-	struct tf_err err;
-	const struct tf_message m = {
-		.topic = topic, .type = "NOTIFY", .peer = "{\"v\":1}", .body = "{}", .body_len = 2};
-	assert_int_equal(tf_transport_publish(p->t, &m, 0, id, &err), 0);
-}
-
-/* What comes for a reader of ours that has closed its queue is returned, and no file stays; Python's queues are its own affair. */
-static void test_closed_queue_returns(void **state)
-{
-	struct peer a, b;
-	const char *topic = UUID "0000";
-
-	(void)state;
-	open_peer(&a);
-	open_peer(&b);
-	peer_consume(&b, topic, 0);
-	peer_until(&b, b.ups, 1);
-	send_ours(&a, topic, 1);
-	peer_until(&b, b.count, 1);
-	assert_int_equal(a.outcomes[0].status, TF_PUBLISHED);
-	peer_close(&b);
-	send_ours(&a, topic, 2);
-	peer_until(&a, a.outcome_count, 2);
-	assert_int_equal(a.outcomes[1].status, TF_RETURNED);
-	assert_int_equal(a.t->stats.returned, 1);
-	assert_int_equal(temp_folder_count(&dir, "q", ".msg"), 0);
-	peer_send(&a, topic, "reply", 0, 3);
-	peer_until(&a, a.outcome_count, 3);
-	assert_int_equal(a.outcomes[2].status, TF_PUBLISHED);
-	assert_int_equal(temp_folder_count(&dir, "q", ".msg"), 1);
-	assert_int_equal(temp_folder_count(&dir, SPOOL, topic), 0);
-	peer_close(&a);
-}
-
-static void test_folder_vanishes(void **state)
-{
-	struct temp_folder q;
-	struct peer a, b;
-	uint64_t tag;
-
-	(void)state;
-	open_peer(&a);
-	open_peer(&b);
-	peer_consume(&b, "t", 0);
-	peer_send(&a, "t", "1", 0, 1);
-	peer_until(&b, b.count, 1);
-	tag = b.messages[0].tag;
-	snprintf(q.path, sizeof(q.path), "%s", temp_folder_path(&dir, "q"));
-	temp_folder_remove(&q);
-	peer_send(&a, "t", "2", 0, 2); /* waits for the folder */
-	peer_until(&b, b.downs, 1);
-	assert_non_null(strstr(b.down_err.message, q.path));
-	tf_transport_settle(b.t, tag, TF_ACK); /* void */
-	peer_until(&b, b.ups, 2);              /* made anew */
-	peer_until(&a, a.outcome_count, 2);
-	assert_int_equal(a.outcomes[1].status, TF_PUBLISHED);
-	peer_until(&b, b.count, 2);
-	assert_string_equal(b.messages[1].body, "2");
-	/* another folder in its place */
-	assert_int_equal(rename(temp_folder_path(&dir, "q"), temp_folder_path(&dir, "old")), 0);
-	mkdir(temp_folder_path(&dir, "q"), 0777);
-	peer_until(&b, b.ups, 3);
-	peer_until(&a, a.ups, 3);
-	peer_send(&a, "t", "3", 0, 3);
-	peer_until(&b, b.count, 3);
-	assert_string_equal(b.messages[2].body, "3");
-	assert_int_equal(b.t->stats.reconnects, 2);
 	peer_close(&a);
 	peer_close(&b);
-}
-
-static void test_folder_cannot_be_made(void **state)
-{
-	struct peer a;
-
-	(void)state;
-	temp_folder_write(&dir, "file", "");
-	open_on(&a, "file/q", "q", "");
-	peer_send(&a, "t", "1", 0, 1);
-	peer_until(&a, a.downs, 1);
-	assert_non_null(strstr(a.down_err.message, "file/q: Not a directory"));
-	assert_false(tf_transport_is_up(a.t));
-	peer_idle(&a, 1500); /* tried again, told once */
-	assert_int_equal(a.downs, 1);
-	unlink(temp_folder_path(&dir, "file"));
-	peer_until(&a, a.outcome_count, 1);
-	assert_int_equal(a.outcomes[0].status, TF_PUBLISHED);
-	assert_int_equal(a.ups, 1);
-	peer_close(&a);
 }
 
 /* Published, closed at once: it goes out. */
@@ -657,12 +282,12 @@ static void test_close_flushes(void **state)
 	int i;
 
 	(void)state;
-	open_peer(&a);
+	fs_open_peer(&a);
 	for (i = 0; i < 300; i++)
 		peer_send(&a, "t", "x", 0, 1);
 	peer_close(&a);
-	assert_int_equal(temp_folder_count(&dir, "q", ".msg"), 300);
-	assert_int_equal(temp_folder_count(&dir, SPOOL, ""), 0);
+	assert_int_equal(temp_folder_count(&fs_dir, "q", ".msg"), 300);
+	assert_int_equal(temp_folder_count(&fs_dir, FS_SPOOL, ""), 0);
 }
 
 static void close_self(struct peer *p, const struct peer_message *m)
@@ -678,7 +303,7 @@ static void test_close_in_a_callback(void **state)
 	int i;
 
 	(void)state;
-	open_peer(&a);
+	fs_open_peer(&a);
 	peer_consume(&a, "t", 0);
 	a.hook = close_self;
 	for (i = 0; i < 3; i++)
@@ -686,7 +311,7 @@ static void test_close_in_a_callback(void **state)
 	peer_until(&a, a.count, 1);
 	peer_idle(&a, 10);
 	assert_int_equal(a.count, 1);
-	assert_int_equal(temp_folder_count(&dir, "q", ".msg"), 3);
+	assert_int_equal(temp_folder_count(&fs_dir, "q", ".msg"), 3);
 	peer_close(&a);
 }
 
@@ -698,7 +323,7 @@ static void refused(const char *options, const char *exchange, const char *why)
 	int rc;
 
 	config.options = tf_value_parse(options, strlen(options), 0, &err);
-	rc = peer_open_config(&p, loop, &config, &err);
+	rc = peer_open_config(&p, fs_loop, &config, &err);
 	tf_value_unref(config.options);
 	assert_int_equal(rc, TF_EINVAL);
 	if (!strstr(err.message, why))
@@ -730,7 +355,7 @@ static void test_refused(void **state)
 		"ex", "is data_folder_in itself");
 	refused("{}", "e.x", "no dot and no slash");
 	refused("{}", "e/x", "no dot and no slash");
-	open_peer(&a);
+	fs_open_peer(&a);
 	assert_int_equal(tf_transport_publish(a.t, &m, 0, 1, &err), TF_EINVAL);
 	assert_non_null(strstr(err.message, "topic \"a.b\""));
 	m.topic = "../x";
@@ -751,7 +376,7 @@ static void test_refused(void **state)
 	peer_close(&a);
 }
 
-#define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define CASE(f) cmocka_unit_test_setup_teardown(f, fs_set_up, fs_tear_down)
 
 int main(void)
 {
@@ -763,18 +388,8 @@ int main(void)
 		CASE(test_queue_names_match_exactly),
 		CASE(test_prefetch_leaves_the_rest),
 		CASE(test_settling),
-		CASE(test_store_processed),
-		CASE(test_mirrored_folders),
-		CASE(test_polling),
-		CASE(test_foreign_things),
-		CASE(test_body_over_the_limit),
 		CASE(test_large_body),
-		CASE(test_slow_writer),
-		CASE(test_writer_never_finishes),
-		CASE(test_private_queue_is_removed),
-		CASE(test_closed_queue_returns),
-		CASE(test_folder_vanishes),
-		CASE(test_folder_cannot_be_made),
+		CASE(test_polling),
 		CASE(test_close_flushes),
 		CASE(test_close_in_a_callback),
 		CASE(test_refused),

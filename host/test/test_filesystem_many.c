@@ -12,40 +12,17 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "temp_folder.h"
-#include "transport_peer.h"
+#include "fs_env.h"
 
-#define UUID "6ed90ec7-2be2-4cb0-ab58-4a7b1d47"
 #define CONTENT "{\"body\": \"x\", \"properties\": {\"type\": \"NOTIFY\", \"delivery_tag\": \"x\"}}"
-#define QUARANTINE "q/.tfhost-quarantine"
-
-static struct tf_loop *loop;
-static struct temp_folder dir;
-
-static int set_up(void **state)
-{
-	(void)state;
-	loop = tf_loop_new();
-	temp_folder_make(&dir);
-	mkdir(temp_folder_path(&dir, "q"), 0777);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	tf_loop_delete(loop);
-	temp_folder_remove(&dir);
-	return 0;
-}
 
 static void open_peer(struct peer *p)
 {
 	char *options = tf_asprintf("{\"data_folder_in\": \"%s/q\", \"data_folder_out\": \"%s/q\", "
 				    "\"polling_interval\": 1000}",
-		dir.path, dir.path);
+		fs_dir.path, fs_dir.path);
 
-	peer_open(p, loop, "filesystem", "ex", options);
+	peer_open(p, fs_loop, "filesystem", "ex", options);
 	free(options);
 }
 
@@ -56,8 +33,8 @@ static void put_many(size_t n)
 	size_t i;
 
 	for (i = 0; i < n; i++) {
-		snprintf(name, sizeof(name), "q/%zu_" UUID "%04zu.ex_t.msg", i * 7919 % n, i % 10000);
-		temp_folder_write(&dir, name, CONTENT);
+		snprintf(name, sizeof(name), "q/%zu_" FS_UUID "%04zu.ex_t.msg", i * 7919 % n, i % 10000);
+		temp_folder_write(&fs_dir, name, CONTENT);
 	}
 }
 
@@ -86,8 +63,8 @@ static void test_flood_of_rubbish(void **state)
 		}
 		if (!good)
 			bytes[0] = 'x'; /* no object: refused at once, unless empty */
-		snprintf(name, sizeof(name), "q/%u_" UUID "%04u.ex_t.msg", i, i);
-		f = fopen(temp_folder_path(&dir, name), "w");
+		snprintf(name, sizeof(name), "q/%u_" FS_UUID "%04u.ex_t.msg", i, i);
+		f = fopen(temp_folder_path(&fs_dir, name), "w");
 		assert_int_equal(fwrite(bytes, 1, len, f), len);
 		fclose(f);
 	}
@@ -98,9 +75,9 @@ static void test_flood_of_rubbish(void **state)
 	peer_idle(&b, 2500); /* an empty file gets its grace */
 	assert_int_equal(b.count, GOOD);
 	assert_int_equal(b.t->stats.malformed, RUBBISH);
-	assert_int_equal(temp_folder_count(&dir, QUARANTINE, ""), RUBBISH);
+	assert_int_equal(temp_folder_count(&fs_dir, FS_QUARANTINE, ""), RUBBISH);
 	peer_close(&b);
-	assert_int_equal(temp_folder_count(&dir, "q", ".msg"), 0);
+	assert_int_equal(temp_folder_count(&fs_dir, "q", ".msg"), 0);
 	tf_log_set_level(TF_LOG_INFO);
 }
 
@@ -127,7 +104,7 @@ static double drain(size_t n)
 	peer_until(&b, b.t->stats.received, n);
 	start = cpu_seconds() - start;
 	peer_close(&b);
-	assert_int_equal(temp_folder_count(&dir, "q", ".msg"), 0);
+	assert_int_equal(temp_folder_count(&fs_dir, "q", ".msg"), 0);
 	return start / (double)n;
 }
 
@@ -163,10 +140,10 @@ static void test_more_events_than_the_kernel_keeps(void **state)
 	put_many(limit + 1000);
 	peer_until(&b, b.t->stats.received, limit + 1000);
 	peer_close(&b);
-	assert_int_equal(temp_folder_count(&dir, "q", ".msg"), 0);
+	assert_int_equal(temp_folder_count(&fs_dir, "q", ".msg"), 0);
 }
 
-#define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define CASE(f) cmocka_unit_test_setup_teardown(f, fs_set_up, fs_tear_down)
 
 int main(void)
 {
