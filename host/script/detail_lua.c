@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <lauxlib.h>
 #include <lua.h>
 
 #include "base/mem.h"
