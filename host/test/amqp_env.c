@@ -78,6 +78,14 @@ void amqp_open_peer(struct peer *p, const char *url, const char *options)
 	tf_value_unref(v);
 }
 
+void amqp_send(struct peer *p, const struct tf_message *m, unsigned flags, uint64_t id)
+{
+	struct tf_err err = {0};
+
+	if (tf_transport_publish(p->t, m, flags, id, &err) < 0)
+		fail_msg("%s", err.message);
+}
+
 void amqp_shell(const char *fmt, ...)
 {
 	char command[4096];

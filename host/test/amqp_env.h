@@ -19,6 +19,8 @@ char *amqp_url_through(const struct tcp_proxy *p);
 char *amqp_queue(const char *topic); /* "<exchange>_<topic>"; caller frees */
 /* `options`: JSON or NULL. Backoff is short. Fails the test if that fails. */
 void amqp_open_peer(struct peer *p, const char *url, const char *options);
+/* Publish; fails the test if it is not taken. */
+void amqp_send(struct peer *p, const struct tf_message *m, unsigned flags, uint64_t id);
 /* Turn the loop until the condition holds; fails the test after `s` seconds. */
 #define amqp_until(p, s, condition) \
 	do { \

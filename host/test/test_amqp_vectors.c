@@ -7,14 +7,6 @@
 #include "cmocka_all.h"
 #include "vectors.h"
 
-static void send_to(struct peer *p, const struct tf_message *m, unsigned flags, uint64_t id)
-{
-	struct tf_err err = {0};
-
-	if (tf_transport_publish(p->t, m, flags, id, &err) < 0)
-		fail_msg("%s", err.message);
-}
-
 static size_t from_hex(const char *hex, char *out)
 {
 	size_t n, i;
@@ -65,7 +57,7 @@ static void publish_vector(const char *file, struct json_object *v, void *arg)
 
 	(void)file;
 	if (is_amqp(v))
-		send_to(r->peer, &m, TF_PUBLISH_DECLARE, 1);
+		amqp_send(r->peer, &m, TF_PUBLISH_DECLARE, 1);
 }
 
 /* Method, header and body frames of ours are the recorded ones, but for the mandatory bit. */
