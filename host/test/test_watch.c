@@ -37,8 +37,10 @@ static void on_early(void *arg)
 {
 	struct fixture *f = arg;
 	f->early++;
-	if (f->goes_on)
+	if (f->goes_on) {
 		put(f, "a.lua", "4");
+		usleep(2000 * TF_SETTLE_QUIET_MS); /* the loop is held up, too */
+	}
 }
 
 static void on_ring(void *arg)
