@@ -250,7 +250,7 @@ static void what_had_not_begun_comes_back(void **state)
 		usleep(500);
 		tf_loop_turn(f->loop, false);
 	}
-	WAIT(f, f->done_count == job);
+	WAIT(f, f->done_count + f->backs == job); /* on a busy machine, the quick ones take long */
 	become(GOOD, 2, NULL);
 	tf_generations_reload(f->g, &(struct tf_reload){.done = on_answer, .arg = f});
 	uint64_t first = job;
