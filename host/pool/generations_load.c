@@ -262,6 +262,7 @@ void tf_generations_reload(struct tf_generations *g, const struct tf_reload *how
 		return;
 	}
 	if (g->loading) { /* what changed since is not in it */
+		wish.hold |= g->wish.hold && how->check;
 		wish.check = wish.check && g->wish.check;
 		wish.if_new = (wish.check || wish.if_new) && (only_checks || g->wish.if_new);
 		if (how->share == 0 && (how->check || how->if_new))

@@ -369,6 +369,14 @@ static void a_load_that_is_held_gives_way_to_the_next(void **state)
 	assert_string_equal(f->label.hash, "0000000000000003");
 	assert_int_equal(f->label.number, 2);
 	assert_false(tf_generations_release(f->g));
+	become(GOOD, 4, NULL);
+	tf_generations_reload(f->g, &(struct tf_reload){.if_new = true, .hold = true});
+	tf_generations_reload(f->g, &(struct tf_reload){.check = true, .done = on_answer, .arg = f});
+	rest(f, 200);
+	assert_int_equal(f->answers, 1); /* who only checks does not hurry it */
+	assert_true(tf_generations_release(f->g));
+	WAIT(f, f->answers == 2);
+	assert_int_equal(f->label.number, 3);
 }
 
 static void rollback_returns_and_returns_again(void **state)

@@ -28,7 +28,7 @@ for _, transport in ipairs { "amqp", "filesystem" } do
       for _, kind in ipairs { "syntax", "load", "drop" } do
         assert.is_true(run.kinds[kind] >= COUNT / 10 - 1)
       end
-      assert.is_true(run.measured > COUNT / 5) -- on a busy machine the next one comes before the first request
+      assert.is_true(run.measured >= COUNT * 8 / 10 - 1) -- good ones, and those that drop a class
     end)
   end)
 end
