@@ -112,13 +112,11 @@ static void describe_steps(const struct tf_generations *g, char *out, size_t siz
 	const struct generation *n = g->loading;
 	uint64_t now = generation_now(g), since = g->wish.since_ms;
 	uint64_t begun = n->loaded_ms > g->released_ms ? n->loaded_ms : g->released_ms; /* with the slots */
-	char settled[64] = "";
+	char text[40] = "";
 	if (since)
-		snprintf(settled, sizeof(settled), " after the first change: settled in %" PRIu64 " ms",
-			g->released_ms - since);
-	snprintf(out, size, ", %" PRIu64 " ms%s%s loaded in %" PRIu64 " ms, slots in %" PRIu64 " ms",
-		now - (since ? since : n->begun_ms), settled, since ? "," : ":", n->loaded_ms - n->begun_ms,
-		now - begun);
+		snprintf(text, sizeof(text), "settled in %" PRIu64 " ms, ", g->released_ms - since);
+	snprintf(out, size, " after %" PRIu64 " ms: %sloaded in %" PRIu64 " ms, slots in %" PRIu64 " ms",
+		now - (since ? since : n->begun_ms), text, n->loaded_ms - n->begun_ms, now - begun);
 }
 
 /* It has loaded and a slot is ready. */
