@@ -275,8 +275,7 @@ static void test_polling(void **state)
 	peer_close(&b);
 }
 
-/* Published, closed at once: it goes out. */
-/* Whatever takes more than a turn, unless the disk is so busy that closing gives up. */
+/* Published, closed at once: it goes out, in more than one turn, unless the disk is so busy that closing gives up. */
 static void test_close_flushes(void **state)
 {
 	struct peer a;
