@@ -1,4 +1,4 @@
-/* The run: worked sequences of ENGINE.md 4.1 and 18, suspend, reset and rerun. */
+/* The run: worked sequences of ENGINE.md 18, suspend, reset and rerun. */
 #include <string.h>
 
 #include "cmocka_all.h"

@@ -1,4 +1,4 @@
--- Task classes of test_task_runner.c: each does one thing, right or wrong.
+-- Task classes of task_rig.h: each does one thing, right or wrong.
 local task = require 'taskflow.task'
 local failure = require 'taskflow.failure'
 local exceptions = require 'taskflow.exceptions'
