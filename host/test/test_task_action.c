@@ -53,7 +53,7 @@ static void lua_errors(void **state)
 	snprintf(expected, sizeof(expected),
 		"  File \\\"%s\\\", line 18, in execute\\n    inner()\\n"
 		"  File \\\"%s\\\", line 17, in inner\\n    local function inner() error(why) end\\n\"",
-		task_rig_script, script);
+		task_rig_script, task_rig_script);
 	task_rig_assert_contains(f, expected);
 	task_rig_assert_failure(f, "tasks.Raise", "{}",
 		"[\"billing.CardRefused\", \"ValueError\", \"Exception\"]",
