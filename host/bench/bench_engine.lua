@@ -1,7 +1,8 @@
 -- usage: tfhost lua bench_engine.lua OPTIONS.json SHAPE N
 --
 -- Runs one task and then a flow of N, and prints JSON: `seconds` a task of the N, from the outcome of the first to the
--- last; for an engine of this process `load`, seconds a task of building and compiling besides; `bytes`, resident
+-- last; for an engine of this process `load`, seconds a task of building and compiling besides, and `make`, those of
+-- building alone; `bytes`, resident
 -- memory a task that the engine took; `rss`, kilobytes at the end.
 local cjson = require "cjson"
 local ffi = require "ffi"
@@ -46,7 +47,7 @@ end
 local begun = now()
 local measured = bench_flows.make(shape, count)
 local flow = on_workers and linear_flow.Flow("bench"):add(bench_tasks.Nothing { name = "first" }, measured) or measured
-local before = rss()
+local made, before = now(), rss()
 local engine = taskflow.engines.load(flow, options)
 engine:compile()
 local loaded = now()
@@ -67,6 +68,7 @@ local after = rss()
 print(cjson.encode {
   seconds = (last - first) / count,
   load = (loaded - begun) / count,
+  make = (made - begun) / count,
   bytes = (after - before) * 1024 / count,
   rss = after,
 })

@@ -11,6 +11,7 @@ local M = {}
 ---@field unit string of a sample: "us/task", "MB"
 ---@field run fun(): number, table? one sample, and more figures for the JSON
 ---@field rounds integer? at most so many samples
+---@field parts string[]? of the further figures, those that the table shows, in the same unit
 ---@field samples number[]
 ---@field more table?
 
@@ -87,6 +88,9 @@ function Contest:report(beside)
       end
     end
     results[#results + 1] = result
+    for _, part in ipairs(case.parts or {}) do
+      ratios[#ratios + 1] = ("%s %.3g"):format(part, case.more[part])
+    end
     local spread = ("%.4g .. %.4g"):format(low, high)
     print((head:format(case.section, case.name, ("%.4g"):format(middle), case.unit, spread) .. "   " .. table.concat(
       ratios,

@@ -15,6 +15,7 @@ local text = require "taskflow.utils.text"
 ---@field retry taskflow.Retry?
 ---@field pattern "linear"|"unordered"|"graph"
 ---@field package _nodes (taskflow.Task|taskflow.Flow)[] in order of adding
+---@field package _count integer of these: the length of a long list costs a search
 ---@field package _known table<taskflow.Task|taskflow.Flow, integer> the place of each in _nodes
 ---@field package _nested boolean it is or was in another flow
 ---@field package _mixed boolean not all of its children are tasks whose class is here
@@ -96,6 +97,7 @@ function M.define(definition)
       where = place.caller(),
       retry = options.retry,
       _nodes = {},
+    _count = 0,
       _known = {},
       _parents = setmetatable({}, { __mode = "k" }),
       _symbols = {},
@@ -170,7 +172,8 @@ end
 ---@param flow taskflow.Flow
 ---@param node taskflow.Task|taskflow.Flow
 function M.attach(flow, node)
-  local number = #flow._nodes + 1
+  local number = flow._count + 1
+  flow._count = number
   flow._known[node] = number
   flow._nodes[number] = node
   if M.is_flow(node) then

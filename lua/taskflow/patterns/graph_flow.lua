@@ -224,12 +224,13 @@ end
 
 local function attach(self, journal, node)
   assign(journal, self._known, node, nil)
-  assign(journal, self._nodes, #self._nodes + 1, nil)
+  assign(journal, self._nodes, self._count + 1, nil)
+  assign(journal, self, "_count", self._count)
   if flow.is_flow(node) then
     assign(journal, node._parents, self, nil)
   end
   flow.attach(self, node)
-  self._links:add_child(#self._nodes)
+  self._links:add_child(self._count)
 end
 
 local function add_all(self, journal, nodes, options)
@@ -385,7 +386,7 @@ end
 function methods:nodes()
   if not self._order then
     local order = {}
-    self._numbers = self._links:topological(#self._nodes, active(self))
+    self._numbers = self._links:topological(self._count, active(self))
     for i, child in ipairs(self._numbers) do
       order[i] = self._nodes[child]
     end
