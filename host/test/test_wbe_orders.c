@@ -9,6 +9,8 @@
 #include "protocol/failure.h"
 #include "protocol/peer.h"
 
+enum { EXPIRY_S = 20 }; /* the transition timeout: a short one, there are many orders */
+
 enum happening { RUNNING, SUCCESS, AGAIN, FAILED, EXPIRY, LOSS, STALE, BEAT, RESUME, HAPPENINGS };
 static const char *const names[] = {
 	"RUNNING", "SUCCESS", "AGAIN", "FAILED", "EXPIRY", "LOSS", "STALE", "BEAT", "RESUME"};
@@ -40,7 +42,7 @@ static void happen(struct executor_rig *r, enum happening h)
 		executor_respond(r, A1, executor_by(W1, 1), "FAILURE", "{\"result\": " GOOD_FAILURE "}");
 		break;
 	case EXPIRY:
-		for (int i = 0; i < 61; i++) { /* the worker lives, it just does not start */
+		for (int i = 0; i < EXPIRY_S + 3; i++) { /* the worker lives, it just does not start */
 			tf_clock_fake_advance(&r->clock, 1000);
 			executor_answer(r, "alpha", "m.T", executor_by(W1, -1));
 			tf_executor_wbe_tick(r->x);
@@ -131,7 +133,7 @@ static size_t permute(struct executor_rig *r, enum happening *order, size_t n, u
 static void every_order_gives_exactly_one_outcome(void **state)
 {
 	(void)state;
-	struct executor_rig r = {.config.attempts = 1};
+	struct executor_rig r = {.config = {.attempts = 1, .transition_timeout_ms = EXPIRY_S * 1000}};
 	enum happening order[HAPPENINGS];
 	size_t tried = 0;
 	executor_open(&r);
@@ -162,7 +164,7 @@ static void turn(struct executor_rig *r, enum turn t)
 		executor_respond(r, A1, executor_by(W2, 1), "FAILURE", "{\"result\": " GOOD_FAILURE "}");
 		break;
 	case WAITS:
-		for (int i = 0; i < 61; i++) {
+		for (int i = 0; i < EXPIRY_S + 3; i++) {
 			tf_clock_fake_advance(&r->clock, 1000);
 			executor_answer(r, "alpha", "m.T", executor_by(W1, -1));
 			executor_answer(r, "alpha", "m.T", executor_by(W2, -1));
@@ -262,7 +264,7 @@ static size_t permute_turns(struct executor_rig *r, enum turn *order, size_t n, 
 static void every_order_of_a_fail_over_gives_one_outcome(void **state)
 {
 	(void)state;
-	struct executor_rig r = {.config.attempts = 2};
+	struct executor_rig r = {.config = {.attempts = 2, .transition_timeout_ms = EXPIRY_S * 1000}};
 	enum turn order[TURNS];
 	executor_open(&r);
 	executor_up(&r);
