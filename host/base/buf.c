@@ -60,6 +60,15 @@ void tf_buf_printf(struct tf_buf *b, const char *fmt, ...)
 	b->len += (size_t)n;
 }
 
+void tf_buf_put_decimal(struct tf_buf *b, uint64_t n, unsigned width)
+{
+	char digits[20], *at = digits + sizeof(digits);
+	TF_ASSERT(width >= 1 && width <= sizeof(digits));
+	for (; n > 0 || at > digits + sizeof(digits) - width; n /= 10)
+		*--at = (char)('0' + n % 10);
+	tf_buf_append(b, at, (size_t)(digits + sizeof(digits) - at));
+}
+
 void tf_buf_consume(struct tf_buf *b, size_t n)
 {
 	TF_ASSERT(n <= b->len);

@@ -11,6 +11,9 @@
 
 #include "base/mem.h"
 
+/* All digits of a whole number below this one are significant. */
+#define WHOLE_MAX 1e15
+
 /* A script may call os.setlocale; the decimal point of JSON stays a point. */
 static locale_t c_locale;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -154,6 +157,9 @@ void tf_json_write_real(struct tf_buf *out, double d)
 		tf_buf_puts(out, "Infinity");
 	} else if (d == 0) {
 		tf_buf_puts(out, "0.0");
+	} else if (fabs(d) < WHOLE_MAX && d == trunc(d)) {
+		tf_buf_put_decimal(out, (uint64_t)fabs(d), 1);
+		tf_buf_puts(out, ".0");
 	} else {
 		pthread_once(&once, make_locale);
 		locale_t caller = uselocale(c_locale);

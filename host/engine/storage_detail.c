@@ -215,8 +215,9 @@ static void write_meta(const struct tf_storage *s, unsigned atom, struct tf_buf 
 	bool ran = tf_trace_has(s->trace, atom);
 	bool known = performer && performer[0];
 	if (d->round > 0 || known || ran) {
-		tf_buf_printf(
-			b, "%s\"" META_OWN "\": {\"round\": %" PRId64, b->len > 1 ? ", " : "", d->round);
+		tf_buf_puts(b, b->len > 1 ? ", " : "");
+		tf_buf_puts(b, "\"" META_OWN "\": {\"round\": ");
+		tf_buf_put_decimal(b, d->round > 0 ? (uint64_t)d->round : 0, 1);
 		if (known)
 			tf_buf_printf(b, ", \"performer\": \"%s\"", performer);
 		if (ran) {

@@ -129,10 +129,24 @@ bool tf_trace_has(const struct tf_trace *t, uint32_t atom)
 	return t && atom < t->atom_count && t->atoms[atom].last;
 }
 
+/* To the microsecond. */
+static void write_seconds(double seconds, struct tf_buf *out)
+{
+	uint64_t us = seconds > 0 && seconds < 1e12 ? (uint64_t)(seconds * 1e6 + 0.5) : 0;
+	tf_buf_put_decimal(out, us / 1000000, 1);
+	tf_buf_putc(out, '.');
+	tf_buf_put_decimal(out, us % 1000000, 6);
+	tf_buf_puts(out, ", ");
+}
+
 static void write_run(const struct tf_trace *t, const struct run *r, struct tf_buf *out)
 {
-	tf_buf_printf(out, "[\"%s\", \"%s\", %.6f, %.6f, %.6f, ", r->revert ? "revert" : "execute",
-		tf_state_name((enum tf_state)r->state), r->sent, (double)r->waited, (double)r->ran);
+	tf_buf_puts(out, r->revert ? "[\"revert\", \"" : "[\"execute\", \"");
+	tf_buf_puts(out, tf_state_name((enum tf_state)r->state));
+	tf_buf_puts(out, "\", ");
+	write_seconds(r->sent, out);
+	write_seconds((double)r->waited, out);
+	write_seconds((double)r->ran, out);
 	const char *worker = r->worker ? tf_intern_text(t->workers, r->worker - 1) : NULL;
 	if (worker)
 		tf_json_write_string(out, worker, strlen(worker));

@@ -64,6 +64,23 @@ static void printf_fits_at_every_length(void **state)
 	}
 }
 
+static void decimals_have_their_width(void **state)
+{
+	(void)state;
+	static const struct {
+		uint64_t n;
+		unsigned width;
+		const char *want;
+	} cases[] = {{0, 1, "0"}, {7, 1, "7"}, {7, 6, "000007"}, {0, 3, "000"}, {1234567, 6, "1234567"},
+		{UINT64_MAX, 1, "18446744073709551615"}, {1, 20, "00000000000000000001"}};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct tf_buf b = TF_BUF_INIT;
+		tf_buf_put_decimal(&b, cases[i].n, cases[i].width);
+		assert_string_equal(b.data, cases[i].want);
+		tf_buf_free(&b);
+	}
+}
+
 static void consume_drops_from_the_front(void **state)
 {
 	(void)state;
@@ -130,6 +147,7 @@ int main(void)
 		cmocka_unit_test(stays_terminated_while_growing),
 		cmocka_unit_test(appends_every_kind),
 		cmocka_unit_test(printf_fits_at_every_length),
+		cmocka_unit_test(decimals_have_their_width),
 		cmocka_unit_test(consume_drops_from_the_front),
 		cmocka_unit_test(reserve_makes_room_at_once),
 		cmocka_unit_test(memory_helpers),

@@ -68,7 +68,8 @@ static void finish(struct publisher *p, struct tf_amqp_publish *m, enum tf_publi
 		p->suspects--;
 }
 
-static void report(struct publisher *p)
+/* `wake`: unless it is the loop that calls, and looks next. */
+static void report(struct publisher *p, bool wake)
 {
 	struct tf_amqp_shared *s = p->shared;
 
@@ -78,7 +79,8 @@ static void report(struct publisher *p)
 	tf_amqp_publish_prepend(&p->done, &s->published);
 	s->published = p->done;
 	p->done = (struct tf_amqp_publish_list){0};
-	tf_amqp_wake_loop(s);
+	if (wake)
+		tf_amqp_wake_loop(s);
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -523,7 +525,7 @@ static bool send_without_waiting(void *serving)
 	p->conn.no_waiting = false;
 	if (rc < 0) /* it counts as sent, and was not: as the thread does, with a new connection */
 		tf_amqp_link_shutdown(p->link);
-	report(p);
+	report(p, true);
 	return rc == 0 && !p->conn.out.len && (!p->queue.head || !may_send(p));
 }
 
@@ -539,7 +541,7 @@ static bool read_here(void *serving)
 
 	if (rc == 0)
 		requeue(p, false);
-	report(p);
+	report(p, false);
 	return rc == 0 && !p->conn.out.len && !(p->queue.head && may_send(p));
 }
 
@@ -576,7 +578,7 @@ static int handle_input(struct publisher *p, struct tf_err *err)
 		rc = new_channel(p, err);
 	if (rc == 0)
 		requeue(p, false);
-	report(p);
+	report(p, true);
 	return rc;
 }
 
@@ -599,7 +601,7 @@ static int serve(struct publisher *p, struct tf_err *err)
 				p->conn.where);
 		open = o.ready || o.stop;
 		rc = open ? send_some(p, err) : 0;
-		report(p);
+		report(p, true);
 		if (rc < 0)
 			return rc;
 		if (tf_amqp_conn_wait(&p->conn, patience(p, &o, open && may_send(p))))
@@ -665,7 +667,7 @@ void *tf_amqp_publisher_main(void *shared)
 		p->link->serving = NULL;
 		tf_amqp_conn_close(&p->conn, rc == 0 || rc == TF_ESTATE || rc == TF_ECLOSED, CLOSE_MS);
 		requeue(p, true);
-		report(p);
+		report(p, true);
 		if (rc == 0)
 			break;
 		tf_amqp_link_down(s, p->link, &err);
