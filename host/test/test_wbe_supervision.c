@@ -119,6 +119,19 @@ static void what_expired_is_dropped_by_who_gets_it_later(void **state)
 	fake_sent_free(s);
 	executor_respond(&r, A1, executor_by(W1, 2), "PENDING", "{}"); /* of another round */
 	assert_null(fake_wire_take(r.wire));
+	/* Nor does it want what another engine of the flow gave up, once it has gone on. */
+	executor_answer(&r, "alpha", "m.T", executor_by(W1, -1));
+	assert_int_equal(executor_submit_as(&r, A2, "m.T", TF_REVERT, 3), 0);
+	fake_wire_drop(r.wire);
+	for (int64_t round = 2; round <= 4; round++) {
+		executor_respond(&r, A2, executor_by(W1, round), "PENDING", "{}");
+		assert_int_equal(r.wire->sent_count, round <= 3);
+		if (round > 3)
+			break;
+		s = executor_sent(&r, "NOTIFY", W1);
+		assert_int_equal(tf_peer_parse(s->m.peer).drop, 1);
+		fake_sent_free(s);
+	}
 	executor_close(&r);
 }
 

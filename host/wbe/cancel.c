@@ -52,11 +52,20 @@ void tf_client_stop_expired(struct tf_client *c, const char *uuid, const struct 
 		tell_to_end(c, peer->worker, uuid, peer->round, (enum tf_action)peer->action, false);
 }
 
-void tf_client_drop_settled(struct tf_client *c, const char *uuid, const struct tf_peer *peer)
+/* What is in flight now came after it: a later round, or the revert. */
+static bool is_past(const struct tf_flight *f, const struct tf_peer *peer)
+{
+	return f && peer->worker[0] && peer->action >= 0 && peer->round >= 0 &&
+	       (peer->round < f->round || (peer->round == f->round && peer->action == TF_EXECUTE &&
+						  f->request.action == TF_REVERT));
+}
+
+void tf_client_drop_settled(
+	struct tf_client *c, const struct tf_flight *f, const char *uuid, const struct tf_peer *peer)
 {
 	char key[TF_CLIENT_KEY_MAX];
 	size_t len;
-	if (was_given_up(c, uuid, peer) ||
+	if (is_past(f, peer) || was_given_up(c, uuid, peer) ||
 		(peer->worker[0] && peer->action >= 0 &&
 			tf_ledger_get(c->settled, tf_client_key(key, uuid, peer->action, peer->round), &len)))
 		tell_to_end(c, peer->worker, uuid, peer->round, (enum tf_action)peer->action, true);

@@ -200,8 +200,10 @@ void tf_client_checked(struct tf_client *c, const char *topic, const struct tf_p
 
 /* cancel.c: have the worker that runs it end it, if the engine wants that and the worker is one of ours. */
 void tf_client_cancel_running(struct tf_client *c, struct tf_flight *f);
-/* A worker has got a request once more that may have its outcome: have it dropped then. */
-void tf_client_drop_settled(struct tf_client *c, const char *uuid, const struct tf_peer *peer);
+/* A worker has a request that may have its outcome, or be given up: have it dropped then. `f`: what of its atom is in flight
+ * now, or NULL. */
+void tf_client_drop_settled(
+	struct tf_client *c, const struct tf_flight *f, const char *uuid, const struct tf_peer *peer);
 /* RUNNING came for a request that this engine has given up: have that worker end it. */
 void tf_client_stop_expired(struct tf_client *c, const char *uuid, const struct tf_peer *peer);
 /* End all executions that can be reached. */

@@ -220,7 +220,7 @@ static void on_response(struct tf_client *c, const struct tf_message *m)
 		if (!f && r.state == TF_RESPONSE_RUNNING)
 			tf_client_stop_expired(c, m->correlation_id, &peer);
 		if (r.state == TF_RESPONSE_PENDING)
-			tf_client_drop_settled(c, m->correlation_id, &peer);
+			tf_client_drop_settled(c, f, m->correlation_id, &peer);
 	} else {
 		settle = take_response(c, m, f, &r, &peer);
 	}

@@ -74,7 +74,9 @@ void tf_client_checked(struct tf_client *c, const char *topic, const struct tf_p
 		peer->echo < TF_CLIENT_CHECKS)
 		return;
 	const uint64_t patience = tf_client_is_busy(c, lane) ? PATIENCE_BUSY_MS : PATIENCE_MS;
-	for (struct tf_flight *f = tf_inflight_first(c->inflight); f; f = tf_inflight_next(f)) {
+	unsigned left = lane->pending; /* of what may be a million that wait behind them */
+	for (struct tf_flight *f = tf_inflight_first(c->inflight); f && left; f = tf_inflight_next(f)) {
+		left -= f->state == TF_REQUEST_PENDING && f->lane == lane;
 		if (!must_be_taken(f, lane, peer->echo) || (!f->misses && now - f->sure_at < patience))
 			continue;
 		if (is_vanished(c, f)) {
