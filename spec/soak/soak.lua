@@ -58,8 +58,9 @@ local function slope(series, from)
   return (n * sxy - sx * sy) / spread, sy / n
 end
 
--- The median of a span of time: a slot that is being replaced now and then has one more, or one less.
-local function median_of(series, from, till)
+-- Nearly the least of a span of time: what is there when nothing special goes on. One look of a hundred may meet
+-- less, as a slot that is just being replaced.
+local function floor_of(series, from, till)
   local all = {}
   for _, point in ipairs(series) do
     if point[1] >= from and point[1] <= till then
@@ -67,7 +68,7 @@ local function median_of(series, from, till)
     end
   end
   table.sort(all)
-  return all[math.ceil(#all / 2)] or 0
+  return all[math.ceil(#all / 100)] or 0
 end
 
 -- ---- one transport ----------------------------------------------------------------------------
@@ -245,7 +246,7 @@ local function report_memory(report, side, seconds)
   local half = from + (seconds - from) / 2
   for _, name in ipairs { "engine descriptors", "worker descriptors" } do
     local series = side.series[name]
-    local before, after = median_of(series, from, half), median_of(series, half, seconds)
+    local before, after = floor_of(series, from, half), floor_of(series, half, seconds)
     report:line("%-10s %-18s %4d, then %d", side.transport, name:gsub("worker", "supervisor"), before, after)
     if after > before + (seconds < SHORT and DESCRIPTORS_SHORT or 0) then
       report:blame("%s: %s: %d, then %d", side.transport, name, before, after)
