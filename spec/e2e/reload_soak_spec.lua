@@ -3,6 +3,7 @@ local peers = require "peers"
 local process = require "process"
 local soak = require "reload_soak"
 
+local COUNT = tonumber(os.getenv "TFHOST_RELOADS" or 100)
 -- Kilobytes that the supervisor may grow by between the twentieth reload and the last: for what waits, and for what it
 -- has to remember of the outcomes of the last 10,000 requests.
 local GROWTH, OUTCOME, OUTCOMES = 4000, 0.5, 10000
