@@ -374,12 +374,27 @@ static int host_pid(lua_State *L)
 	return 1;
 }
 
-/* caller(known, look) -> known[f], current line: of the nearest function f on the stack for which that is true, as
- * debug.getinfo finds it, without its tables; nothing if there is none. Of a function that `known` lacks it has look(f). */
+/* only(table, key) -> table[key] if it has nothing else; else nothing */
+TF_RAISES static int host_only(lua_State *L)
+{
+	luaL_checktype(L, 1, LUA_TTABLE);
+	lua_settop(L, 2);
+	lua_pushnil(L);
+	if (!lua_next(L, 1) || !lua_rawequal(L, 3, 2))
+		return 0;
+	lua_insert(L, 3); /* table, key, value, key */
+	if (lua_next(L, 1))
+		return 0;
+	return 1;
+}
+
+/* caller(known, look) -> known[f], current line: of the nearest function f on the stack for which that is true, above the
+ * one that calls this, as debug.getinfo finds it, without its tables; nothing if there is none. Of a function that `known`
+ * lacks it has look(f). */
 TF_RAISES static int host_caller(lua_State *L)
 {
 	lua_Debug frame;
-	for (int level = 1; lua_getstack(L, level, &frame); level++) {
+	for (int level = 2; lua_getstack(L, level, &frame); level++) {
 		lua_settop(L, 2);
 		lua_getinfo(L, "f", &frame);
 		lua_pushvalue(L, 3);
@@ -418,6 +433,7 @@ int tf_bind_host_open(lua_State *L)
 		{"members", host_members},
 		{"now", host_now},
 		{"caller", host_caller},
+		{"only", host_only},
 		{"notify", tf_task_action_notify},
 		{"random", host_random},
 		{"time", host_time},

@@ -316,19 +316,25 @@ local function new_notifier()
   return notifier.new({ M.EVENT_UPDATE_PROGRESS, M.EVENT_TIME_WARNING }, on_listener)
 end
 
--- Whether these options say no more than a name.
-local function only_name(options)
-  local key = next(options)
-  return key == nil or (key == "name" and next(options, key) == nil)
+-- An instance whose options say no more than its name; nil: they do, or they are wrong.
+local function plain_instance(class, options)
+  local name = class.plain_meta and type(options) == "table" and host.only(options, "name")
+  if type(name) == "string" then
+    return setmetatable({ name = name, where = place.caller() or class.where }, class.plain_meta)
+  end
 end
 
 local function instantiate(class, options)
+  local plain = plain_instance(class, options)
+  if plain then
+    return plain
+  end
   options = check.options(options, INSTANCE_OPTIONS, "task")
   local name = options.name == nil and default_name(class) or options.name
   if type(name) ~= "string" then
     exceptions.raise(exceptions.TypeError, "the name of a task must be a string")
   end
-  if class.plain_meta and only_name(options) then
+  if class.plain_meta and next(options) == nil then
     return setmetatable({ name = name, where = place.caller() or class.where }, class.plain_meta)
   end
   local self = {
