@@ -13,11 +13,15 @@ extern struct tf_loop *fs_loop;
 extern struct temp_folder fs_dir;
 
 int fs_set_up(void **state);
+/* In a child, which gets here when a check failed in it, it exits. */
 int fs_tear_down(void **state);
 
 /* `more` continues the options object, as in ", \"watch\": false". */
 void fs_open_on(struct peer *p, const char *in, const char *out, const char *more);
 void fs_open_peer(struct peer *p);
+
+/* On a loop of the caller's, with short polls and retries: for processes that come and go. */
+void fs_open_in(struct peer *p, struct tf_loop *loop);
 
 /* A file as kombu would leave it, with this body (taken literally). Caller frees. */
 char *fs_content(const char *body);
