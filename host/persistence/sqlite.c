@@ -13,7 +13,7 @@
 #include "base/mem.h"
 #include "persistence/backend.h"
 
-enum { SCHEMA_VERSION = 1, BUSY_MS = 5000, BUSY_STEP_MS = 10 };
+enum { SCHEMA_VERSION = 1, BUSY_MS = 5000, BUSY_STEP_MS = 10, LOG_PAGES = 4000 };
 
 /* name, text */
 #define STATEMENTS(X) \
@@ -207,6 +207,8 @@ static int prepare_file(struct sqlite *s, const struct tf_backend_config *config
 			"one",
 			s->path, version, SCHEMA_VERSION);
 	rc = begin_log(s);
+	if (rc == SQLITE_OK) /* copying it waits for the disk, twice */
+		rc = sqlite3_wal_autocheckpoint(s->db, LOG_PAGES);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_exec(s->db, synchronous[config->durability], NULL, NULL, NULL);
 	if (rc == SQLITE_OK && version < SCHEMA_VERSION)
