@@ -117,8 +117,6 @@ static void what_expired_is_dropped_by_who_gets_it_later(void **state)
 	s = executor_sent(&r, "NOTIFY", W1);
 	assert_int_equal(tf_peer_parse(s->m.peer).drop, 1);
 	fake_sent_free(s);
-	executor_respond(&r, A1, executor_by(W1, 2), "PENDING", "{}"); /* of another round */
-	assert_null(fake_wire_take(r.wire));
 	/* Nor does it want what another engine of the flow gave up, once it has gone on. */
 	executor_answer(&r, "alpha", "m.T", executor_by(W1, -1));
 	assert_int_equal(executor_submit_as(&r, A2, "m.T", TF_REVERT, 3), 0);
@@ -132,6 +130,58 @@ static void what_expired_is_dropped_by_who_gets_it_later(void **state)
 		assert_int_equal(tf_peer_parse(s->m.peer).drop, 1);
 		fake_sent_free(s);
 	}
+	executor_close(&r);
+}
+
+static void assert_told_to_drop(struct executor_rig *r, const char *worker)
+{
+	struct fake_sent *s = executor_sent(r, "NOTIFY", worker);
+	assert_int_equal(tf_peer_parse(s->m.peer).drop, 1);
+	assert_string_equal(s->m.correlation_id, A1);
+	fake_sent_free(s);
+}
+
+/* The engine before us had its outcome, or it is not its turn yet: it is sent again then. */
+static void what_is_not_in_flight_is_dropped_by_who_gets_it_again(void **state)
+{
+	(void)state;
+	struct executor_rig r = {0};
+	executor_ready(&r, W1);
+	fake_wire_drop(r.wire);
+	executor_respond(&r, A1, executor_by(W1, 2), "PENDING", "{}");
+	assert_told_to_drop(&r, W1);
+	executor_respond(&r, A1, "{\"v\":1}", "PENDING", "{}"); /* nobody we could tell */
+	assert_null(fake_wire_take(r.wire));
+	executor_close(&r);
+}
+
+/* Two workers have it, as one was silent; who begins it counts. */
+static void the_copy_is_dropped_when_another_worker_begins(void **state)
+{
+	(void)state;
+	struct executor_rig r = {0};
+	executor_ready(&r, W1);
+	executor_submit(&r, A1, "m.T");
+	fake_sent_free(executor_next_request(&r));
+	executor_respond(&r, A1, executor_by(W1, 1), "PENDING", "{}");
+	assert_null(fake_wire_take(r.wire));
+	executor_respond(&r, A1, executor_by(W2, 1), "RUNNING", "{}");
+	assert_told_to_drop(&r, W1);
+	executor_respond(&r, A1, executor_by(W1, 1), "PENDING", "{}"); /* who knows whether W2 lives */
+	assert_null(fake_wire_take(r.wire));
+	executor_close(&r);
+}
+
+static void who_had_it_waiting_may_begin_it(void **state)
+{
+	(void)state;
+	struct executor_rig r = {0};
+	executor_ready(&r, W1);
+	executor_submit(&r, A1, "m.T");
+	fake_sent_free(executor_next_request(&r));
+	executor_respond(&r, A1, executor_by(W1, 1), "PENDING", "{}");
+	executor_respond(&r, A1, executor_by(W1, 1), "RUNNING", "{}");
+	assert_null(fake_wire_take(r.wire));
 	executor_close(&r);
 }
 
@@ -495,6 +545,9 @@ int main(void)
 		cmocka_unit_test(who_stands_in_line_does_not_expire),
 		cmocka_unit_test(what_waited_beyond_its_queue_limit_is_ended_when_it_begins),
 		cmocka_unit_test(what_expired_is_dropped_by_who_gets_it_later),
+		cmocka_unit_test(what_is_not_in_flight_is_dropped_by_who_gets_it_again),
+		cmocka_unit_test(the_copy_is_dropped_when_another_worker_begins),
+		cmocka_unit_test(who_had_it_waiting_may_begin_it),
 		cmocka_unit_test(a_jump_of_the_clock_expires_nothing),
 		cmocka_unit_test(a_silent_worker_is_lost),
 		cmocka_unit_test(a_request_may_change_its_worker),

@@ -2,6 +2,9 @@
  * runs one gets a cancel on its private queue, and answers with the outcome as always. What waits in the queue of a topic can
  * not be taken back: it is cancelled when its worker says that it runs. A Python worker cannot be asked: its task runs to
  * its end. */
+#include <stdlib.h>
+#include <string.h>
+
 #include "base/log.h"
 #include "protocol/failure.h"
 #include "protocol/peer.h"
@@ -55,20 +58,24 @@ void tf_client_stop_expired(struct tf_client *c, const char *uuid, const struct 
 /* What is in flight now came after it: a later round, or the revert. */
 static bool is_past(const struct tf_flight *f, const struct tf_peer *peer)
 {
-	return f && peer->worker[0] && peer->action >= 0 && peer->round >= 0 &&
-	       (peer->round < f->round || (peer->round == f->round && peer->action == TF_EXECUTE &&
-						  f->request.action == TF_REVERT));
+	return peer->round < f->round ||
+	       (peer->round == f->round && peer->action == TF_EXECUTE && f->request.action == TF_REVERT);
 }
 
-void tf_client_drop_settled(
+void tf_client_drop_unwanted(
 	struct tf_client *c, const struct tf_flight *f, const char *uuid, const struct tf_peer *peer)
 {
-	char key[TF_CLIENT_KEY_MAX];
-	size_t len;
-	if (is_past(f, peer) || was_given_up(c, uuid, peer) ||
-		(peer->worker[0] && peer->action >= 0 &&
-			tf_ledger_get(c->settled, tf_client_key(key, uuid, peer->action, peer->round), &len)))
+	bool names_it = peer->worker[0] && peer->action >= 0 && peer->round >= 0 && peer->given != 1;
+	if (names_it && (!f || is_past(f, peer)))
 		tell_to_end(c, peer->worker, uuid, peer->round, (enum tf_action)peer->action, true);
+}
+
+void tf_client_drop_copy(struct tf_client *c, struct tf_flight *f, const struct tf_peer *runner)
+{
+	if (f->holder && strcmp(f->holder, runner->worker) != 0)
+		tell_to_end(c, f->holder, f->uuid, f->round, f->request.action, true);
+	free(f->holder);
+	f->holder = NULL;
 }
 
 void tf_client_cancel(struct tf_client *c)

@@ -12,7 +12,6 @@
 #include "wbe/executor.h"
 #include "wbe/finder.h"
 #include "wbe/inflight.h"
-#include "wbe/ledger.h"
 #include "wbe/outbox.h"
 #include "wbe/pace.h"
 #include "wbe/supervision.h"
@@ -26,8 +25,6 @@ struct tf_client {
 
 	struct tf_transport *transport; /* owned; NULL unless started */
 	struct tf_map *expired; /* uuid -> round + 1: given up here; a worker that begins one is told */
-	struct tf_ledger *
-		settled; /* requests that have their outcome, lately, without a body; owned; NULL unless started */
 	bool own_limits;        /* some requests have a queue limit of their own */
 	uint64_t limits_at;     /* paced; when to look at those next */
 	bool cancelling;        /* executions are to end, and not to go to other workers */
@@ -76,15 +73,6 @@ static inline struct tf_log_ids tf_flight_log_ids(const struct tf_client *c, con
 {
 	return (struct tf_log_ids){
 		.flow = c->config.reply_topic, .atom = f->request.task_name, .request = f->uuid};
-}
-
-/* What tells a request from all others of the flow. */
-#define TF_CLIENT_KEY_MAX 128
-static inline const char *tf_client_key(
-	char out[TF_CLIENT_KEY_MAX], const char *uuid, int action, int64_t round)
-{
-	snprintf(out, TF_CLIENT_KEY_MAX, "%.64s %d %lld", uuid, action, (long long)round);
-	return out;
 }
 
 /* executor.c */
@@ -200,10 +188,12 @@ void tf_client_checked(struct tf_client *c, const char *topic, const struct tf_p
 
 /* cancel.c: have the worker that runs it end it, if the engine wants that and the worker is one of ours. */
 void tf_client_cancel_running(struct tf_client *c, struct tf_flight *f);
-/* A worker has a request that may have its outcome, or be given up: have it dropped then. `f`: what of its atom is in flight
- * now, or NULL. */
-void tf_client_drop_settled(
+/* A worker has got a request that this engine does not wait for: have it dropped. `f`: what of its atom is in flight now, or
+ * NULL. Nothing is lost by that: this engine, or the one that resumes it, sends whatever it still wants. */
+void tf_client_drop_unwanted(
 	struct tf_client *c, const struct tf_flight *f, const char *uuid, const struct tf_peer *peer);
+/* `runner` has begun it: have the copy dropped that waits with another worker, if one said so. */
+void tf_client_drop_copy(struct tf_client *c, struct tf_flight *f, const struct tf_peer *runner);
 /* RUNNING came for a request that this engine has given up: have that worker end it. */
 void tf_client_stop_expired(struct tf_client *c, const char *uuid, const struct tf_peer *peer);
 /* End all executions that can be reached. */

@@ -15,8 +15,6 @@
 #define SILENCE_MS 2400
 #define GRACE_MS 10000
 #define ATTEMPTS 3
-/* A copy that was with a silent worker comes again when that wakes up, or its connection is given up. */
-static const struct tf_ledger_limits settled_limits = {.count = 10000, .bytes = 4u << 20, .age_ms = 600000};
 
 uint64_t tf_client_now(const struct tf_client *c)
 {
@@ -54,8 +52,6 @@ bool tf_client_outcome(
 	}
 	uint64_t ran_us = measure(c, f, failed);
 	tf_supervision_unwatch(c->supervision, &f->watch);
-	char key[TF_CLIENT_KEY_MAX];
-	tf_ledger_put(c->settled, tf_client_key(key, f->uuid, (int)f->request.action, f->round), "", 0);
 	const struct tf_completion done = {.atom = f->atom,
 		.round = f->round,
 		.action = f->request.action,
@@ -129,7 +125,6 @@ static int start(struct tf_executor *x, struct tf_err *err)
 	c->tfhost_seen = tf_map_new();
 	c->lanes = tf_map_new();
 	c->expired = tf_map_new();
-	c->settled = tf_ledger_new(c->seam.clock, &settled_limits);
 	c->own_limits = false;
 	c->probe_gap = c->config.probe_ms;
 	c->probe_at = c->declare_at = tf_client_now(c);
@@ -225,8 +220,6 @@ static void stop(struct tf_executor *x)
 	tf_map_delete(c->tfhost_seen, NULL);
 	tf_map_delete(c->lanes, free);
 	tf_map_delete(c->expired, free);
-	tf_ledger_delete(c->settled);
-	c->settled = NULL;
 	c->finder = NULL;
 	c->supervision = NULL;
 	c->tfhost_topics = c->tfhost_seen = c->lanes = c->expired = NULL;

@@ -140,6 +140,7 @@ void tf_flight_delete(struct tf_flight *f)
 	free(f->topic);
 	free(f->unreadable);
 	free(f->performer);
+	free(f->holder);
 	free(f->loss);
 	free(f);
 }

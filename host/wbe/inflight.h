@@ -63,6 +63,7 @@ struct tf_flight {
 	struct tf_watch watch; /* the tfhost worker that runs it, or that alone was asked to */
 	uint64_t again_at;     /* in an again queue: when to send it again, or to give up waiting */
 	char *performer;       /* owned or NULL; worker that may run it for an earlier engine; "": any may */
+	char *holder;          /* owned or NULL; worker that said last that it has it waiting */
 	unsigned gone;         /* of its lane, when it was asked for */
 	int64_t asked;         /* number of that question */
 	int64_t check; /* number of the first check that was sent after it, as the next for vanished.c */

@@ -108,6 +108,7 @@ static void on_running(struct tf_client *c, struct tf_flight *f, const struct tf
 		tf_inflight_dequeue(c->inflight, f); /* not lost: no need to send it again */
 	if (!peer->worker[0])
 		return;
+	tf_client_drop_copy(c, f, peer);
 	tf_supervision_watch(c->supervision, &f->watch, peer);
 	tf_outbox_began(&c->outbox, f->atom, f->round, peer->worker);
 	tf_client_cancel_running(c, f);
@@ -125,6 +126,17 @@ static void note_end(
 	if (r->state == TF_RESPONSE_FAILURE &&
 		tf_failure_is(tf_value_json(r->result), tf_types_worker_lost[0]))
 		c->stats.died++;
+}
+
+/* It waits with that worker, or was there: a copy, if another one begins it before. If one runs it already, that one
+ * may have died just now. */
+static void on_held(struct tf_client *c, struct tf_flight *f, const struct tf_peer *peer)
+{
+	if (peer->given != 1 && f->state != TF_REQUEST_RUNNING) {
+		free(f->holder);
+		f->holder = tf_strdup(peer->worker);
+	}
+	tf_client_found(c, f, peer);
 }
 
 /* Whether the message is to be acknowledged now; an outcome waits until the engine has it safe. */
@@ -152,7 +164,7 @@ static bool take_response(struct tf_client *c, const struct tf_message *m, struc
 		break;
 	case TF_RESPONSE_PENDING:
 		if (peer->worker[0]) {
-			tf_client_found(c, f, peer);
+			on_held(c, f, peer);
 			break;
 		}
 		complain(c, m, "ignored", "a worker does not report this state");
@@ -220,7 +232,7 @@ static void on_response(struct tf_client *c, const struct tf_message *m)
 		if (!f && r.state == TF_RESPONSE_RUNNING)
 			tf_client_stop_expired(c, m->correlation_id, &peer);
 		if (r.state == TF_RESPONSE_PENDING)
-			tf_client_drop_settled(c, f, m->correlation_id, &peer);
+			tf_client_drop_unwanted(c, f, m->correlation_id, &peer);
 	} else {
 		settle = take_response(c, m, f, &r, &peer);
 	}

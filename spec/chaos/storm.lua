@@ -161,6 +161,9 @@ end
 function happen.worker(self)
   local i = self.draw(WORKERS)
   local worker = self.workers[i].pid
+  if self.workers[i]:ended() then -- another one is about to be started
+    return nil
+  end
   local slots = as_set(slots_of(self.workers[i], self.worker))
   self.workers[i]:kill "KILL"
   self.workers[i]:wait(5)
