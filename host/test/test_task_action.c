@@ -77,11 +77,13 @@ static void causes_are_flat(void **state)
 	struct tf_value *dict = tf_value_parse(f->text, strlen(f->text), 0, &err);
 	assert_true(tf_json_get(tf_value_json(dict), "causes", &causes));
 	assert_int_equal(tf_json_count(causes), 2); /* b, c */
-	assert_true(tf_json_at(causes, 0, &cause) && tf_json_get(cause, "exception_str", &v));
+	assert_true(tf_json_at(causes, 0, &cause));
+	assert_true(tf_json_get(cause, "exception_str", &v));
 	assert_true(tf_json_string_is(v, "b"));
 	assert_true(tf_json_get(cause, "causes", &inner));
 	assert_int_equal(tf_json_count(inner), 1);
-	assert_true(tf_json_at(causes, 1, &cause) && tf_json_get(cause, "causes", &inner));
+	assert_true(tf_json_at(causes, 1, &cause));
+	assert_true(tf_json_get(cause, "causes", &inner));
 	assert_int_equal(tf_json_count(inner), 0);
 	tf_value_unref(dict);
 }
