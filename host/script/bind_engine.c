@@ -56,7 +56,6 @@ struct tf_engine_handle *tf_engine_handle_check(lua_State *L)
 	return h;
 }
 
-/* Atom number of the name at `index`; a Lua error if there is none. */
 unsigned tf_engine_handle_atom(lua_State *L, const struct tf_engine_handle *h, int index)
 {
 	const char *name = luaL_checkstring(L, index);
@@ -67,7 +66,6 @@ unsigned tf_engine_handle_atom(lua_State *L, const struct tf_engine_handle *h, i
 	return (unsigned)atom;
 }
 
-/* Push a value and release it. */
 int tf_engine_handle_push(lua_State *L, struct tf_value *v, const char *what)
 {
 	struct tf_err err;

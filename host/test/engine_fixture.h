@@ -2,7 +2,8 @@
  * and deciders played by the fixture and everything that happens written down. Beyond the notation:
  * `optional`, `revert_requires` (names), `result_text` (exact JSON text), a retry class "Broken" whose
  * on_failure raises, `each` and `limit` of a map whose items give their element, or fail with those in
- * `fail_elements`, `fail_elements_once` (in the first round), `revert_fail_elements`, `delay` of a retry (ms), a decider that is a string raises it, `auto`: false of a graph: no links by symbols. */
+ * `fail_elements`, `fail_elements_once` (in the first round), `revert_fail_elements`, `delay` of a retry (ms), a decider
+ * that is a string raises it, `auto`: false of a graph: no links by symbols. */
 #ifndef TF_TEST_ENGINE_FIXTURE_H
 #define TF_TEST_ENGINE_FIXTURE_H
 
