@@ -24,9 +24,10 @@ static struct fixture *begin(const char *flow)
 {
 	struct tf_err err;
 	struct fixture *f = fixture_new_in(flow, "{}", &book, &err);
-	if (!f)
+	if (f)
+		f->hold = true;
+	else
 		fail_msg("%s", err.message);
-	f->hold = true;
 	if (fixture_run(f, &err) != 0)
 		fail_msg("%s", err.message);
 	fixture_log(f);
