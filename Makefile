@@ -222,11 +222,12 @@ bench: all bench-programs ## time, memory, ratios beside Python TaskFlow and bar
 	@.ci/setup build test
 	@spec/support/rabbitmq run $(B)/tfhost lua host/bench/run.lua $(B) $(ONLY)
 
+ALL_ENGINES = serial,parallel,worker-based
 .PHONY: conformance
 conformance: all ## FLOWS (5,000) random flows on each engine and in Python TaskFlow: any difference fails; SEED= repeats
 	@.ci/setup build test
 	@TFHOST=$(CURDIR)/$(B)/tfhost /usr/bin/python3 spec/conformance/conformance.py --seed "$(SEED)" \
-		--flows $(or $(FLOWS),5000) --first $(or $(FIRST),0) --engines $(or $(ENGINES),serial,parallel,worker-based)
+		--flows $(or $(FLOWS),5000) --first $(or $(FIRST),0) --engines $(or $(ENGINES),$(ALL_ENGINES))
 
 CHAOS_SECONDS ?= 600
 CHAOS_SEED ?= 1
