@@ -427,7 +427,7 @@ end
 local COMMANDS = { list = list, show = show, resume = resume, cancel = cancel, delete = delete }
 
 ---@param given table command line: action, uuid, all, force, json, plain, unfinished, wait, backend, durability, argv,
----flags (log_format, log_level, metrics)
+---  flags (log_format, log_level, metrics)
 ---@return integer exit code
 function M.main(given)
   given.command = "tfhost flow " .. given.action
