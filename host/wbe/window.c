@@ -2,7 +2,9 @@
 
 enum {
 	WINDOW_QUICK_MS = 20, /* a narrow window used up in less time is widened */
-	WINDOW_SLOW_MS = 200, /* a wide one that lasts longer is narrowed */
+	WINDOW_SLOW_MS = 200, /* a wide one that lasts longer is narrowed, after ... */
+	WINDOW_SLOW_LOOKS =
+		2, /* ... so many looks in a row: what is too many then is given back, at a price */
 };
 
 bool tf_window_look(struct tf_window *w, uint64_t now)
@@ -14,9 +16,12 @@ bool tf_window_look(struct tf_window *w, uint64_t now)
 		return false;
 	w->since = now;
 	w->ended = 0;
-	if ((uint64_t)ended * WINDOW_QUICK_MS >= w->narrow * passed)
+	bool quick = (uint64_t)ended * WINDOW_QUICK_MS >= w->narrow * passed;
+	bool slow = !quick && (uint64_t)ended * WINDOW_SLOW_MS < w->wide * passed;
+	w->slow = slow ? w->slow + 1 : 0;
+	if (quick)
 		w->size = w->wide;
-	else if ((uint64_t)ended * WINDOW_SLOW_MS < w->wide * passed)
+	else if (w->slow >= WINDOW_SLOW_LOOKS)
 		w->size = w->narrow;
 	return w->size != before;
 }

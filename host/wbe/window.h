@@ -2,7 +2,8 @@
  *
  * Narrow is what slots that take long need: with more, an idle worker beside this one would go without. When requests
  * are over so fast that a narrow window is used up many times in an instant, the way to the broker and back would be
- * what they wait for: then it is wide, until they become slow again. Pure: told of each end and of the time.
+ * what they wait for: then it is wide, until they become slow again and stay so: a moment in which this worker itself was
+ * held up tells nothing about them. Pure: told of each end and of the time.
  */
 #ifndef TF_WBE_WINDOW_H
 #define TF_WBE_WINDOW_H
@@ -17,6 +18,7 @@ struct tf_window {
 	unsigned size;  /* the present one */
 	uint64_t since; /* of the last look, ms */
 	unsigned ended; /* requests since then */
+	unsigned slow;  /* looks in a row that found it so */
 };
 
 static inline void tf_window_create(struct tf_window *w, unsigned narrow, unsigned wide, uint64_t now)
