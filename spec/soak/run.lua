@@ -1,7 +1,7 @@
 -- usage: spec/support/rabbitmq run build/tfhost lua spec/soak/run.lua [SECONDS [SEED]]
 --
--- The soak (soak.lua) for SECONDS (1800); SOAK_SERIES=FILE keeps all that was seen. Exit code 1: memory or descriptors grew, something was left over, a flow did
--- not end as it should.
+-- The soak (soak.lua) for SECONDS (1800); SOAK_SERIES=FILE keeps all that was seen. Exit code 1: memory or descriptors
+-- grew, something was left over, a flow did not end as it should.
 local root = arg[0]:match "^(.*)/spec/[^/]*/[^/]*$" or "."
 package.path = root .. "/spec/support/?.lua;" .. root .. "/spec/soak/?.lua;" .. package.path
 

@@ -14,8 +14,8 @@ local M = {}
 ---@field added integer flows and atoms in the steps
 ---@field order taskflow.Atom[] all atoms, in order of walking
 ---@field named fun(name: string): taskflow.Atom? the atom of that name
----@field flow_of fun(item: taskflow.Atom|taskflow.Flow): taskflow.Flow|false|nil the flow that it is in; false: it is what is
----  run; nil: it is in none of the plan
+---@field flow_of fun(item: taskflow.Atom|taskflow.Flow): taskflow.Flow|false|nil the flow that it is in; false: it is
+---  what is run; nil: it is in none of the plan
 ---@field class_name fun(atom: taskflow.Atom): string of its class; of what has none the atom's own
 ---@field references taskflow.Task[] of these, what names its class
 ---@field deciders { call: function, title: string, where: string }[] by the number in the links

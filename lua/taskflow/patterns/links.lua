@@ -1,5 +1,5 @@
--- Links between the children of a graph flow, which are numbers here, from 1. A graph may have a million of them: a link is
--- a number, too, and its ends, and the way through the links of each child, are in lists of numbers.
+-- Links between the children of a graph flow, which are numbers here, from 1. A graph may have a million of them: a link
+-- is a number, too, and its ends, and the way through the links of each child, are in lists of numbers.
 local M = {}
 
 ---@class taskflow.Links
@@ -83,8 +83,8 @@ function Links:drop_to(count)
   self.count, self._pairs = count, nil
 end
 
----Visit the children before or after one, the nearest first, until `visit` returns true. The child itself is visited if it
----is on a cycle.
+---Visit the children before or after one, the nearest first, until `visit` returns true. The child itself is visited if
+---it is on a cycle.
 ---@param child integer
 ---@param back boolean those before it
 ---@param visit fun(child: integer): boolean?
