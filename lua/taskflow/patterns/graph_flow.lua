@@ -14,9 +14,9 @@ local CYCLE = "No path through the node(s) in the graph produces an ordering tha
 local DEPTHS = { ATOM = 0, NEIGHBORS = 1, FLOW = 2, ALL = 3 }
 
 -- Children are known to each other by their numbers in _nodes. A graph keeps: _links between them
--- (taskflow.patterns.links); _said[link] = { reasons, manual, decider, depth, title, where }, nothing for a link by hand
--- of which there is no more to be said; _provided[symbol] = providers; _wanted[symbol] = nodes that need it and have no
--- provider yet.
+-- (taskflow.patterns.links); _said[link] = { reasons, manual, decider, depth, title, where }, nothing for a link by
+-- hand of which there is no more to be said; _provided[symbol] = providers; _wanted[symbol] = nodes that need it and
+-- have no provider yet.
 local function init(self)
   self._links, self._said = links.new(), {}
   self._provided, self._wanted, self._journal = {}, {}, { n = 0 }

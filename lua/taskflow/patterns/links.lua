@@ -1,5 +1,5 @@
--- Links between the children of a graph flow, which are numbers here, from 1. A graph may have a million of them: a link
--- is a number, too, and its ends, and the way through the links of each child, are in lists of numbers.
+-- Links between the children of a graph flow, which are numbers here, from 1. A graph may have a million of them: a
+-- link is a number, too, and its ends, and the way through the links of each child, are in lists of numbers.
 local M = {}
 
 ---@class taskflow.Links
