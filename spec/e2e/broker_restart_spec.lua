@@ -13,8 +13,8 @@ local TOPOLOGIES = os.getenv "TFHOST_TOPOLOGY" or "compat durable quorum"
 local RESUME = 3 -- seconds from the broker's return to the next task that ends: 99 of 100 times
 local ENGINES = 3 -- with a flow each, for one worker of two slots
 local EACH = 8 -- tasks that end before each kill, at least
--- Tasks before the first kill. A broker that is killed half a second after quorum queues were made does not answer their
--- readers when it is back (doc/reliability.md).
+-- Tasks before the first kill. A broker that is killed half a second after quorum queues were made does not answer who
+-- reads them when it is back (doc/reliability.md).
 local FIRST = 20
 local SPARE = 14 -- tasks that may end besides: until the kill, and until we know that the broker is back
 
