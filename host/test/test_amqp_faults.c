@@ -324,7 +324,8 @@ static void test_fail_over(void **state)
 	send_number(&a, "me", 0, 0);
 	peer_until(&a, a.count, 1);
 	peer_until(&a, a.ups, 2);
-	assert_int_equal(tcp_proxy_accepted(second), 2);
+	/* One more if the broker removed the exchange with the queue of the cut connection right then. */
+	assert_in_range(tcp_proxy_accepted(second), 2, 3);
 	/* And back again. */
 	tcp_proxy_refuse(first, false);
 	tcp_proxy_refuse(second, true);
