@@ -1,6 +1,7 @@
 #include "base/uuid.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -28,16 +29,32 @@ struct pool {
 	unsigned char bytes[1024];
 };
 
+static _Thread_local struct pool *pool; /* of this thread, once it has needed one */
+static pthread_key_t pools;             /* frees each with its thread */
+static pthread_once_t pools_once = PTHREAD_ONCE_INIT;
+
+static void pool_delete(void *p)
+{
+	munmap(p, sizeof(struct pool));
+	pool = NULL;
+}
+
+static void make_pools(void)
+{
+	TF_ASSERT(pthread_key_create(&pools, pool_delete) == 0);
+}
+
 static struct pool *pool_new(void)
 {
 	struct pool *p = mmap(NULL, sizeof *p, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	TF_ASSERT(p != MAP_FAILED && madvise(p, sizeof *p, MADV_WIPEONFORK) == 0);
+	pthread_once(&pools_once, make_pools);
+	TF_ASSERT(pthread_setspecific(pools, p) == 0);
 	return p;
 }
 
 static void random_bytes(void *out, size_t n)
 {
-	static _Thread_local struct pool *pool;
 	if (!pool)
 		pool = pool_new();
 	if (pool->left < n) {

@@ -1,6 +1,7 @@
 #include "base/uuid.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -100,6 +101,42 @@ static void threads_do_not_share_bytes(void **state)
 	assert_distinct(by_threads[0], (size_t)THREADS * EACH);
 }
 
+static void *make_one(void *out)
+{
+	tf_uuid(out);
+	return NULL;
+}
+
+static long pages(void)
+{
+	long size = 0;
+	FILE *f = fopen("/proc/self/statm", "r");
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%ld", &size), 1);
+	fclose(f);
+	return size;
+}
+
+static void make_and_end(int threads)
+{
+	char u[TF_UUID_LEN + 1];
+	pthread_t thread;
+	for (int i = 0; i < threads; i++) {
+		assert_int_equal(pthread_create(&thread, NULL, make_one, u), 0);
+		pthread_join(thread, NULL);
+	}
+}
+
+/* Each connection to a broker has threads of its own. */
+static void a_thread_leaves_nothing(void **state)
+{
+	(void)state;
+	make_and_end(50); /* what glibc and sanitizers keep for threads is there */
+	long before = pages();
+	make_and_end(1000);
+	assert_in_range(pages() - before + 500, 0, 1000);
+}
+
 static void random_is_uniform_below_its_bound(void **state)
 {
 	(void)state;
@@ -130,6 +167,7 @@ int main(void)
 		cmocka_unit_test(never_repeats),
 		cmocka_unit_test(child_does_not_repeat_its_parent),
 		cmocka_unit_test(threads_do_not_share_bytes),
+		cmocka_unit_test(a_thread_leaves_nothing),
 		cmocka_unit_test(random_is_uniform_below_its_bound),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
