@@ -34,23 +34,23 @@ void tf_client_rejoin(struct tf_client *c, struct tf_flight *f)
 static void lose_performer(struct tf_client *c, struct tf_flight *f)
 {
 	tf_client_lose(c, f,
-		tf_asprintf("worker %s, which ran task '%s' when its engine was killed, is not there any "
-			    "more; what "
-			    "the task did until then is not known",
+		tf_asprintf(
+			"worker %s, which ran task '%s' when its engine was killed, is not there any more; "
+			"what the task did until then is not known",
 			f->performer, f->request.task_name));
+	free(f->performer);
+	f->performer = tf_strdup("");
+	tf_client_search(c, f);
 }
 
 void tf_client_give_up_rejoining(struct tf_client *c, struct tf_flight *f)
 {
-	bool known = f->performer && f->performer[0];
-	if (known)
+	if (f->performer && f->performer[0]) {
 		lose_performer(c, f);
-	free(f->performer);
-	f->performer = known ? tf_strdup("") : NULL;
-	if (known) {
-		tf_client_search(c, f);
 		return;
 	}
+	free(f->performer);
+	f->performer = NULL;
 	if (tf_client_used_up(c, f))
 		return;
 	tf_inflight_wait(c->inflight, f);
