@@ -428,10 +428,11 @@ static int on_refusal(struct publisher *p, struct tf_err *err)
 /* As it is sent perhaps long after it was published. */
 static uint64_t time_left(const struct tf_amqp_publish *m)
 {
-	const uint64_t waited = (tf_clock_us() - m->at_us) / 1000;
+	uint64_t waited;
 
-	if (!m->m.expires_ms)
+	if (!m->m.expires_ms) /* most of all: not worth a look at the clock */
 		return 0;
+	waited = (tf_clock_us() - m->at_us) / 1000;
 	return waited < m->m.expires_ms ? m->m.expires_ms - waited : 1;
 }
 
