@@ -9,17 +9,7 @@
 #include "clock_fake.h"
 #include "fake_wire.h"
 #include "wbe/executor.h"
-
-#define FLOW "6227eb8f-222c-44bd-8b77-78f8133307bb" /* the engine's own topic */
-#define W1 "00000000-0000-4000-8000-000000000001"
-#define W2 "00000000-0000-4000-8000-000000000002"
-#define A1 "aaaaaaaa-0000-4000-8000-000000000001"
-#define A2 "aaaaaaaa-0000-4000-8000-000000000002"
-#define A3 "aaaaaaaa-0000-4000-8000-000000000003"
-#define A4 "aaaaaaaa-0000-4000-8000-000000000004"
-#define GOOD_FAILURE \
-	"{\"exception_str\": \"x\", \"traceback_str\": \"\", \"exc_type_names\": [\"E\", \"Exception\"], " \
-	"\"version\": 1}"
+#include "wbe_names.h"
 
 /* All zero is a good start; the test fills in what it wants otherwise, then opens it. */
 struct executor_rig {

@@ -10,14 +10,10 @@
 #include "fake_pool.h"
 #include "fake_wire.h"
 #include "wbe/server.h"
+#include "wbe_names.h"
 
-#define ENGINE "6227eb8f-222c-44bd-8b77-78f8133307bb"
+#define ENGINE FLOW
 #define ENGINE2 "7227eb8f-222c-44bd-8b77-78f8133307bb"
-#define A1 "aaaaaaaa-0000-4000-8000-000000000001"
-#define A2 "aaaaaaaa-0000-4000-8000-000000000002"
-#define GOOD_FAILURE \
-	"{\"exception_str\": \"x\", \"traceback_str\": \"\", \"exc_type_names\": [\"E\", \"Exception\"], " \
-	"\"version\": 1}"
 #define HEADER "{\"v\":1,\"round\":1,\"dispatch\":1}"
 #define AGAIN "{\"v\":1,\"round\":1,\"dispatch\":2}"
 #define RUNNING "{\"state\": \"RUNNING\", \"data\": {}}"

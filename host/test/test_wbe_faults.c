@@ -21,8 +21,8 @@
 #include "protocol/failure.h"
 #include "wbe/executor.h"
 #include "wbe/server.h"
+#include "wbe_names.h"
 
-#define FLOW "6227eb8f-222c-44bd-8b77-78f8133307bb"
 enum { ENDS = 3, ATOMS = 20, TAGS = 1 << 16, STEP_MS = 50 };
 
 struct letter {

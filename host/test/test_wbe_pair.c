@@ -12,9 +12,7 @@
 #include "transport/memory_fault.h"
 #include "wbe/executor.h"
 #include "wbe/server.h"
-
-#define FLOW "6227eb8f-222c-44bd-8b77-78f8133307bb"
-#define A1 "aaaaaaaa-0000-4000-8000-000000000001"
+#include "wbe_names.h"
 
 struct host { /* a worker host with its scripted tasks */
 	struct tf_server *server;
